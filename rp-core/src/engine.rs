@@ -1,0 +1,1 @@
+//! The SET state machine.

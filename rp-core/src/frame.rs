@@ -1,0 +1,1 @@
+//! From an Ethernet frame to a verdict.

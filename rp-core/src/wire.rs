@@ -1,0 +1,58 @@
+//! The layout of every datagram: little-endian, fixed fields, at most one counted tail. docs/PROTOCOL.md is its prose.
+//!
+//! Encoding writes into the caller's buffer and cannot fail on one of [`DATAGRAM_MAX`](crate::limits::DATAGRAM_MAX)
+//! bytes; decoding reads fields only. Tags are made and checked by [`key`](crate::key), lengths by
+//! [`request_of`](crate::kind::request_of).
+
+mod layout;
+mod login;
+mod money;
+mod notice;
+mod session;
+
+pub use layout::Field;
+pub use login::{CHALLENGE_LEN, Challenge, HELLO_LEN, Hello, Login, LoginRefused, TICKET_LEN, Welcome};
+pub use money::{
+    AUDIENCE_LISTED, AUDIENCE_SET, Balance, BalanceIs, Detail, DetailPage, Grab, Grabbed, PacketState, Refusal,
+    Refused, SPLIT_EQUAL, SPLIT_RANDOM, Send, SendView, Sent, ShareRow,
+};
+pub use notice::{Notice, NoticeAck, NoticeType, Prize};
+pub use session::{Ping, Pong, SHAKE_LEN, SessionHead, TOTALS_WORDS, TotalsAre, UNKNOWN_SESSION_LEN};
+
+/// Bytes of a tag.
+pub const TAG_LEN: usize = 8;
+/// Bytes kept for the AEAD tag in every datagram that bears money; zero while [`FLAG_SEALED`] is clear.
+pub const SEAL_LEN: usize = 16;
+/// What follows the body of a datagram that bears money: seal, then tag.
+pub const TRAILER: usize = SEAL_LEN + TAG_LEN;
+/// In the flags of a datagram that bears money: its body is sealed. Reserved; version 1 sends it clear.
+pub const FLAG_SEALED: u8 = 1;
+
+/// Where a datagram came from: an IPv6 address, or an IPv4 address mapped into one, and a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Peer {
+    /// Address, network order; IPv4 as `::ffff:a.b.c.d`.
+    pub ip: [u8; 16],
+    /// UDP port.
+    pub port: u16,
+}
+
+impl Peer {
+    /// Address and port (little-endian) in 18 bytes, as cookies and path tokens hash them.
+    pub const fn bytes(&self) -> [u8; 18] {
+        let mut out = [0; 18];
+        let mut i = 0;
+        while i < 16 {
+            out[i] = self.ip[i];
+            i += 1;
+        }
+        [out[16], out[17]] = self.port.to_le_bytes();
+        out
+    }
+}
+
+/// Closes a datagram that bears money: a zero seal, then the tag. Returns the length.
+pub fn close_money(key: &crate::key::Key, out: &mut [u8], len: usize) -> usize {
+    out[len..len + SEAL_LEN].fill(0);
+    crate::key::seal(key, out, len + SEAL_LEN)
+}
