@@ -1,0 +1,8 @@
+//! The server: pinned workers that own the SETs, the gate's loader, and the control plane on tokio.
+//!
+//! tokio never touches a data packet here, and no kernel program is needed to serve: without one the server is slower and
+//! says so.
+
+pub mod cli;
+pub mod gate;
+pub mod pps;
