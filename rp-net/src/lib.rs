@@ -1,1 +1,21 @@
-//! placeholder
+//! Transports: every system call of the data path and its `unsafe`, wrapped once.
+//!
+//! Batched UDP sockets (`socket`, `batch`), the classic BPF program that steers without privileges (`steer`), sleeping and
+//! waking (`wait`), CPUs (`affinity`), socket overflow (`drops`) and what the process knows of itself (`proc`). This room
+//! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
+
+pub mod address;
+pub mod affinity;
+pub mod batch;
+pub mod drops;
+pub mod proc;
+pub mod socket;
+pub mod steer;
+pub mod wait;
+
+mod option;
+
+pub use address::{Local, address_of, peer_of};
+pub use batch::{RecvBatch, SendBatch, Sent};
+pub use socket::{Buffers, UdpSocket};
+pub use wait::{Sleeper, Waker};

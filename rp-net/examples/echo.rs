@@ -1,0 +1,115 @@
+//! A bare recvmmsg/sendmmsg echo over IPv4: what the system calls alone cost, as the baseline of the benchmarks.
+//!
+//! `echo ADDR:PORT [--cpu N] [--seconds N]`. Prints its thread id first; at the end, or on SIGTERM, what it echoed and
+//! what its socket dropped. No protocol, no steering, no address of arrival: plain libc, batches of 64.
+#![allow(missing_docs)]
+
+use std::io;
+use std::mem::zeroed;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rp_net::{Buffers, UdpSocket, affinity, proc};
+
+const BATCH: usize = 64;
+const PAYLOAD: usize = 2048;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn stop(_: libc::c_int) {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+struct Arguments {
+    address: SocketAddr,
+    cpu: Option<usize>,
+    life: Option<Duration>,
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut words = std::env::args().skip(1);
+    let usage = "usage: echo IPV4:PORT [--cpu N] [--seconds N]";
+    let address = words.next().context(usage)?.parse().context(usage)?;
+    let mut parsed = Arguments { address, cpu: None, life: None };
+    while let Some(flag) = words.next() {
+        let value: u64 = words.next().and_then(|word| word.parse().ok()).context(usage)?;
+        match flag.as_str() {
+            "--cpu" => parsed.cpu = Some(value as usize),
+            "--seconds" => parsed.life = Some(Duration::from_secs(value)),
+            _ => bail!(usage),
+        }
+    }
+    Ok(parsed)
+}
+
+fn main() -> Result<()> {
+    let arguments = arguments()?;
+    if let Some(cpu) = arguments.cpu {
+        affinity::pin(cpu).with_context(|| format!("pinning to CPU {cpu}"))?;
+    }
+    let handler: extern "C" fn(libc::c_int) = stop;
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        // SAFETY: the handler only stores to an atomic.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    }
+    let buffers = Buffers { receive_bytes: 32 << 20, send_bytes: 8 << 20 };
+    let socket = UdpSocket::unconnected(arguments.address, buffers)?;
+    println!("tid {} address {}", proc::thread_id(), socket.local_address());
+    let start = Instant::now();
+    let (received, sent) = serve(socket.as_fd().as_raw_fd(), || {
+        !STOP.load(Ordering::Relaxed) && arguments.life.is_none_or(|life| start.elapsed() < life)
+    })?;
+    println!(
+        "received {received} sent {sent} dropped {} cpu_us {}",
+        socket.overflow()?,
+        proc::thread_cpu_time().as_micros()
+    );
+    Ok(())
+}
+
+fn serve(fd: i32, mut goes_on: impl FnMut() -> bool) -> Result<(u64, u64)> {
+    let mut payloads = vec![[0u8; PAYLOAD]; BATCH];
+    // SAFETY: all three are plain C structs for which zero is a value.
+    let (mut names, mut parts, mut headers): (
+        [libc::sockaddr_in; BATCH],
+        [libc::iovec; BATCH],
+        [libc::mmsghdr; BATCH],
+    ) = unsafe { (zeroed(), zeroed(), zeroed()) };
+    for i in 0..BATCH {
+        parts[i] = libc::iovec { iov_base: payloads[i].as_mut_ptr().cast(), iov_len: PAYLOAD };
+        headers[i].msg_hdr.msg_name = (&raw mut names[i]).cast();
+        headers[i].msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
+        headers[i].msg_hdr.msg_iov = &raw mut parts[i];
+        headers[i].msg_hdr.msg_iovlen = 1;
+    }
+    let (mut received, mut sent) = (0, 0);
+    while goes_on() {
+        let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one live entry.
+        unsafe { libc::poll(&raw mut entry, 1, 100) };
+        loop {
+            // SAFETY: the headers' pointers lead to the arrays above, which outlive the loop.
+            let count = unsafe {
+                libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, std::ptr::null_mut())
+            };
+            let Ok(count) = usize::try_from(count) else { break };
+            received += count as u64;
+            for i in 0..count {
+                parts[i].iov_len = headers[i].msg_len as usize;
+            }
+            // SAFETY: as above.
+            let code = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count as u32, 0) };
+            match u64::try_from(code) {
+                Ok(code) => sent += code,
+                Err(_) => eprintln!("sendmmsg: {}", io::Error::last_os_error()),
+            }
+            for part in &mut parts[..count] {
+                part.iov_len = PAYLOAD;
+            }
+        }
+    }
+    Ok((received, sent))
+}

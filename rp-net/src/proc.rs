@@ -1,0 +1,74 @@
+//! What a process can know of itself: thread id, CPU time, memory, stolen time, and a wish for exact timers.
+
+use std::io;
+use std::time::Duration;
+
+/// The kernel's id of the calling thread, as in /proc/PID/task.
+pub fn thread_id() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// CPU time that the calling thread has used.
+pub fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec. It cannot fail for the calling thread's clock; the time then stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Lets the calling thread's waits end within a microsecond of their time instead of fifty.
+///
+/// # Errors
+/// What the kernel says.
+pub fn exact_timers() -> io::Result<()> {
+    // SAFETY: PR_SET_TIMERSLACK takes nanoseconds and touches no memory.
+    let code = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1000, 0, 0, 0) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Anonymous resident memory of this process, in bytes.
+///
+/// # Errors
+/// /proc cannot be read.
+pub fn rss_anon_bytes() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|word| word.parse::<u64>().ok())
+        .ok_or_else(|| io::Error::other("no RssAnon in /proc/self/status"))?;
+    Ok(kib * 1024)
+}
+
+/// CPU time that the hypervisor gave to others, over all CPUs, in clock ticks of 10 ms.
+///
+/// # Errors
+/// /proc cannot be read.
+pub fn stolen_ticks() -> io::Result<u64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    stat.lines()
+        .next()
+        .and_then(|line| line.split_whitespace().nth(8))
+        .and_then(|word| word.parse().ok())
+        .ok_or_else(|| io::Error::other("no stolen time in /proc/stat"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_takes_cpu_time_and_memory_is_seen() {
+        let before = thread_cpu_time();
+        let mut block = vec![1u8; 16 << 20];
+        for byte in &mut block {
+            *byte = std::hint::black_box(byte.wrapping_mul(3));
+        }
+        assert!(thread_cpu_time() > before);
+        assert!(rss_anon_bytes().expect("/proc is there") > 16 << 20);
+        assert!(thread_id() > 0);
+        assert!(stolen_ticks().is_ok() && exact_timers().is_ok());
+    }
+}
