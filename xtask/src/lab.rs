@@ -1,0 +1,80 @@
+//! The laboratory: a server and several client machines as network namespaces of this one.
+//!
+//! Each client machine has a cable of its own into the server's namespace, so the gate is attached to several
+//! interfaces. Names carry this process's id; everything goes with the [`Lab`] value, and what a killed process left is
+//! swept by the next one. Root is needed.
+
+mod by_hand;
+mod leftovers;
+mod link;
+mod namespace;
+mod program;
+mod room;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Result, bail};
+
+pub use by_hand::LabArgs;
+pub use leftovers::sweep;
+pub use link::{LINKS_MAX, Link};
+pub use namespace::Namespace;
+pub use program::Program;
+pub use room::Room;
+
+use crate::signal;
+
+/// Labs made by this process, for their names.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// A server machine and its client machines.
+#[derive(Debug)]
+pub struct Lab {
+    clients: Vec<(Namespace, Link)>,
+    server: Namespace,
+    room: Room,
+}
+
+impl Lab {
+    /// Builds a lab with `clients` client machines, after sweeping what dead ones left.
+    ///
+    /// # Errors
+    /// Without root, or what the system refused.
+    pub fn build(clients: usize) -> Result<Lab> {
+        if !signal::is_root() {
+            bail!("network namespaces need root: run the same command with `sudo env \"PATH=$PATH\"` before it");
+        }
+        sweep();
+        let name = next_name();
+        let room = Room::create(&name)?;
+        let server = Namespace::create(format!("rp-{name}-server"))?;
+        let mut lab = Lab { clients: Vec::new(), server, room };
+        for number in 1..=clients {
+            signal::check()?;
+            let client = Namespace::create(format!("rp-{name}-c{number}"))?;
+            let link = Link::lay(number, &lab.server, &client)?;
+            lab.clients.push((client, link));
+        }
+        Ok(lab)
+    }
+
+    /// The server machine.
+    pub fn server(&self) -> &Namespace {
+        &self.server
+    }
+
+    /// The client machines, each with its cable.
+    pub fn clients(&self) -> &[(Namespace, Link)] {
+        &self.clients
+    }
+
+    /// The lab's folder.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+}
+
+/// `PID-NUMBER`, unique on this machine while this process lives.
+pub fn next_name() -> String {
+    format!("{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed) + 1)
+}

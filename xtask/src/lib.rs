@@ -1,0 +1,10 @@
+//! The workshop: sets up what a machine lacks, builds the kernel programs and starts the other programs in their places.
+//!
+//! One file per noun. Nothing here is linked into server or client, and nothing of theirs is linked here: the workshop
+//! only starts programs and reads what they print.
+
+pub mod command;
+pub mod ebpf;
+pub mod lab;
+pub mod setup;
+pub mod signal;
