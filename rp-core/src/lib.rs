@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod cookie;
 pub mod frame;
+pub mod gate_counters;
 pub mod key;
 pub mod kind;
 pub mod limits;

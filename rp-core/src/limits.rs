@@ -17,6 +17,10 @@ pub const SLOT_BITS: u32 = 22;
 pub const SETS_MAX: usize = (1 << SLOT_BITS) / SLOTS_PER_SET;
 /// Workers of a server.
 pub const WORKERS_MAX: usize = 64;
+/// UDP ports that the gate knows as ours.
+pub const PORTS_MAX: usize = 4;
+/// Addresses that a server listens on, each with a socket per worker.
+pub const LISTENS_MAX: usize = 8;
 
 /// Accounts that one SET holds in memory; a log-in beyond is refused as *full*.
 pub const ACCOUNTS_PER_SET_MAX: usize = 8192;
