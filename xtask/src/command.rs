@@ -3,11 +3,16 @@
 //! A tool that refuses becomes one sentence: what was tried and what it said. Long ones keep the terminal.
 
 use std::ffi::OsStr;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::signal;
+use crate::signal::{self, Signal};
+
+const POLL: Duration = Duration::from_millis(20);
 
 /// The command line as a person would type it.
 pub fn line_of(command: &Command) -> String {
@@ -36,18 +41,50 @@ pub fn run<I: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = I>) ->
     read(Command::new(program).args(args)).map(drop)
 }
 
-/// Runs a long tool that writes to this terminal.
+/// Runs a long tool that writes to this terminal, in a process group that an interrupt ends.
 ///
 /// # Errors
 /// When it cannot be started, fails, or this process was asked to end meanwhile.
 pub fn show(command: &mut Command) -> Result<()> {
     let line = line_of(command);
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{line}`"))?;
-    signal::check()?;
+    let status = supervise(start(command)?)?;
     if !status.success() {
         bail!("`{line}` failed ({status})");
     }
     Ok(())
+}
+
+/// As [`show`], but hands each line of its standard output to `on_line`; returns whether it succeeded.
+///
+/// # Errors
+/// When it cannot be started or this process was asked to end meanwhile.
+pub fn follow(command: &mut Command, mut on_line: impl FnMut(&str) + Send) -> Result<bool> {
+    let mut child = start(command.stdout(Stdio::piped()))?;
+    let out = BufReader::new(child.stdout.take().expect("stdout was just piped"));
+    let status = std::thread::scope(|scope| {
+        scope.spawn(move || out.lines().map_while(Result::ok).for_each(|line| on_line(&line)));
+        supervise(child)
+    });
+    status.map(|status| status.success())
+}
+
+fn start(command: &mut Command) -> Result<Child> {
+    let line = line_of(command);
+    command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("cannot start `{line}`"))
+}
+
+fn supervise(mut child: Child) -> Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for a tool")? {
+            return Ok(status);
+        }
+        if let Err(interrupted) = signal::check() {
+            signal::send_group(child.id(), Signal::Terminate);
+            child.wait().context("cannot wait for a tool")?;
+            return Err(interrupted);
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// The cargo that runs this workshop.

@@ -8,6 +8,7 @@ mod by_hand;
 mod leftovers;
 mod link;
 mod namespace;
+mod place;
 mod program;
 mod room;
 
@@ -19,6 +20,7 @@ pub use by_hand::LabArgs;
 pub use leftovers::sweep;
 pub use link::{LINKS_MAX, Link};
 pub use namespace::Namespace;
+pub use place::Place;
 pub use program::Program;
 pub use room::Room;
 

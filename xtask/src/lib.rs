@@ -3,8 +3,15 @@
 //! One file per noun. Nothing here is linked into server or client, and nothing of theirs is linked here: the workshop
 //! only starts programs and reads what they print.
 
+pub mod answers;
 pub mod command;
+pub mod demo;
 pub mod ebpf;
+pub mod fleet;
 pub mod lab;
+pub mod machine;
+pub mod programs;
+pub mod server;
 pub mod setup;
 pub mod signal;
+pub mod test;

@@ -1,7 +1,7 @@
 //! The workshop's command line: names the commands and hands each to the room that carries it out.
 
 use clap::{Parser, Subcommand};
-use xtask::{ebpf, lab, setup, signal};
+use xtask::{demo, ebpf, lab, setup, signal, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -17,6 +17,12 @@ enum Command {
     Setup,
     /// Compile the kernel programs to target/bpf/gate.o and print their sizes.
     BuildEbpf,
+    /// Climb every rung of tests: host, kernel, namespaces; ends with the line `N passed, N failed`.
+    Test,
+    /// What every change must pass: the same as `test`.
+    Ci,
+    /// Run the original's experiment and print its figures beside those measured here.
+    Demo(demo::DemoArgs),
     /// Make a server's and some clients' network namespaces and keep them until Ctrl-C.
     Lab(lab::LabArgs),
 }
@@ -27,6 +33,8 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Setup => setup::run(),
         Command::BuildEbpf => ebpf::run(),
+        Command::Test | Command::Ci => test::run(),
+        Command::Demo(args) => args.run(),
         Command::Lab(args) => args.run(),
     }
 }

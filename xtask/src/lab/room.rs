@@ -63,11 +63,12 @@ impl Drop for Room {
 pub(super) fn remove(path: &Path) {
     let bpf = path.join("bpf");
     let mounted = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    if mounted.lines().any(|line| line.split(' ').nth(1).is_some_and(|point| Path::new(point) == bpf)) {
-        if let Err(error) = command::run("umount", [bpf.as_os_str()]) {
-            eprintln!("{error:#}");
-            return;
-        }
+    let is_ours = |line: &str| line.split(' ').nth(1).is_some_and(|point| Path::new(point) == bpf);
+    if mounted.lines().any(is_ours)
+        && let Err(error) = command::run("umount", [bpf.as_os_str()])
+    {
+        eprintln!("{error:#}");
+        return;
     }
     if let Err(error) = std::fs::remove_dir_all(path) {
         eprintln!("cannot remove {}: {error}", path.display());

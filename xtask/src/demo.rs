@@ -1,0 +1,132 @@
+//! `cargo xtask demo`: the original's experiment, whole, on this machine, in one command.
+//!
+//! It builds everything, makes a laboratory, logs a million sessions in over real XDP, runs the article's phases and
+//! prints one table: each figure of the original beside the one just measured. It fails when the books of kernel, server
+//! and clients differ by one datagram or one fen; a figure that falls short of its target is said, and does not fail.
+
+mod books;
+mod evidence;
+mod figures;
+mod scenario;
+mod stage;
+mod table;
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::Machine;
+use crate::programs::{Profile, Programs};
+use crate::{ebpf, setup, signal};
+use books::Books;
+use evidence::Evidence;
+use scenario::Scenario;
+use stage::Stage;
+use table::{Row, Target};
+
+pub use table::write_json;
+
+/// Flags of `cargo xtask demo`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// The article's durations instead of a few minutes.
+    #[arg(long)]
+    full: bool,
+    /// Write the table as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Sessions to log in, over all client machines.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    sessions: u64,
+    /// Client machines.
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    clients: usize,
+    /// Workers of the server [default: one per CPU, at least two].
+    #[arg(long, value_name = "COUNT")]
+    workers: Option<usize>,
+    /// Seconds of each phase that shakes [default: 30 and 60; with --full 600 each].
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+}
+
+impl DemoArgs {
+    /// Runs the demo and prints its table.
+    ///
+    /// # Errors
+    /// What could not be built or started, an interrupt, or books that differ.
+    pub fn run(self) -> Result<()> {
+        if self.sessions == 0 || self.clients == 0 {
+            bail!("a demo needs at least one session and one client machine");
+        }
+        let programs = prepare()?;
+        let scenario = Scenario::new(self.full, self.seconds);
+        println!("{}", Machine::here());
+        let evidence = self.play(&programs, &scenario)?;
+        let mut rows = figures::rows_of(&evidence);
+        let books = Books::of(&evidence);
+        rows.push(
+            Row::new(
+                format!("books: differences in {} equations", books.checked),
+                "count",
+                books.differences.len() as f64,
+            )
+            .target(Target::Exactly(0.0)),
+        );
+        print!("\n{}", table::text_of(&rows));
+        if let Some(path) = &self.json {
+            write_json(path, &rows)?;
+        }
+        judge(&rows, &books)
+    }
+
+    /// Sets the stage, plays the scenario and gathers what everyone has to say; the stage is gone afterwards.
+    fn play(&self, programs: &Programs, scenario: &Scenario) -> Result<Evidence> {
+        let stage = Stage::set(self.clients)?;
+        println!("{}", stage.description());
+        let cpus = std::thread::available_parallelism().map_or(2, usize::from);
+        let workers = self.workers.unwrap_or(cpus.max(2));
+        let server = stage.start_server(programs, workers)?;
+        stage::mint(&server, self.sessions)?;
+        let mut fleet = stage.start_fleet(programs, self.sessions, scenario)?;
+        let samples = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
+        let reports = fleet.reports(Duration::from_secs(60)).with_context(|| fleet.log_tails())?;
+        let kernel = if stage.has_gate() { Some(server.kernel_counts()?) } else { None };
+        let evidence = Evidence {
+            users: self.sessions,
+            reports,
+            status: server.status()?,
+            timeline: server.timeline()?,
+            kernel,
+            samples,
+        };
+        server.end()?;
+        Ok(evidence)
+    }
+}
+
+/// Builds all that the demo runs; the kernel programs only where they can be loaded.
+fn prepare() -> Result<Programs> {
+    if signal::is_root() {
+        setup::run()?;
+        ebpf::run()?;
+    }
+    println!("building rp-server and rp-client ...");
+    Programs::build(Profile::Release)
+}
+
+fn judge(rows: &[Row], books: &Books) -> Result<()> {
+    let short: Vec<&str> = rows.iter().filter(|row| row.met == Some(false)).map(|row| row.name.as_str()).collect();
+    if !short.is_empty() {
+        println!("\nshort of their targets: {}", short.join("; "));
+    }
+    if books.differences.is_empty() {
+        println!("\nThe books of kernel, server and clients agree in {} equations.", books.checked);
+        return Ok(());
+    }
+    for difference in &books.differences {
+        eprintln!("difference: {difference}");
+    }
+    bail!("the books differ in {} of {} equations", books.differences.len(), books.checked)
+}

@@ -1,0 +1,111 @@
+//! The books of kernel, server and clients, laid side by side: to the datagram and to the fen.
+//!
+//! It runs after the last datagram. Each line is an equation; a line that does not hold becomes a sentence that names both
+//! sides, and the demo fails.
+
+use std::collections::BTreeSet;
+use std::ops::Add as _;
+
+use super::evidence::Evidence;
+use crate::answers::{Counts, KernelCounts, Sum, add_up, total};
+
+/// Equations that were checked, and those that do not hold.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// Equations checked.
+    pub checked: usize,
+    /// One sentence for each that does not hold.
+    pub differences: Vec<String>,
+}
+
+impl Books {
+    /// Lays the books side by side.
+    pub fn of(evidence: &Evidence) -> Books {
+        let mut books = Books::default();
+        books.requests(evidence);
+        if let Some(kernel) = &evidence.kernel {
+            books.kernel(evidence, kernel);
+        }
+        books.replies(evidence);
+        books.money(evidence);
+        books.verdicts(evidence);
+        books
+    }
+
+    fn agree<T: PartialEq + std::fmt::Display>(&mut self, left: &str, a: T, right: &str, b: T) {
+        self.checked += 1;
+        if a != b {
+            self.differences.push(format!("{left}: {a}, but {right}: {b}"));
+        }
+    }
+
+    fn requests(&mut self, evidence: &Evidence) {
+        let sent = add_up(evidence.reports.iter().map(|report| &report.datagrams.sent));
+        let status = &evidence.status;
+        for kind in names_of(&sent, &status.received) {
+            let (a, b) = (count(&sent, &kind), count(&status.received, &kind));
+            self.agree(&format!("clients sent {kind}"), a, &format!("the server received {kind}"), b);
+        }
+        let received = total(&status.received);
+        let workers = status.workers.iter().map(|worker| worker.received).sum();
+        self.agree("the server received", received, "its workers", workers);
+        self.agree("received", received, "accepted and dropped", status.accepted + total(&status.dropped));
+    }
+
+    fn kernel(&mut self, evidence: &Evidence, kernel: &KernelCounts) {
+        let at = |place| kernel.place(place);
+        let went = at("not_ours") + kernel.dropped() + at("passed_here") + at("sent_to_cpu") + at("redirect_failed");
+        self.agree("the gate saw", at("seen"), "it passed, sent and dropped", went);
+        self.agree("the gate sent to other CPUs", at("sent_to_cpu"), "of which arrived", at("cpu_passed"));
+        let passed = at("passed_here") + at("redirect_failed") + at("cpu_passed");
+        self.agree("the gate passed up", passed, "sockets were chosen for", at("selected") + at("select_fallback"));
+        let taken = total(&evidence.status.received) + evidence.status.socket_overflow;
+        self.agree("the gate passed up", passed, "the workers took or overflowed", taken);
+        for (kind, row) in &kernel.kinds {
+            let server = count(&evidence.status.received, kind);
+            self.agree(&format!("the gate passed {kind}"), row.datagrams, "the server received", server);
+        }
+    }
+
+    fn replies(&mut self, evidence: &Evidence) {
+        let received = add_up(evidence.reports.iter().map(|report| &report.datagrams.received));
+        let sent = &evidence.status.sent;
+        for kind in names_of(&received, sent) {
+            let (a, b) = (count(sent, &kind), count(&received, &kind));
+            self.agree(&format!("the server sent {kind}"), a, &format!("clients received {kind}"), b);
+        }
+        let discarded = add_up(evidence.reports.iter().map(|report| &report.datagrams.discarded));
+        self.agree("clients discarded", total(&discarded), "they should have", 0);
+    }
+
+    fn money(&mut self, evidence: &Evidence) {
+        let books = &evidence.status.money;
+        let sum =
+            |of: fn(&crate::answers::Report) -> Sum| evidence.reports.iter().map(of).fold(Sum::default(), Sum::add);
+        self.agree("the server's prizes won", books.prizes, "the clients'", sum(|r| r.money.prizes));
+        self.agree("the server's packets made", books.made, "the clients'", sum(|r| r.money.sent));
+        self.agree("the server's shares taken", books.taken, "the clients'", sum(|r| r.money.taken));
+        self.agree("the server's postings balance", books.balanced, "they should", true);
+    }
+
+    fn verdicts(&mut self, evidence: &Evidence) {
+        for (number, report) in (1..).zip(&evidence.reports) {
+            let differences = report.reconciled.differences.join("; ");
+            self.agree(
+                &format!("client machine {number} found differences"),
+                differences.as_str(),
+                "it should find",
+                "",
+            );
+            self.agree(&format!("client machine {number} is content"), report.ok, "it should be", true);
+        }
+    }
+}
+
+fn names_of(left: &Counts, right: &Counts) -> BTreeSet<String> {
+    left.keys().chain(right.keys()).cloned().collect()
+}
+
+fn count(counts: &Counts, name: &str) -> u64 {
+    counts.get(name).copied().unwrap_or(0)
+}

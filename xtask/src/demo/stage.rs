@@ -1,0 +1,130 @@
+//! Where the demo plays: the laboratory as root, the loopback interface without.
+
+use anyhow::Result;
+
+use super::scenario::{ALLOWANCE_FEN, Scenario};
+use crate::fleet::{Fleet, Seat};
+use crate::lab::{Lab, Place, Room, next_name};
+use crate::programs::Programs;
+use crate::server::Server;
+use crate::signal;
+
+const PORT: u16 = 2015;
+
+/// Where the demo plays.
+#[derive(Debug)]
+pub enum Stage {
+    /// Namespaces and real XDP.
+    Lab(Lab),
+    /// 127.0.0.1, the gate off.
+    Loopback(Room, usize),
+}
+
+impl Stage {
+    /// A lab with `clients` client machines, or what comes nearest without root.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn set(clients: usize) -> Result<Stage> {
+        if signal::is_root() { Lab::build(clients).map(Stage::Lab) } else { Stage::loopback(clients) }
+    }
+
+    /// The loopback interface, whoever asks.
+    ///
+    /// # Errors
+    /// When the folder for logs cannot be made.
+    pub fn loopback(clients: usize) -> Result<Stage> {
+        Ok(Stage::Loopback(Room::create(&next_name())?, clients))
+    }
+
+    /// What it is, and what it cannot show.
+    pub fn description(&self) -> String {
+        match self {
+            Stage::Lab(lab) => format!(
+                "laboratory: namespace {} with {} client machines on veth pairs of their own, native XDP where it attaches",
+                lab.server().name(),
+                lab.clients().len()
+            ),
+            Stage::Loopback(..) => "No root, so: no namespaces, no XDP, no kernel counters; classic BPF steers instead, and \
+                                    the books of server and clients are compared over 127.0.0.1.\nFor the whole demo: sudo \
+                                    env \"PATH=$PATH\" cargo xtask demo"
+                .into(),
+        }
+    }
+
+    /// Are the kernel's counters to be read?
+    pub fn has_gate(&self) -> bool {
+        matches!(self, Stage::Lab(_))
+    }
+
+    /// The folder for keys, logs and reports.
+    pub fn room(&self) -> &Room {
+        match self {
+            Stage::Lab(lab) => lab.room(),
+            Stage::Loopback(room, _) => room,
+        }
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_server(&self, programs: &Programs, workers: usize) -> Result<Server> {
+        let workers = workers.to_string();
+        let mut flags = vec!["--workers", &workers];
+        let listen = format!("127.0.0.1:{PORT}");
+        let place = match self {
+            Stage::Lab(lab) => Place::In(lab.server()),
+            Stage::Loopback(..) => {
+                flags.extend(["--xdp", "off", "--listen", &listen]);
+                Place::Here
+            }
+        };
+        Server::start(programs, place, self.room(), &flags)
+    }
+
+    /// Gives the users money and starts the client machines.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`], or when the server refuses the mint.
+    pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
+        let file = self.room().file("scenario.toml");
+        std::fs::write(&file, scenario.toml())?;
+        let file = file.display().to_string();
+        Fleet::start(programs, self.room(), &self.seats(), users, &["--scenario", &file])
+    }
+
+    /// The client machines: in the lab every second one speaks IPv6.
+    fn seats(&self) -> Vec<Seat<'_>> {
+        match self {
+            Stage::Lab(lab) => (0..)
+                .zip(lab.clients())
+                .map(|(index, (namespace, link))| Seat {
+                    place: Place::In(namespace),
+                    server: if index % 2 == 1 {
+                        format!("[{}]:{PORT}", link.server_v6())
+                    } else {
+                        format!("{}:{PORT}", link.server_v4())
+                    },
+                    sources: Vec::new(),
+                })
+                .collect(),
+            Stage::Loopback(_, clients) => (1..=*clients)
+                .map(|number| Seat {
+                    place: Place::Here,
+                    server: format!("127.0.0.1:{PORT}"),
+                    sources: vec![format!("127.0.{number}.1")],
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Gives every user something to send.
+///
+/// # Errors
+/// What the server said.
+pub fn mint(server: &Server, users: u64) -> Result<()> {
+    let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
+    server.ask(&["mint", "--users", &range, "--fen", &fen]).map(drop)
+}

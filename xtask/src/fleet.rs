@@ -1,0 +1,113 @@
+//! The client machines: one rp-client each, with a range of the users, started together.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::answers::Report;
+use crate::lab::{Place, Program, Room};
+use crate::programs::Programs;
+use crate::signal::Signal;
+
+/// One client machine.
+#[derive(Clone, Debug)]
+pub struct Seat<'a> {
+    /// Where its program runs.
+    pub place: Place<'a>,
+    /// The server as it is reached from there.
+    pub server: String,
+    /// Addresses it sends from; none leaves the choice to the system.
+    pub sources: Vec<String>,
+}
+
+/// Client programs that run side by side.
+#[derive(Debug)]
+pub struct Fleet {
+    machines: Vec<(Program, PathBuf)>,
+}
+
+impl Fleet {
+    /// Starts a client in each seat; together they hold the users 1 to `users`.
+    ///
+    /// # Errors
+    /// When one cannot be started.
+    pub fn start(programs: &Programs, room: &Room, seats: &[Seat<'_>], users: u64, flags: &[&str]) -> Result<Fleet> {
+        let mut machines = Vec::new();
+        for (seat, range) in seats.iter().zip(shares_of(users, seats.len() as u64)) {
+            let number = machines.len() + 1;
+            let report = room.file(&format!("client-{number}.json"));
+            let mut command = seat.place.command(&programs.client);
+            command.arg("run").args(["--server", &seat.server, "--total", &users.to_string()]);
+            command.args(["--users", &format!("{}..={}", range.start(), range.end())]);
+            command.arg("--realm-key").arg(room.file("realm.key")).arg("--json").arg(&report).args(flags);
+            for source in &seat.sources {
+                command.args(["--source", source]);
+            }
+            let log = room.file(&format!("client-{number}.log"));
+            machines.push((Program::start(&format!("rp-client {number}"), command, &log)?, report));
+        }
+        Ok(Fleet { machines })
+    }
+
+    /// Are all of them still at work?
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        let mut running = true;
+        for (program, _) in &mut self.machines {
+            running &= program.ended()?.is_none();
+        }
+        Ok(running)
+    }
+
+    /// Waits for all of them and reads their reports, which say by `ok` whether their checks held.
+    ///
+    /// # Errors
+    /// When one does not end within `limit`, or leaves no report.
+    pub fn reports(&mut self, limit: Duration) -> Result<Vec<Report>> {
+        let mut reports = Vec::new();
+        for (program, path) in &mut self.machines {
+            program.wait(limit)?;
+            let text = std::fs::read_to_string(&path);
+            let text =
+                text.with_context(|| format!("rp-client left no report; its log ends:\n{}", program.log_tail()))?;
+            let report = serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))?;
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    /// The ends of all logs, for an error message.
+    pub fn log_tails(&self) -> String {
+        self.machines.iter().map(|(program, _)| program.log_tail()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Signals all of them.
+    pub fn signal(&mut self, signal: Signal) {
+        for (program, _) in &mut self.machines {
+            program.signal(signal);
+        }
+    }
+}
+
+/// The users 1 to `users` in `machines` neighbouring ranges, as even as whole numbers allow.
+fn shares_of(users: u64, machines: u64) -> impl Iterator<Item = RangeInclusive<u64>> {
+    (0..machines).map(move |n| users * n / machines + 1..=users * (n + 1) / machines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_user_has_one_machine() {
+        for (users, machines) in [(1_000_000, 3), (10, 3), (7, 7), (1, 1)] {
+            let shares: Vec<_> = shares_of(users, machines).collect();
+            let seen: Vec<u64> = shares.iter().cloned().flatten().collect();
+            assert_eq!(seen, (1..=users).collect::<Vec<_>>(), "{users} over {machines}: {shares:?}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What this machine is and what its CPUs did: read from /proc, for figures that name where they were taken.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+/// What a figure's reader must know of the machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// CPUs that this process may use.
+    pub cpus: usize,
+    /// The processor's name.
+    pub model: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Mitigations against the processor's leaks are on.
+    pub mitigations: bool,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn here() -> Machine {
+        Machine {
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            model: field_of("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
+            kernel: text_of("/proc/sys/kernel/osrelease").trim().into(),
+            mitigations: !text_of("/proc/cmdline").contains("mitigations=off"),
+            memory_mib: kib_of("/proc/meminfo", "MemTotal") / 1024,
+        }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mitigations = if self.mitigations { "on" } else { "off" };
+        let Machine { cpus, model, kernel, memory_mib, .. } = self;
+        write!(f, "{cpus} CPUs ({model}), {memory_mib} MiB, Linux {kernel}, mitigations {mitigations}")
+    }
+}
+
+/// Wall clock, in whole microseconds since 1970.
+pub fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    u64::try_from(since.as_micros()).expect("microseconds fit for half a million years")
+}
+
+/// CPU time of all threads of a process, in nanoseconds, as the scheduler counts it; 0 when it is gone.
+pub fn cpu_ns_of(pid: u32) -> u64 {
+    threads_of(pid).iter().map(|tid| cpu_ns_of_thread(*tid)).sum()
+}
+
+/// CPU time of one thread, in nanoseconds.
+pub fn cpu_ns_of_thread(tid: u32) -> u64 {
+    let text = text_of(&format!("/proc/{tid}/schedstat"));
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+fn threads_of(pid: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).collect()
+}
+
+/// Anonymous resident memory of a process, in bytes.
+pub fn anonymous_bytes_of(pid: u32) -> u64 {
+    kib_of(&format!("/proc/{pid}/status"), "RssAnon") * 1024
+}
+
+/// Time that the hypervisor took from this machine's CPUs since boot, and all time, both in clock ticks.
+pub fn stolen_ticks() -> (u64, u64) {
+    let text = text_of("/proc/stat");
+    let ticks: Vec<u64> = text.lines().next().unwrap_or("").split(' ').filter_map(|word| word.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is already in user.
+    (ticks.get(7).copied().unwrap_or(0), ticks.iter().take(8).sum())
+}
+
+fn text_of(path: &str) -> String {
+    std::fs::read_to_string(Path::new(path)).unwrap_or_default()
+}
+
+fn field_of(path: &str, field: &str) -> Option<String> {
+    let text = text_of(path);
+    let line = text.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == field))?;
+    line.split_once(':').map(|(_, value)| value.trim().to_owned())
+}
+
+fn kib_of(path: &str, field: &str) -> u64 {
+    field_of(path, field).and_then(|value| value.split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_cpu_and_memory() {
+        let before = cpu_ns_of(std::process::id());
+        let kept: Vec<u8> = (0..8 << 20).map(|n| (n % 251) as u8).collect();
+        assert!(cpu_ns_of(std::process::id()) > before, "filling {} bytes costs time", kept.len());
+        assert!(anonymous_bytes_of(std::process::id()) > kept.len() as u64);
+        assert!(stolen_ticks().1 > 0);
+    }
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask test`: every rung of the ladder, in order, each said with its result.
+//!
+//! A rung that cannot run where it is has failed: nothing is skipped. docs/TESTING.md says what each one proves.
+
+mod tally;
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::programs::{Profile, Programs};
+use crate::{command, ebpf, lab, setup, signal};
+use tally::Tally;
+
+/// One rung: its name, and what it does with the tally of tests.
+struct Rung {
+    name: &'static str,
+    climb: fn(&mut Tally) -> Result<()>,
+}
+
+/// Packages whose tests need root only for the kernel; the laboratory's are a rung of their own.
+const KERNEL_PACKAGES: [&str; 4] = ["rp-core", "rp-net", "rp-server", "rp-client"];
+
+const LADDER: [Rung; 8] = [
+    Rung { name: "set-up", climb: |_| setup::run() },
+    Rung { name: "format", climb: |_| command::show(command::cargo().args(["fmt", "--all", "--check"])) },
+    Rung { name: "lints", climb: |_| command::show(&mut lints()) },
+    Rung { name: "unit, property and loopback tests", climb: |tally| tests(tally, &[], &[]) },
+    Rung { name: "kernel programs compile", climb: |_| ebpf::run() },
+    Rung { name: "kernel tests", climb: kernel },
+    Rung { name: "namespaces", climb: namespaces },
+    Rung { name: "documents", climb: |_| command::show(&mut documents()) },
+];
+
+/// Climbs every rung and ends with the line `N passed, N failed`.
+///
+/// # Errors
+/// When a test or a rung failed, or this process was asked to end.
+pub fn run() -> Result<()> {
+    let mut total = Tally::default();
+    let mut lines = Vec::new();
+    for rung in &LADDER {
+        println!("\n=== {}", rung.name);
+        let started = Instant::now();
+        let mut tally = Tally::default();
+        let result = (rung.climb)(&mut tally);
+        if let Err(error) = &result {
+            eprintln!("{error:#}");
+        }
+        if signal::check().is_err() {
+            lab::sweep();
+            bail!("interrupted");
+        }
+        // A rung without tests of its own counts as one, and so does a failure outside its tests.
+        if tally == Tally::default() || (result.is_err() && tally.failed == 0) {
+            tally.count(result.is_ok());
+        }
+        let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
+        let seconds = started.elapsed().as_secs();
+        lines.push(format!(
+            "{:<36} {verdict:<7} {:>4} passed {:>3} failed {seconds:>5} s",
+            rung.name, tally.passed, tally.failed
+        ));
+        total.add(tally);
+    }
+    println!("\n{}\n", lines.join("\n"));
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed > 0 {
+        bail!("`cargo xtask test` failed");
+    }
+    Ok(())
+}
+
+fn lints() -> Command {
+    let mut cargo = command::cargo();
+    cargo.args(["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"]);
+    cargo
+}
+
+fn documents() -> Command {
+    let mut cargo = command::cargo();
+    cargo.args(["doc", "--quiet", "--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "--deny warnings");
+    cargo
+}
+
+fn kernel(tally: &mut Tally) -> Result<()> {
+    need_root("the verifier and BPF_PROG_TEST_RUN")?;
+    let packages: Vec<&str> = KERNEL_PACKAGES.iter().flat_map(|package| ["--package", package]).collect();
+    tests(tally, &packages, &["--ignored", "--test-threads=1"])
+}
+
+fn namespaces(tally: &mut Tally) -> Result<()> {
+    need_root("network namespaces and XDP")?;
+    Programs::build(Profile::Dev)?;
+    tests(tally, &["--package", "xtask"], &["--ignored", "--test-threads=1"])
+}
+
+fn need_root(what: &str) -> Result<()> {
+    if !signal::is_root() {
+        bail!("{what} need root; run: sudo env \"PATH=$PATH\" cargo xtask test");
+    }
+    Ok(())
+}
+
+/// Runs cargo's tests of what `selection` names, of the default members when it names nothing, and counts them.
+fn tests(tally: &mut Tally, selection: &[&str], flags: &[&str]) -> Result<()> {
+    let mut cargo = command::cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(selection);
+    if flags.contains(&"--ignored") {
+        // Examples in documents that are marked `ignore` are not meant.
+        cargo.args(["--lib", "--bins", "--tests"]);
+    }
+    let succeeded = command::follow(cargo.arg("--").args(flags), |line| {
+        println!("{line}");
+        tally.read(line);
+    })?;
+    if tally.passed + tally.failed == 0 {
+        bail!("no test ran");
+    }
+    if !succeeded {
+        bail!("cargo test failed");
+    }
+    Ok(())
+}
