@@ -1,1 +1,295 @@
-//! The SET state machine.
+//! The state machine of the SETs that one worker owns: sessions, accounts, packets and prizes.
+//!
+//! Sans I/O: datagrams, notes and the time come in; replies go to the caller's transmit slots and notes to the outbox.
+//! The same engine runs in the worker, in the simulator and in the fuzzer. It never blocks, never asks the time, and
+//! after start allocates only where a queue grows towards its limit.
+
+mod accounts;
+pub mod bank;
+pub mod blocks;
+pub mod books;
+mod detail;
+mod ledger;
+mod login;
+mod money;
+pub mod notes;
+mod notices;
+mod packets;
+mod prizes;
+mod requests;
+mod session;
+mod set;
+mod slots;
+pub mod split;
+mod totals;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng;
+
+use crate::cookie::Baker;
+use crate::kind::{Kind, request_of};
+use crate::limits::DATAGRAM_MAX;
+use crate::reason::Reason;
+use crate::steer;
+use crate::ticket::Realm;
+use crate::wire::Peer;
+use bank::BankBooks;
+use books::Books;
+use notes::{Note, Outbox};
+use set::Set;
+
+/// The time, from two clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Microseconds on a clock that never jumps.
+    pub mono_us: u64,
+    /// Microseconds since 1970.
+    pub unix_us: u64,
+}
+
+impl Now {
+    /// Seconds since 1970.
+    pub const fn unix_s(&self) -> u32 {
+        (self.unix_us / 1_000_000) as u32
+    }
+
+    /// Milliseconds since 1970.
+    pub const fn unix_ms(&self) -> u64 {
+        self.unix_us / 1000
+    }
+}
+
+/// Where replies go: the caller's transmit slots.
+pub trait Transmit {
+    /// Room for one datagram. What it held before does not matter.
+    fn buffer(&mut self) -> &mut [u8; DATAGRAM_MAX];
+    /// The first `len` bytes of the buffer are a datagram for `to`, to leave by `door`.
+    fn commit(&mut self, len: usize, to: Peer, door: u16);
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It got its reply.
+    Replied,
+    /// It was heard; no reply is due at once.
+    Accepted,
+    /// It was dropped.
+    Dropped(Reason),
+}
+
+/// Where a request came from and when.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// When it is handled.
+    pub now: Now,
+    /// Who sent it.
+    pub from: Peer,
+    /// The address that it was sent to, as the worker numbers them.
+    pub door: u16,
+    /// Row of the sender's address in the books.
+    client: usize,
+}
+
+/// What an engine is told at start.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// SETs of the server.
+    pub sets: u32,
+    /// Workers of the server.
+    pub workers: u32,
+    /// This worker.
+    pub worker: u32,
+    /// Microseconds without a datagram after which a session ends.
+    pub idle_us: u64,
+    /// Microseconds that a packet may be taken.
+    pub packet_life_us: u64,
+}
+
+/// What all SETs of a worker share.
+pub struct Shared {
+    config: Config,
+    baker: Baker,
+    realms: Vec<Realm>,
+    rng: ChaCha12Rng,
+    /// Notes to carry.
+    pub outbox: Outbox,
+    books: Arc<Books>,
+    all_books: Vec<Arc<Books>>,
+    bank: Arc<BankBooks>,
+    hints_left: u32,
+}
+
+/// The SETs of one worker.
+pub struct Shard {
+    /// What they share.
+    pub shared: Shared,
+    sets: Vec<Set>,
+    visited: usize,
+    visited_us: u64,
+}
+
+/// Every SET is visited once in this time: the grain of expiry and of repeated notices.
+const ROUND_US: u64 = 20_000;
+/// Hints *unknown session* per round: each is a reply to somebody who has proven nothing.
+const HINTS_PER_ROUND: u32 = 400;
+
+impl Shard {
+    /// The SETs of worker `config.worker`; `all_books[config.worker]` are its own books.
+    pub fn new(
+        config: Config,
+        baker: Baker,
+        realms: Vec<Realm>,
+        seed: [u8; 32],
+        all_books: Vec<Arc<Books>>,
+        bank: Arc<BankBooks>,
+    ) -> Self {
+        let books = all_books[config.worker as usize].clone();
+        let sets = (config.worker..config.sets)
+            .step_by(config.workers as usize)
+            .map(|set| Set::new(set as u16, &config))
+            .collect();
+        let shared = Shared {
+            config,
+            baker,
+            realms,
+            rng: ChaCha12Rng::from_seed(seed),
+            outbox: Outbox::default(),
+            books,
+            all_books,
+            bank,
+            hints_left: HINTS_PER_ROUND,
+        };
+        Self { shared, sets, visited: 0, visited_us: 0 }
+    }
+
+    /// Looks at the session of a datagram that will be received next, so that the look-ups of a batch overlap in memory.
+    #[inline]
+    pub fn touch(&self, datagram: &[u8]) -> u32 {
+        let Some(head) = datagram.first_chunk::<{ steer::HEAD_LEN }>() else { return 0 };
+        if head[0] & 0x3f <= Kind::Login as u8 {
+            return 0;
+        }
+        let set = steer::set_of(*head, self.shared.config.sets);
+        let session = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
+        match self.sets.get((set / self.shared.config.workers) as usize) {
+            Some(owner) => owner.touch(session),
+            None => 0,
+        }
+    }
+
+    /// Handles one datagram; it is counted in exactly one place.
+    pub fn receive(&mut self, now: Now, from: Peer, door: u16, datagram: &[u8], tx: &mut impl Transmit) -> Outcome {
+        let books = self.shared.books.clone();
+        let client = books.clients.find_or_take(&from.ip);
+        let row = books.clients.row(client);
+        let asked = Asked { now, from, door, client };
+        let outcome = match request_of(datagram.first().copied().unwrap_or(0), datagram.len()) {
+            Err(reason) => {
+                books.received.none().add(1);
+                row.received[0].add(1);
+                Outcome::Dropped(if datagram.is_empty() { Reason::BadLength } else { reason })
+            }
+            Ok(kind) => {
+                books.received[kind].add(1);
+                row.received[kind.index()].add(1);
+                self.dispatch(&asked, kind, datagram, tx)
+            }
+        };
+        match outcome {
+            Outcome::Replied => books.replied.add(1),
+            Outcome::Accepted => {
+                books.accepted.add(1);
+                row.accepted.add(1);
+            }
+            Outcome::Dropped(reason) => {
+                books.dropped[reason].add(1);
+                row.dropped.add(1);
+            }
+        }
+        outcome
+    }
+
+    fn dispatch(&mut self, asked: &Asked, kind: Kind, datagram: &[u8], tx: &mut impl Transmit) -> Outcome {
+        let config = &self.shared.config;
+        let head = datagram.first_chunk().expect("every request is longer than its head");
+        let set = steer::set_of(*head, config.sets);
+        if set >= config.sets {
+            return Outcome::Dropped(Reason::NoSuchSlot);
+        }
+        if steer::worker_of(set, config.workers) != config.worker {
+            return Outcome::Dropped(Reason::MisSteered);
+        }
+        let set = &mut self.sets[(set / config.workers) as usize];
+        set.receive(asked, kind, datagram, &mut self.shared, tx)
+    }
+
+    /// Handles one note for a SET of this shard.
+    pub fn note(&mut self, now: Now, note: Note, tx: &mut impl Transmit) {
+        let config = &self.shared.config;
+        assert_eq!(
+            steer::worker_of(u32::from(note.to), config.workers),
+            config.worker,
+            "notes are carried to the worker that owns the SET"
+        );
+        let at = u32::from(note.to) / config.workers;
+        self.sets[at as usize].note(now, note, &mut self.shared, tx);
+    }
+
+    /// Does what time demands: idle sessions end, packets expire, notices go out again, untaken prizes go back.
+    pub fn tick(&mut self, now: Now, tx: &mut impl Transmit) {
+        let since_us = now.mono_us.saturating_sub(self.visited_us).min(ROUND_US);
+        let due = self.sets.len() * since_us as usize / ROUND_US as usize;
+        if due == 0 {
+            return;
+        }
+        self.visited_us = now.mono_us;
+        for _ in 0..due {
+            self.sets[self.visited].tick(now, &mut self.shared, tx);
+            self.visited += 1;
+            if self.visited == self.sets.len() {
+                self.visited = 0;
+                self.shared.hints_left = HINTS_PER_ROUND;
+                self.publish();
+            }
+        }
+    }
+
+    /// Ends the day: sums of all SETs to the books, so that they can be read when the worker is gone.
+    pub fn publish(&self) {
+        let books = &self.shared.books;
+        let total = |part: fn(&ledger::Sums) -> u64| self.sets.iter().map(|set| part(set.sums())).sum();
+        books.users_fen.set(total(|sums| sums.users));
+        books.campaign_fen.set(total(|sums| sums.campaign));
+        books.transit_out_fen.set(total(|sums| sums.transit_out));
+        books.transit_in_fen.set(total(|sums| sums.transit_in));
+    }
+
+    /// Recounts every account, packet and prize of every SET.
+    ///
+    /// # Panics
+    /// When a fen is missing or too many: that is a fault of ours, and nothing may be answered after it.
+    pub fn audit(&self) {
+        self.sets.iter().for_each(Set::audit);
+    }
+}
+
+impl Shared {
+    /// Sends what was written to the buffer, and counts it.
+    fn send(&self, tx: &mut impl Transmit, len: usize, to: Peer, door: u16, client: usize) {
+        let number = tx.buffer()[0] & 0x3f;
+        let kind = Kind::of_number(number).expect("the engine writes only kinds that there are");
+        self.books.sent[kind].add(1);
+        self.books.clients.row(client).sent[kind.index() - 32].add(1);
+        tx.commit(len, to, door);
+    }
+
+    /// Answers the sender of a request.
+    fn reply(&self, asked: &Asked, tx: &mut impl Transmit, len: usize) -> Outcome {
+        self.send(tx, len, asked.from, asked.door, asked.client);
+        Outcome::Replied
+    }
+}

@@ -1,0 +1,158 @@
+//! The accounts of one SET's users: found by user id, kept while they hold anything worth keeping.
+
+use alloc::vec::Vec;
+
+use hashbrown::HashTable;
+
+use super::blocks::NIL;
+use super::requests::Requests;
+use super::slots::NONE;
+use crate::limits::ACCOUNTS_PER_SET_MAX;
+
+/// One user.
+pub struct Account {
+    /// The user's id.
+    pub user: u64,
+    /// The balance, in fen.
+    pub balance: u64,
+    /// Request numbers seen and the answers to the last of them.
+    pub requests: Requests,
+    /// Number of the newest notice.
+    pub notice_highest: u32,
+    /// Chain of notices not yet acknowledged.
+    pub notices: u32,
+    /// The campaign of `prizes`.
+    pub campaign: u32,
+    /// The session whose datagrams count.
+    pub session: u16,
+    /// A session that was opened since and has sent nothing yet.
+    pub fresh: u16,
+    /// Prizes won in `campaign`.
+    pub prizes: u8,
+    /// Notices in the chain.
+    pub notice_count: u8,
+}
+
+impl Account {
+    fn new(user: u64) -> Self {
+        Self {
+            user,
+            balance: 0,
+            requests: Requests::default(),
+            notice_highest: 0,
+            notices: NIL,
+            campaign: 0,
+            session: NONE,
+            fresh: NONE,
+            prizes: 0,
+            notice_count: 0,
+        }
+    }
+
+    /// Nothing would be lost if the account were forgotten.
+    fn idle(&self) -> bool {
+        self.session == NONE
+            && self.fresh == NONE
+            && self.balance == 0
+            && self.prizes == 0
+            && self.notices == NIL
+            && self.notice_highest == 0
+            && self.requests.unused()
+    }
+}
+
+/// The accounts.
+pub struct Accounts {
+    rows: Vec<Account>,
+    free: Vec<u16>,
+    index: HashTable<u16>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            rows: Vec::with_capacity(ACCOUNTS_PER_SET_MAX),
+            free: Vec::new(),
+            index: HashTable::with_capacity(ACCOUNTS_PER_SET_MAX),
+        }
+    }
+}
+
+impl Accounts {
+    /// Accounts in use.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The account of a user.
+    pub fn find(&self, user: u64) -> Option<u16> {
+        self.index.find(hash(user), |at| self.rows[usize::from(*at)].user == user).copied()
+    }
+
+    /// The account of a user, made if there is none; `None` when the SET is full.
+    pub fn find_or_make(&mut self, user: u64) -> Option<u16> {
+        if let Some(at) = self.find(user) {
+            return Some(at);
+        }
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.rows[usize::from(at)] = Account::new(user);
+                at
+            }
+            None if self.rows.len() == ACCOUNTS_PER_SET_MAX => return None,
+            None => {
+                self.rows.push(Account::new(user));
+                self.rows.len() as u16 - 1
+            }
+        };
+        let rows = &self.rows;
+        self.index.insert_unique(hash(user), at, |at| hash(rows[usize::from(*at)].user));
+        Some(at)
+    }
+
+    /// Forgets an account that holds nothing.
+    pub fn forget_if_idle(&mut self, at: u16) {
+        let account = &self.rows[usize::from(at)];
+        if !account.idle() {
+            return;
+        }
+        let user = account.user;
+        if let Ok(entry) = self.index.find_entry(hash(user), |at| self.rows[usize::from(*at)].user == user) {
+            entry.remove();
+            self.free.push(at);
+        }
+    }
+
+    /// The indices of the accounts in use.
+    pub fn indices(&self) -> impl Iterator<Item = u16> + '_ {
+        self.index.iter().copied()
+    }
+
+    /// Sum of all balances, in fen.
+    pub fn total_fen(&self) -> u64 {
+        // A forgotten account's balance is zero, so every row may be added.
+        self.rows.iter().map(|account| account.balance).sum()
+    }
+}
+
+impl core::ops::Index<u16> for Accounts {
+    type Output = Account;
+    #[inline(always)]
+    fn index(&self, at: u16) -> &Account {
+        &self.rows[usize::from(at)]
+    }
+}
+
+impl core::ops::IndexMut<u16> for Accounts {
+    #[inline(always)]
+    fn index_mut(&mut self, at: u16) -> &mut Account {
+        &mut self.rows[usize::from(at)]
+    }
+}
+
+// User ids are given out by the account service, not chosen by the user, so a fixed mixer is enough; its high bits chose
+// the SET, its other bits choose the row.
+fn hash(user: u64) -> u64 {
+    let x = (user ^ (user >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x ^ (x >> 29)
+}

@@ -1,0 +1,283 @@
+//! The packets that users of one SET sent: who may take, who took, what is left.
+//!
+//! A packet's id names its SET, its row here and a number that no other packet of the row has. Finished packets stay
+//! readable until their room is needed.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use rand_core::RngCore;
+
+use super::blocks::{Blocks, Rows};
+use super::ledger::{Account, Sums};
+use super::notes::Decision;
+use super::split;
+use crate::limits::{GREETING_MAX, PACKETS_PER_SET_MAX, RECIPIENTS_MAX, SHARES_MAX};
+use crate::wire::{AUDIENCE_SET, PacketState, Refusal, SendView, ShareRow};
+
+/// Who took which share when, as the detail shows it.
+type Takers = Rows<{ ShareRow::LEN }>;
+/// Greeting bytes, in rows of one block.
+type Greeting = Rows<60>;
+
+/// One packet.
+pub struct Packet {
+    /// Its id.
+    pub id: u64,
+    /// Who sent it.
+    pub sender: u64,
+    /// What was put in.
+    pub total_fen: u64,
+    /// What nobody has taken, and was not refunded.
+    pub left_fen: u64,
+    /// Milliseconds since 1970 when it was made.
+    pub made_ms: u64,
+    /// Monotonic microseconds from which nobody may take.
+    expires_us: u64,
+    recipients: Rows<8>,
+    takers: Takers,
+    greeting: Greeting,
+    greeting_len: u8,
+    /// Shares in all.
+    pub shares: u8,
+    split: u8,
+    audience: u8,
+    set: u16,
+    /// Open, finished or refunded.
+    pub state: PacketState,
+}
+
+impl Packet {
+    /// Shares taken.
+    pub fn taken(&self) -> usize {
+        self.takers.count()
+    }
+
+    /// Addressed to a whole SET?
+    pub fn is_set_wide(&self) -> bool {
+        self.audience == AUDIENCE_SET
+    }
+
+    /// May the user, of SET `set`, take a share and read the detail? Whoever sends to a SET may take part.
+    pub fn is_for(&self, user: u64, set: u16, blocks: &Blocks) -> bool {
+        if self.is_set_wide() {
+            return set == self.set || user == self.sender;
+        }
+        self.recipients.iter(blocks).any(|row| u64::from_le_bytes(*row) == user)
+    }
+
+    /// The taken shares, first taken first.
+    pub fn takers<'a>(&self, blocks: &'a Blocks) -> impl Iterator<Item = ShareRow> + 'a {
+        self.takers.iter(blocks).map(|row| ShareRow::take(row).expect("rows are as long as the layout"))
+    }
+
+    /// The greeting's bytes into `out`; returns their number.
+    pub fn put_greeting(&self, blocks: &Blocks, out: &mut [u8]) -> usize {
+        let len = usize::from(self.greeting_len);
+        for (row, part) in self.greeting.iter(blocks).zip(out[..len].chunks_mut(60)) {
+            part.copy_from_slice(&row[..part.len()]);
+        }
+        len
+    }
+
+    /// The largest share, the earliest on a tie, once all are taken.
+    pub fn best(&self, blocks: &Blocks) -> Option<u8> {
+        if self.state != PacketState::Finished {
+            return None;
+        }
+        let (at, _) =
+            self.takers(blocks).enumerate().max_by_key(|(at, row)| (row.share_fen, core::cmp::Reverse(*at)))?;
+        Some(at as u8)
+    }
+}
+
+/// The packets.
+pub struct Packets {
+    set: u16,
+    rows: Vec<Packet>,
+    free: Vec<u16>,
+    /// Rows in the order they were made: all live equally long, so the first is the first to expire.
+    open: VecDeque<(u16, u64)>,
+    finished: VecDeque<(u16, u64)>,
+    made: u32,
+    set_wide_open: usize,
+}
+
+impl Packets {
+    /// No packets yet, of SET `set`.
+    pub fn new(set: u16) -> Self {
+        Self {
+            set,
+            rows: Vec::with_capacity(PACKETS_PER_SET_MAX),
+            free: Vec::new(),
+            open: VecDeque::new(),
+            finished: VecDeque::new(),
+            made: 0,
+            set_wide_open: 0,
+        }
+    }
+
+    /// Open packets to whole SETs.
+    pub fn set_wide_open(&self) -> usize {
+        self.set_wide_open
+    }
+
+    /// Makes room for one packet as large as any, if that takes no more than forgetting finished ones.
+    pub fn make_room(&mut self, blocks: &mut Blocks) -> bool {
+        const BLOCKS: usize = Rows::<8>::blocks_for(RECIPIENTS_MAX)
+            + Takers::blocks_for(SHARES_MAX)
+            + Greeting::blocks_for(GREETING_MAX)
+            + 1;
+        let has_row = |p: &Self| p.rows.len() < PACKETS_PER_SET_MAX || !p.free.is_empty();
+        while !has_row(self) || blocks.room() < BLOCKS {
+            let Some((row, _)) = self.finished.pop_front() else { return false };
+            let packet = &mut self.rows[usize::from(row)];
+            packet.id = 0;
+            packet.recipients.clear(blocks);
+            packet.takers.clear(blocks);
+            packet.greeting.clear(blocks);
+            self.free.push(row);
+        }
+        true
+    }
+
+    /// Makes a packet; its money must have been posted to it by the caller. There was room.
+    pub fn make(
+        &mut self,
+        view: &SendView<'_>,
+        sender: u64,
+        now_ms: u64,
+        expires_us: u64,
+        blocks: &mut Blocks,
+    ) -> &mut Packet {
+        self.made = self.made.checked_add(1).expect("four billion packets of one SET outlast the server");
+        let row = self.free.pop().unwrap_or(self.rows.len() as u16);
+        let fields = &view.fields;
+        let mut packet = Packet {
+            id: u64::from(self.set) << 48 | u64::from(self.made) << 16 | u64::from(row),
+            sender,
+            total_fen: fields.total_fen,
+            left_fen: 0,
+            made_ms: now_ms,
+            expires_us,
+            recipients: Rows::default(),
+            takers: Rows::default(),
+            greeting: Rows::default(),
+            greeting_len: fields.greeting_len,
+            shares: fields.shares,
+            split: fields.split,
+            audience: fields.audience,
+            set: fields.set,
+            state: PacketState::Open,
+        };
+        // The rows of its takers are set aside, so that no grab ever finds the SET full.
+        let mut whole = packet.takers.reserve(blocks, usize::from(fields.shares));
+        for user in view.recipients() {
+            whole &= packet.recipients.push(blocks, &user.to_le_bytes());
+        }
+        for part in view.greeting.as_bytes().chunks(60) {
+            let mut row = [0; 60];
+            row[..part.len()].copy_from_slice(part);
+            whole &= packet.greeting.push(blocks, &row);
+        }
+        assert!(whole, "make_room made room for the largest packet");
+        self.set_wide_open += usize::from(packet.is_set_wide());
+        self.forget_closed();
+        self.open.push_back((row, packet.id));
+        let at = usize::from(row);
+        if at == self.rows.len() {
+            self.rows.push(packet);
+        } else {
+            self.rows[at] = packet;
+        }
+        &mut self.rows[at]
+    }
+
+    /// Shortens the queue of open packets once most of it are closed ones.
+    fn forget_closed(&mut self) {
+        if self.open.len() >= 2 * PACKETS_PER_SET_MAX {
+            let rows = &self.rows;
+            self.open.retain(|(row, id)| {
+                let packet = &rows[usize::from(*row)];
+                packet.id == *id && packet.state == PacketState::Open
+            });
+        }
+    }
+
+    /// The packet with this id.
+    pub fn find(&self, id: u64) -> Option<&Packet> {
+        self.rows.get(usize::from(id as u16)).filter(|packet| packet.id == id && id != 0)
+    }
+
+    /// Decides a grab by `user` of SET `taker_set`; a share's money moves from the packet to `credit`.
+    #[expect(clippy::too_many_arguments, reason = "a decision needs who, what, when and whose money")]
+    pub fn grab(
+        &mut self,
+        id: u64,
+        (user, taker_set): (u64, u16),
+        (now_us, now_ms): (u64, u64),
+        rng: &mut impl RngCore,
+        blocks: &mut Blocks,
+        sums: &mut Sums,
+        credit: Account<'_>,
+    ) -> Decision {
+        let Some(packet) = self.rows.get_mut(usize::from(id as u16)).filter(|p| p.id == id && id != 0) else {
+            return Decision::No(Refusal::UnknownPacket, 0);
+        };
+        if !packet.is_for(user, taker_set, blocks) {
+            return Decision::No(Refusal::NotForYou, 0);
+        }
+        if let Some(row) = packet.takers(blocks).find(|row| row.user == user) {
+            return Decision::No(Refusal::AlreadyYours, u64::from(row.share_fen));
+        }
+        match packet.state {
+            PacketState::Finished => return Decision::No(Refusal::Empty, 0),
+            PacketState::Refunded => return Decision::No(Refusal::Expired, 0),
+            PacketState::Open if now_us >= packet.expires_us => return Decision::No(Refusal::Expired, 0),
+            PacketState::Open => {}
+        }
+        let people = packet.shares - packet.taken() as u8;
+        let fen = split::share(packet.left_fen, people, packet.split, rng);
+        let row = ShareRow { user, taken_ms: now_ms, share_fen: fen as u32 };
+        let mut bytes = [0; ShareRow::LEN];
+        row.put_fields(&mut bytes);
+        assert!(packet.takers.push(blocks, &bytes), "the rows of all takers were set aside");
+        sums.post(Account::Packet(&mut packet.left_fen), credit, fen).expect("the packet holds what its split gives");
+        if people == 1 {
+            packet.state = PacketState::Finished;
+            self.set_wide_open -= usize::from(packet.is_set_wide());
+            self.finished.push_back((id as u16, id));
+        }
+        Decision::Share(fen)
+    }
+
+    /// The next packet whose time is over, as refunded: id, sender and what is to go back, still in the packet.
+    pub fn expire(&mut self, now_us: u64) -> Option<(u64, u64, &mut u64)> {
+        while let Some((row, id)) = self.open.front().copied() {
+            let packet = &mut self.rows[usize::from(row)];
+            if packet.id == id && packet.state == PacketState::Open {
+                if now_us < packet.expires_us {
+                    return None;
+                }
+                packet.state = PacketState::Refunded;
+                self.open.pop_front();
+                self.set_wide_open -= usize::from(self.rows[usize::from(row)].is_set_wide());
+                self.finished.push_back((row, id));
+                let packet = &mut self.rows[usize::from(row)];
+                return Some((id, packet.sender, &mut packet.left_fen));
+            }
+            self.open.pop_front();
+        }
+        None
+    }
+
+    /// What is left in all packets, in fen.
+    pub fn total_fen(&self) -> u64 {
+        self.rows.iter().filter(|packet| packet.id != 0).map(|packet| packet.left_fen).sum()
+    }
+}
+
+/// The SET in a packet's id.
+pub const fn set_of_packet(id: u64) -> u32 {
+    (id >> 48) as u32
+}

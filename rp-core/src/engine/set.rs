@@ -1,0 +1,261 @@
+//! One SET: its sessions, its users' accounts, the packets they sent and the prizes that wait for them.
+//!
+//! Owned by one thread. Other SETs and the bank are reached by notes alone.
+
+use alloc::vec::Vec;
+
+use super::accounts::Accounts;
+use super::blocks::Blocks;
+use super::ledger::{Account, Sums};
+use super::notes::{BANK, Body, Note, PrizeNote};
+use super::notices::Notices;
+use super::packets::Packets;
+use super::prizes::Prizes;
+use super::slots::{NONE, Slots, State};
+use super::{Asked, Config, Now, Outcome, Shared, Transmit};
+use crate::kind::Kind;
+use crate::limits::{SLOT_BITS, SLOTS_PER_SET};
+
+/// Notices that one visit sends at most: a packet for a whole SET must not hold up the shakes.
+const NOTICES_PER_VISIT: usize = 32;
+/// Packets that one visit refunds at most.
+const REFUNDS_PER_VISIT: usize = 16;
+/// Microseconds between two checks of the sums.
+const CHECK_US: u64 = 1_000_000;
+/// Every so many checks the accounts are recounted one by one, which reads all of them.
+const RECOUNT_EVERY: u64 = 32;
+
+/// One SET.
+pub struct Set {
+    pub(super) number: u16,
+    pub(super) slots: Slots,
+    pub(super) accounts: Accounts,
+    pub(super) blocks: Blocks,
+    pub(super) packets: Packets,
+    pub(super) prizes: Prizes,
+    pub(super) notices: Notices,
+    pub(super) sums: Sums,
+    idle: Vec<u16>,
+    checks: u64,
+    check_us: u64,
+}
+
+impl Set {
+    pub(super) fn new(number: u16, config: &Config) -> Self {
+        Self {
+            number,
+            slots: Slots::new(config.idle_us),
+            accounts: Accounts::default(),
+            blocks: Blocks::default(),
+            packets: Packets::new(number),
+            prizes: Prizes::default(),
+            notices: Notices::default(),
+            sums: Sums::default(),
+            idle: Vec::new(),
+            // The SETs recount in turn, not all in the same second.
+            checks: u64::from(number),
+            check_us: 0,
+        }
+    }
+
+    pub(super) fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Reads the first word of a session's entry; see [`Shard::touch`](super::Shard::touch).
+    #[inline(always)]
+    pub(super) fn touch(&self, session: u32) -> u32 {
+        self.slots.entry(slot_of(session)).sequence
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        asked: &Asked,
+        kind: Kind,
+        datagram: &[u8],
+        shared: &mut Shared,
+        tx: &mut impl Transmit,
+    ) -> Outcome {
+        match kind {
+            Kind::Hello => self.hello(asked, datagram, shared, tx),
+            Kind::Login => self.log_in(asked, datagram, shared, tx),
+            _ => self.session(asked, kind, datagram, shared, tx),
+        }
+    }
+
+    pub(super) fn note(&mut self, now: Now, note: Note, shared: &mut Shared, tx: &mut impl Transmit) {
+        match note.body {
+            Body::GrabAsk { user, packet, request } => {
+                let decision = self.decide(packet, (user, note.from), now, shared, None);
+                let body = Body::GrabDone { user, packet, request, decision };
+                shared.outbox.answer(Note { to: note.from, from: self.number, body });
+            }
+            Body::GrabDone { user, packet, request, decision } => {
+                shared.outbox.answered();
+                self.grab_done(user, packet, request, decision, shared, tx);
+            }
+            Body::DetailAsk(ask) => {
+                self.send_page(&ask, note.from, shared, tx);
+                shared.outbox.answer(Note { to: note.from, from: self.number, body: Body::Heard });
+            }
+            Body::PacketFor { user, packet, sender, fen, at_ms } => {
+                self.tell(user, packet, sender, fen, at_ms, now, shared);
+                shared.outbox.answer(Note { to: note.from, from: self.number, body: Body::Heard });
+            }
+            Body::Heard => shared.outbox.answered(),
+            Body::Deposit { user, fen } => self.deposit(user, fen, shared),
+            Body::Prize(prize) => self.prize(prize, now, shared),
+            Body::CampaignEnd => {
+                while let Some(prize) = self.prizes.take() {
+                    self.prize_back(prize, shared);
+                }
+            }
+            Body::DepositDone { .. } | Body::PrizeBack(_) => unreachable!("these go to the bank"),
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Now, shared: &mut Shared, tx: &mut impl Transmit) {
+        self.end_idle(now, shared);
+        self.refund_expired(now, shared);
+        while let Some(prize) = self.prizes.take_untaken(now.mono_us) {
+            self.prize_back(prize, shared);
+        }
+        self.send_notices(now, shared, tx);
+        if now.mono_us >= self.check_us + CHECK_US {
+            self.check_us = now.mono_us;
+            self.check(shared);
+        }
+    }
+
+    /// The account of a user, made if the SET has room.
+    pub(super) fn account_of(&mut self, user: u64, shared: &Shared) -> Option<u16> {
+        let before = self.accounts.len();
+        let at = self.accounts.find_or_make(user);
+        shared.books.accounts.add((self.accounts.len() - before) as u64);
+        at
+    }
+
+    /// Forgets an account if it holds nothing.
+    pub(super) fn forget(&mut self, account: u16, shared: &Shared) {
+        let before = self.accounts.len();
+        self.accounts.forget_if_idle(account);
+        shared.books.accounts.sub((before - self.accounts.len()) as u64);
+    }
+
+    /// Ends a session.
+    pub(super) fn close(&mut self, slot: u16, now: Now, shared: &Shared) {
+        let at = self.slots.cold(slot).account;
+        let client = usize::from(self.slots.cold(slot).client);
+        let account = &mut self.accounts[at];
+        if account.session == slot {
+            account.session = NONE;
+        }
+        if account.fresh == slot {
+            account.fresh = NONE;
+        }
+        self.slots.close(slot, now.mono_us);
+        shared.books.sessions.sub(1);
+        shared.books.logouts.add(1);
+        shared.books.clients.row(client).sessions.sub(1);
+        self.forget(at, shared);
+    }
+
+    fn end_idle(&mut self, now: Now, shared: &Shared) {
+        let mut idle = core::mem::take(&mut self.idle);
+        self.slots.turn(now.mono_us, &mut idle);
+        for slot in idle.drain(..) {
+            self.close(slot, now, shared);
+            shared.books.idle_outs.add(1);
+        }
+        self.idle = idle;
+    }
+
+    fn refund_expired(&mut self, now: Now, shared: &Shared) {
+        for _ in 0..REFUNDS_PER_VISIT {
+            let Some((id, sender, left)) = self.packets.expire(now.mono_us) else { return };
+            let fen = *left;
+            let at = self.accounts.find(sender).expect("who sent a packet has used a request number, and is kept");
+            let account = &mut self.accounts[at];
+            self.sums
+                .post(Account::Packet(left), Account::User(&mut account.balance), fen)
+                .expect("the packet holds what is left of it");
+            shared.books.refunded.add(fen);
+            shared.books.open.sub(fen);
+            self.tell_refund(at, id, fen, now, shared);
+        }
+    }
+
+    fn send_notices(&mut self, now: Now, shared: &Shared, tx: &mut impl Transmit) {
+        for _ in 0..NOTICES_PER_VISIT {
+            let Some((account, block, content)) = self.notices.due(now.mono_us, &self.blocks) else { return };
+            let slot = self.accounts[account].session;
+            if slot == NONE {
+                self.notices.dormant(block, &mut self.blocks);
+            } else {
+                self.send_notice(slot, &content, shared, tx);
+                self.notices.sent(block, now.mono_us, &mut self.blocks);
+            }
+        }
+    }
+
+    fn deposit(&mut self, user: u64, fen: u64, shared: &mut Shared) {
+        let booked = self.account_of(user, shared).is_some_and(|at| {
+            let account = &mut self.accounts[at];
+            self.sums.post(Account::Transit, Account::User(&mut account.balance), fen).is_ok()
+        });
+        let back_fen = if booked { 0 } else { fen };
+        let body = Body::DepositDone { back_fen };
+        shared.outbox.answer(Note { to: BANK, from: self.number, body });
+    }
+
+    fn prize(&mut self, prize: PrizeNote, now: Now, shared: &mut Shared) {
+        self.sums.post(Account::Transit, Account::Campaign, prize.fen).expect("a campaign's budget fits 64 bits");
+        if !self.prizes.push(prize, now.mono_us) {
+            self.prize_back(prize, shared);
+        }
+    }
+
+    fn prize_back(&mut self, prize: PrizeNote, shared: &mut Shared) {
+        self.sums.post(Account::Campaign, Account::Transit, prize.fen).expect("the prize waited here");
+        shared.books.prizes_back.add(prize.fen);
+        shared.outbox.answer(Note { to: BANK, from: self.number, body: Body::PrizeBack(prize) });
+    }
+
+    fn check(&mut self, shared: &Shared) {
+        assert!(self.sums.balanced(), "SET {}: debits and credits differ: {:?}", self.number, self.sums);
+        self.checks += 1;
+        if self.checks.is_multiple_of(RECOUNT_EVERY) {
+            self.audit();
+        }
+        shared.books.sums_checked.add(1);
+    }
+
+    /// Recounts everything, one by one.
+    pub(super) fn audit(&self) {
+        let held = (self.accounts.total_fen(), self.packets.total_fen(), self.prizes.total_fen());
+        let kept = (self.sums.users, self.sums.packets, self.sums.campaign);
+        assert_eq!(held, kept, "SET {}: users, packets and prizes hold other sums than the ledger", self.number);
+        assert!(self.sums.balanced(), "SET {}: debits and credits differ: {:?}", self.number, self.sums);
+    }
+
+    /// The slot of a session id, if that session is up.
+    #[inline(always)]
+    pub(super) fn up(&self, session: u32) -> Option<u16> {
+        let slot = slot_of(session);
+        let entry = self.slots.entry(slot);
+        let generation = (session >> SLOT_BITS) as u16;
+        (entry.state != State::Closed && entry.generation == generation).then_some(slot)
+    }
+
+    /// The session id of a slot.
+    #[inline(always)]
+    pub(super) fn session_of(&self, slot: u16) -> u32 {
+        let on_server = u32::from(self.number) * SLOTS_PER_SET as u32 + u32::from(slot);
+        u32::from(self.slots.entry(slot).generation) << SLOT_BITS | on_server
+    }
+}
+
+#[inline(always)]
+fn slot_of(session: u32) -> u16 {
+    ((session & ((1 << SLOT_BITS) - 1)) % SLOTS_PER_SET as u32) as u16
+}

@@ -1,0 +1,219 @@
+//! The session slots of one SET: 64 bytes an entry that the gate may read, and what only the worker needs beside it.
+//!
+//! Slots are reused first-in-first-out after a rest, under the next generation. Idle sessions are found by a wheel of
+//! lists: a session is looked at once per idle time, not once per datagram.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::num::NonZeroU64;
+
+use crate::key::Key;
+use crate::limits::{SLOT_BITS, SLOT_REST_US, SLOTS_PER_SET};
+use crate::wire::Peer;
+
+/// No slot, no account.
+pub const NONE: u16 = u16::MAX;
+/// Generations of a slot.
+pub const GENERATIONS: u32 = 1 << (32 - SLOT_BITS);
+const WHEEL_SPOKES: usize = 64;
+
+/// How the newest sequence of a session was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum State {
+    /// No session.
+    #[default]
+    Closed,
+    /// A session; its newest shake won nothing, or there was none.
+    Nothing,
+    /// A session; its newest shake won.
+    Won,
+}
+
+/// What the gate needs of a session: 64 bytes, one cache line.
+#[derive(Clone, Default)]
+#[repr(C, align(64))]
+pub struct Entry {
+    /// Key of the tags, both ways.
+    pub key: Key,
+    /// Where the session's client is.
+    pub peer: Peer,
+    /// The newest sequence seen.
+    pub sequence: u32,
+    /// Milliseconds on the monotonic clock, wrapping, at the newest datagram.
+    pub last_seen_ms: u32,
+    /// Generation of the slot.
+    pub generation: u16,
+    /// Closed, or how the newest sequence was answered.
+    pub state: State,
+    /// Kept for the token bucket of the gate.
+    bucket: Option<NonZeroU64>,
+}
+const _: () = assert!(size_of::<Entry>() == 64);
+
+/// What only the worker needs of a session.
+#[derive(Clone, Default)]
+pub struct Cold {
+    /// From the HELLO.
+    pub client_nonce: u64,
+    /// From the WELCOME.
+    pub server_nonce: u64,
+    /// Newest counter of the datagrams that bear money, server to client.
+    pub(super) counter: u64,
+    /// Account in the SET.
+    pub account: u16,
+    /// Row of the client's address in the books.
+    pub client: u16,
+    /// The address that was asked, as the worker numbers them.
+    pub door: u16,
+    pub(super) next: u16,
+    pub(super) armed: bool,
+    /// No valid datagram yet: the user's old session is still alive.
+    pub fresh: bool,
+    /// The ticket's role.
+    pub role: u8,
+}
+
+impl Cold {
+    /// A counter that was never used in this session.
+    pub fn next_counter(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
+
+/// The slots.
+pub struct Slots {
+    entries: Box<[Entry]>,
+    cold: Vec<Cold>,
+    rested: VecDeque<(u16, u64)>,
+    wheel: [u16; WHEEL_SPOKES],
+    wheel_at: u64,
+    spoke_us: u64,
+    idle_us: u64,
+}
+
+impl Slots {
+    /// Slots whose sessions end after `idle_us` without a datagram.
+    pub fn new(idle_us: u64) -> Self {
+        Self {
+            entries: alloc::vec![Entry::default(); SLOTS_PER_SET].into_boxed_slice(),
+            cold: Vec::with_capacity(SLOTS_PER_SET),
+            rested: VecDeque::with_capacity(SLOTS_PER_SET),
+            wheel: [NONE; WHEEL_SPOKES],
+            wheel_at: 0,
+            // Two spokes of the wheel stay free: a session is never put on the spoke that turns.
+            spoke_us: (idle_us / (WHEEL_SPOKES as u64 - 2)).max(1),
+            idle_us,
+        }
+    }
+
+    /// The gate's half of a slot.
+    #[inline(always)]
+    pub fn entry(&self, slot: u16) -> &Entry {
+        &self.entries[usize::from(slot)]
+    }
+
+    /// The gate's half of a slot.
+    #[inline(always)]
+    pub fn entry_mut(&mut self, slot: u16) -> &mut Entry {
+        &mut self.entries[usize::from(slot)]
+    }
+
+    /// The worker's half of a slot that was opened before.
+    #[inline(always)]
+    pub fn cold(&mut self, slot: u16) -> &mut Cold {
+        &mut self.cold[usize::from(slot)]
+    }
+
+    /// Takes a slot that is free and has rested, under its next generation; `None` when there is none.
+    /// `generation` is used for a slot that was never open.
+    pub fn take(&mut self, now_us: u64, generation: u16) -> Option<u16> {
+        if let Some((slot, free_us)) = self.rested.front().copied()
+            && now_us >= free_us + SLOT_REST_US
+        {
+            self.rested.pop_front();
+            let entry = self.entry_mut(slot);
+            entry.generation = (entry.generation + 1) % GENERATIONS as u16;
+            return Some(slot);
+        }
+        if self.cold.len() == SLOTS_PER_SET {
+            return None;
+        }
+        let slot = self.cold.len() as u16;
+        self.cold.push(Cold::default());
+        self.entry_mut(slot).generation = generation % GENERATIONS as u16;
+        Some(slot)
+    }
+
+    /// Slots that are not in use, rested or not.
+    pub fn free(&self) -> usize {
+        SLOTS_PER_SET - self.cold.len() + self.rested.len()
+    }
+
+    /// Fills a slot and starts its idle time. The slot was taken.
+    pub fn open(&mut self, slot: u16, now_us: u64, key: Key, peer: Peer, cold: Cold) {
+        let entry = self.entry_mut(slot);
+        entry.key = key;
+        entry.peer = peer;
+        entry.sequence = 0;
+        entry.last_seen_ms = (now_us / 1000) as u32;
+        entry.state = State::Nothing;
+        let old = self.cold(slot);
+        // The wheel may still hold the slot from an earlier session: it is looked at once and put where it belongs.
+        let (next, armed) = (old.next, old.armed);
+        *old = Cold { next, armed, ..cold };
+        if !armed {
+            self.arm(slot, now_us + self.idle_us);
+        }
+    }
+
+    /// Ends the session in a slot; its rest begins.
+    pub fn close(&mut self, slot: u16, now_us: u64) {
+        let entry = self.entry_mut(slot);
+        entry.state = State::Closed;
+        entry.key = [0; 16];
+        self.rested.push_back((slot, now_us));
+    }
+
+    /// Turns the wheel to `now_us` and calls `idle` with each slot whose session was idle too long.
+    pub fn turn(&mut self, now_us: u64, idle: &mut Vec<u16>) {
+        let spoke_now = now_us / self.spoke_us;
+        // After a long sleep one full turn sees every slot.
+        self.wheel_at = self.wheel_at.max(spoke_now.saturating_sub(WHEEL_SPOKES as u64));
+        while self.wheel_at < spoke_now {
+            self.wheel_at += 1;
+            let spoke = (self.wheel_at % WHEEL_SPOKES as u64) as usize;
+            let mut slot = core::mem::replace(&mut self.wheel[spoke], NONE);
+            while slot != NONE {
+                let next = self.cold(slot).next;
+                self.cold(slot).armed = false;
+                self.look(slot, now_us, idle);
+                slot = next;
+            }
+        }
+    }
+
+    fn look(&mut self, slot: u16, now_us: u64, idle: &mut Vec<u16>) {
+        let entry = self.entry(slot);
+        if entry.state == State::Closed {
+            return;
+        }
+        let quiet_us = u64::from(((now_us / 1000) as u32).wrapping_sub(entry.last_seen_ms)) * 1000;
+        if quiet_us >= self.idle_us {
+            idle.push(slot);
+        } else {
+            self.arm(slot, now_us + self.idle_us - quiet_us);
+        }
+    }
+
+    fn arm(&mut self, slot: u16, due_us: u64) {
+        let spoke = ((due_us / self.spoke_us + 1).max(self.wheel_at + 1) % WHEEL_SPOKES as u64) as usize;
+        let head = self.wheel[spoke];
+        let cold = self.cold(slot);
+        cold.next = head;
+        cold.armed = true;
+        self.wheel[spoke] = slot;
+    }
+}
