@@ -93,3 +93,71 @@ impl Realm {
         })
     }
 }
+
+/// A realm's id and key as its file holds them: one line, the id in decimal, a space, the key in 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RealmKey {
+    /// The number that tickets name the realm by.
+    pub id: u32,
+    /// The secret of the realm.
+    pub key: [u8; 32],
+}
+
+impl RealmKey {
+    /// Reads the line; white space around it does not matter. `None` when it is anything else.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (id, hex) = line.trim().split_once(' ')?;
+        let digits = hex.as_bytes();
+        if digits.len() != 64 || !id.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let mut key = [0; 32];
+        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *byte = (high << 4 | low) as u8;
+        }
+        Some(Self { id: id.parse().ok()?, key })
+    }
+
+    /// The realm that this key opens and seals tickets of.
+    pub fn realm(&self) -> Realm {
+        Realm::new(self.id, &self.key)
+    }
+}
+
+impl core::fmt::Display for RealmKey {
+    /// Writes the line, without an end of line.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} ", self.id)?;
+        self.key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_key_survives_its_line() {
+        let mut key = [0; 32];
+        for (i, byte) in key.iter_mut().enumerate() {
+            *byte = (i * 37) as u8;
+        }
+        let made = RealmKey { id: 7, key };
+        let read = RealmKey::parse(&made.to_string()).expect("our own line");
+        assert!(read == made);
+        assert!(RealmKey::parse(&alloc::format!(" {made}\r\n")).expect("white space around") == made);
+    }
+
+    #[test]
+    fn anything_else_is_no_key() {
+        let good = RealmKey { id: 1, key: [0xab; 32] }.to_string();
+        let long = good.clone() + "0";
+        let foreign = good.replace('a', "g");
+        for line in ["", "1", "1 ", "x", &good[1..], &good[..good.len() - 1], &long, &foreign, &("+".to_string() + &good)] {
+            assert!(RealmKey::parse(line).is_none(), "{line}");
+        }
+    }
+}
