@@ -35,7 +35,8 @@ fn fullest_and_emptiest(users: impl Iterator<Item = u64>, sets: u32) -> (usize, 
 #[test]
 fn a_million_users_fit_the_sets_however_they_are_numbered() {
     let sets = SETS_DEFAULT as u32;
-    let rows: [(&str, fn(u64) -> u64); 5] = [
+    type Numbering = fn(u64) -> u64;
+    let rows: [(&str, Numbering); 5] = [
         ("from one", |i| i + 1),
         ("from ten billion", |i| 10_000_000_000 + i),
         ("every 256th", |i| 256 * i),
