@@ -19,6 +19,8 @@ pub const SETS_MAX: usize = (1 << SLOT_BITS) / SLOTS_PER_SET;
 pub const WORKERS_MAX: usize = 64;
 /// UDP ports that the gate knows as ours.
 pub const PORTS_MAX: usize = 4;
+/// CPUs that the gate can send to.
+pub const CPUS_MAX: usize = 256;
 /// Addresses that a server listens on, each with a socket per worker.
 pub const LISTENS_MAX: usize = 8;
 
