@@ -1,11 +1,74 @@
-//! Compiles the kernel programs.
+//! Compiles the kernel programs, and tells their sizes.
+//!
+//! The compiler for BPF is another than the workspace's, so it has a target folder of its own: the two would throw away
+//! each other's work.
 
-use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
+
+use crate::command;
+use crate::setup::{Toolchain, target_dir};
+
+const TARGET: &str = "bpfel-unknown-none";
+const INSTRUCTION_LEN: u64 = 8;
+
+/// Where the object lies, for the server to find beside itself.
+pub fn object_path() -> PathBuf {
+    target_dir().join("bpf/gate.o")
+}
 
 /// Compiles rp-ebpf into target/bpf/gate.o and prints the sizes of its programs.
 ///
 /// # Errors
-/// When the compiler is missing or refuses.
+/// When there is no compiler and none can be installed, or when it refuses.
 pub fn run() -> Result<()> {
-    bail!("the build of the kernel programs is not written yet")
+    let object = build()?;
+    println!("build-ebpf: {}", object.display());
+    for (name, instructions) in programs(&object)? {
+        println!("build-ebpf: {name:<10} {instructions:>6} instructions {:>8} bytes", instructions * INSTRUCTION_LEN);
+    }
+    Ok(())
+}
+
+/// Compiles rp-ebpf and returns the object's path.
+///
+/// # Errors
+/// As [`run`].
+pub fn build() -> Result<PathBuf> {
+    let toolchain = match Toolchain::find() {
+        Some(toolchain) => toolchain,
+        None => Toolchain::find_or_install()?,
+    };
+    let own_target = target_dir().join("ebpf");
+    let mut cargo = toolchain.cargo();
+    cargo.args(["--quiet", "--release", "--package", "rp-ebpf", "--target", TARGET]);
+    command::show(cargo.env("CARGO_TARGET_DIR", &own_target)).context("the kernel programs were not compiled")?;
+    let built = own_target.join(TARGET).join("release/rp-ebpf");
+    let object = object_path();
+    std::fs::create_dir_all(target_dir().join("bpf")).context("cannot make a folder for the object")?;
+    // Renamed into place, so that a server never reads half an object.
+    let partial = object.with_extension("partial");
+    std::fs::copy(&built, &partial).with_context(|| format!("cannot copy {}", built.display()))?;
+    std::fs::rename(&partial, &object).with_context(|| format!("cannot write {}", object.display()))?;
+    Ok(object)
+}
+
+/// The programs in an object, by name, with their instruction counts: before the verifier cuts tracing away.
+fn programs(object: &Path) -> Result<Vec<(String, u64)>> {
+    let bytes = std::fs::read(object).with_context(|| format!("cannot read {}", object.display()))?;
+    let elf = object::File::parse(&*bytes).with_context(|| format!("{} is no ELF file", object.display()))?;
+    let mut programs = Vec::new();
+    for symbol in elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
+        let Some(section) = symbol.section_index().and_then(|index| elf.section_by_index(index).ok()) else { continue };
+        // .text holds only what the programs call; the verifier counts it with them.
+        if section.name() != Ok(".text") {
+            programs.push((symbol.name()?.to_string(), symbol.size() / INSTRUCTION_LEN));
+        }
+    }
+    if programs.is_empty() {
+        bail!("{} holds no program", object.display());
+    }
+    Ok(programs)
 }

@@ -1,11 +1,52 @@
 //! What the build of the kernel programs and the laboratory need, found or installed.
+//!
+//! Everything that can lie under target/tools does, and leaves the machine as it was. Only what must be root is: the
+//! package lists, and `ip` and `nsenter` where they are missing. A second run finds everything and says so at once.
 
-use anyhow::{Result, bail};
+mod debian;
+mod program;
+mod toolchain;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+pub use program::find as find_program;
+pub use toolchain::Toolchain;
+
+/// Where the workshop puts what it builds: `CARGO_TARGET_DIR`, or target/ in the workspace.
+pub fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => crate::command::root().join(dir),
+        None => crate::command::root().join("target"),
+    }
+}
+
+/// Where set-up unpacks what it fetches.
+fn tools_dir() -> PathBuf {
+    target_dir().join("tools")
+}
 
 /// Finds or installs everything, saying what and why.
 ///
 /// # Errors
-/// When something is missing and cannot be installed; names the command that would.
+/// When something is missing and cannot be installed here; names the commands that would.
 pub fn run() -> Result<()> {
-    bail!("set-up is not written yet")
+    let toolchain = Toolchain::find_or_install()?;
+    println!("setup: kernel programs are compiled by {toolchain}");
+    for (name, package, why) in [
+        ("bpftool", "bpftool", "reads the pinned counters by name"),
+        ("ethtool", "ethtool", "switches checksum offload of the laboratory's links"),
+    ] {
+        let path = program::find_or_unpack(name, package)?;
+        println!("setup: {name} ({why}) is {}", path.display());
+    }
+    for (name, package, why) in [
+        ("ip", "iproute2", "makes the laboratory's namespaces and links"),
+        ("nsenter", "util-linux", "starts programs inside them"),
+    ] {
+        let path = program::find_or_install(name, package)?;
+        println!("setup: {name} ({why}) is {}", path.display());
+    }
+    Ok(())
 }

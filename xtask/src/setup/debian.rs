@@ -1,0 +1,97 @@
+//! Debian's packages: fetched and unpacked into a folder, which needs no root, or installed, which does.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{program, tools_dir};
+use crate::command;
+
+/// Does this machine speak apt?
+pub fn is_here() -> bool {
+    program::find("apt-get").is_some() && program::find("dpkg").is_some()
+}
+
+/// Where packages are unpacked.
+pub fn root() -> PathBuf {
+    tools_dir().join("root")
+}
+
+/// Fetches packages and unpacks them under target/tools/root.
+///
+/// # Errors
+/// Without apt, without package lists, or when the archive refuses; names the command to try.
+pub fn unpack(packages: &[String], why: &str) -> Result<()> {
+    println!("setup: {why}: fetching {} into {}", packages.join(", "), tools_dir().display());
+    require_apt(&packages.join(" "))?;
+    require_lists(&packages[0])?;
+    let fetched = tools_dir().join("packages");
+    std::fs::create_dir_all(&fetched).with_context(|| format!("cannot create {}", fetched.display()))?;
+    // The archive's own user may not read this folder; as root, apt fetches as root instead of warning about it.
+    let fetch = ["-q", "-o", "APT::Sandbox::User=root", "download"];
+    command::show(Command::new("apt-get").args(fetch).args(packages).current_dir(&fetched))?;
+    let mut files = std::fs::read_dir(&fetched)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    // By name, so that rustc comes last: where it is, an interrupted run left nothing out.
+    files.sort();
+    for file in files {
+        command::read(Command::new("dpkg").arg("-x").arg(&file).arg(root()))?;
+    }
+    std::fs::remove_dir_all(&fetched).with_context(|| format!("cannot remove {}", fetched.display()))
+}
+
+/// Installs a package, as root.
+///
+/// # Errors
+/// When not root: names the command.
+pub fn install(package: &str, why: &str) -> Result<()> {
+    require_apt(package)?;
+    if !is_root() {
+        bail!("{why}: run `sudo apt-get install {package}`");
+    }
+    println!("setup: {why}: installing {package}");
+    require_lists(package)?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "-q", "-y", "--no-install-recommends", package]).env("DEBIAN_FRONTEND", "noninteractive");
+    command::show(&mut apt)
+}
+
+/// What a package depends on, by name.
+pub fn dependencies(package: &str) -> Result<Vec<String>> {
+    require_lists(package)?;
+    let shown = command::read(Command::new("apt-cache").args(["show", "--no-all-versions", package]))?;
+    let line = shown.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default();
+    Ok(line.split(", ").filter_map(|part| part.split_whitespace().next()).map(str::to_string).collect())
+}
+
+fn require_apt(packages: &str) -> Result<()> {
+    if !is_here() {
+        bail!("this machine has no apt: install what is in Debian's {packages} with its own package manager");
+    }
+    Ok(())
+}
+
+/// Fetches the package lists when they do not know the package; that needs root.
+fn require_lists(package: &str) -> Result<()> {
+    if is_known(package) {
+        return Ok(());
+    }
+    if !is_root() {
+        bail!("the package lists do not know {package}: run `sudo apt-get update`, then this again");
+    }
+    command::show(Command::new("apt-get").args(["update", "-q"]))?;
+    if !is_known(package) {
+        bail!("the package archives of this machine have no {package}");
+    }
+    Ok(())
+}
+
+fn is_known(package: &str) -> bool {
+    let shown = command::read(Command::new("apt-cache").args(["policy", package]));
+    shown.is_ok_and(|text| text.contains("Candidate:") && !text.contains("Candidate: (none)"))
+}
+
+fn is_root() -> bool {
+    // SAFETY: geteuid takes nothing, touches no memory and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
