@@ -156,7 +156,9 @@ mod tests {
         let good = RealmKey { id: 1, key: [0xab; 32] }.to_string();
         let long = good.clone() + "0";
         let foreign = good.replace('a', "g");
-        for line in ["", "1", "1 ", "x", &good[1..], &good[..good.len() - 1], &long, &foreign, &("+".to_string() + &good)] {
+        for line in
+            ["", "1", "1 ", "x", &good[1..], &good[..good.len() - 1], &long, &foreign, &("+".to_string() + &good)]
+        {
             assert!(RealmKey::parse(line).is_none(), "{line}");
         }
     }

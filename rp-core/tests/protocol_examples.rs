@@ -100,7 +100,7 @@ fn layouts() -> Vec<(Kind, usize, &'static str, Fields)> {
     }
 }
 
-fn table_of<'a>(document: &'a Document, kind: Kind) -> &'a Table {
+fn table_of(document: &Document, kind: Kind) -> &Table {
     let name = heading_of(kind);
     document.layouts().find(|table| table.heading == name).unwrap_or_else(|| panic!("no table of bytes for {name}"))
 }

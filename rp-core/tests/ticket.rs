@@ -1,7 +1,7 @@
 //! Tickets: what is sealed comes back whole, and nothing but it does.
 
 use proptest::prelude::*;
-use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER, Realm, Sealed, Ticket};
+use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER, Realm, RealmKey, Sealed, Ticket};
 use rp_core::wire::TICKET_LEN;
 
 #[path = "shared/story.rs"]
@@ -60,6 +60,15 @@ fn the_ticket_of_the_story_is_as_another_implementation_seals_it() {
 }
 
 proptest! {
+    #[test]
+    fn any_line_is_a_realm_key_or_none(line in "\\PC{0,80}", id in any::<u32>(), key in any::<[u8; 32]>()) {
+        let _ = RealmKey::parse(&line);
+        // Characters of two bytes, so that the digits do not end where bytes do.
+        let _ = RealmKey::parse(&format!("{id} {}", "é".repeat(32)));
+        let written = RealmKey { id, key }.to_string();
+        prop_assert!(RealmKey::parse(&written).is_some_and(|read| read.id == id && read.key == key));
+    }
+
     #[test]
     fn what_is_sealed_is_opened(
         id in any::<u32>(), key in any::<[u8; 32]>(), nonce in any::<[u8; 24]>(), user in any::<u64>(),

@@ -63,7 +63,7 @@ pub fn session() -> u32 {
 
 /// The first packet of the user's SET.
 pub fn packet() -> u64 {
-    u64::from(set_of_user(USER, SETS)) << 48 | 1
+    u64::from(set_of_user(USER, SETS)) << 48 | 1 << 16
 }
 
 pub fn session_key() -> Key {
