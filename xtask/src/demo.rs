@@ -4,29 +4,33 @@
 //! prints one table: each figure of the original beside the one just measured. It fails when the books of kernel, server
 //! and clients differ by one datagram or one fen; a figure that falls short of its target is said, and does not fail.
 
-mod books;
-mod evidence;
+pub mod books;
+pub mod evidence;
+pub mod scenario;
+pub mod stage;
+pub mod table;
+pub mod watch;
+
 mod figures;
-mod scenario;
-mod stage;
-mod table;
-mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use crate::fleet::Fleet;
 use crate::machine::Machine;
 use crate::programs::{Profile, Programs};
+use crate::server::Server;
 use crate::{ebpf, setup, signal};
 use books::Books;
-use evidence::Evidence;
+use evidence::{Evidence, Sample};
 use scenario::Scenario;
 use stage::Stage;
 use table::{Row, Target};
 
-pub use table::write_json;
+/// Clients ask their last questions and write their reports within this.
+const CLIENTS_END_LIMIT: Duration = Duration::from_secs(60);
 
 /// Flags of `cargo xtask demo`.
 #[derive(clap::Args, Clone, Debug)]
@@ -76,7 +80,7 @@ impl DemoArgs {
         );
         print!("\n{}", table::text_of(&rows));
         if let Some(path) = &self.json {
-            write_json(path, &rows)?;
+            table::write_json(path, &rows)?;
         }
         judge(&rows, &books)
     }
@@ -87,23 +91,22 @@ impl DemoArgs {
         println!("{}", stage.description());
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));
-        let server = stage.start_server(programs, workers)?;
-        stage::mint(&server, self.sessions)?;
-        let mut fleet = stage.start_fleet(programs, self.sessions, scenario)?;
+        let (server, mut fleet) = stage.raise_curtain(programs, self.sessions, workers, scenario)?;
         let samples = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
-        let reports = fleet.reports(Duration::from_secs(60)).with_context(|| fleet.log_tails())?;
-        let kernel = if stage.has_gate() { Some(server.kernel_counts()?) } else { None };
-        let evidence = Evidence {
-            users: self.sessions,
-            reports,
-            status: server.status()?,
-            timeline: server.timeline()?,
-            kernel,
-            samples,
-        };
+        let evidence = gather(&stage, &server, &mut fleet, self.sessions, samples)?;
         server.end()?;
         Ok(evidence)
     }
+}
+
+/// Asks kernel, server and clients, once the clients have ended.
+///
+/// # Errors
+/// When a client left no report, or the server does not answer.
+pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, samples: Vec<Sample>) -> Result<Evidence> {
+    let reports = fleet.reports(CLIENTS_END_LIMIT)?;
+    let kernel = if stage.has_gate() { Some(server.kernel_counts()?) } else { None };
+    Ok(Evidence { users, reports, status: server.status()?, timeline: server.timeline()?, kernel, samples })
 }
 
 /// Builds all that the demo runs; the kernel programs only where they can be loaded.

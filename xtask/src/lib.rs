@@ -8,6 +8,7 @@ pub mod command;
 pub mod demo;
 pub mod ebpf;
 pub mod fleet;
+pub mod flood;
 pub mod lab;
 pub mod machine;
 pub mod programs;

@@ -1,7 +1,7 @@
 //! The workshop's command line: names the commands and hands each to the room that carries it out.
 
 use clap::{Parser, Subcommand};
-use xtask::{demo, ebpf, lab, setup, signal, test};
+use xtask::{demo, ebpf, flood, lab, setup, signal, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -25,6 +25,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make a server's and some clients' network namespaces and keep them until Ctrl-C.
     Lab(lab::LabArgs),
+    /// Send hostile bytes to a port.
+    #[command(hide = true)]
+    Flood(flood::FloodArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildEbpf => ebpf::run(),
         Command::Test | Command::Ci => test::run(),
         Command::Demo(args) => args.run(),
+        Command::Flood(args) => args.run(),
         Command::Lab(args) => args.run(),
     }
 }

@@ -65,6 +65,24 @@ impl Stage {
         }
     }
 
+    /// Starts the server, gives the users money and starts the client machines.
+    ///
+    /// # Errors
+    /// As [`Server::start`] and [`Fleet::start`], or when the server refuses the mint.
+    pub fn raise_curtain(
+        &self,
+        programs: &Programs,
+        users: u64,
+        workers: usize,
+        scenario: &Scenario,
+    ) -> Result<(Server, Fleet)> {
+        let server = self.start_server(programs, workers)?;
+        let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
+        server.ask(&["mint", "--users", &range, "--fen", &fen])?;
+        let fleet = self.start_fleet(programs, users, scenario)?;
+        Ok((server, fleet))
+    }
+
     /// Starts the server.
     ///
     /// # Errors
@@ -83,10 +101,10 @@ impl Stage {
         Server::start(programs, place, self.room(), &flags)
     }
 
-    /// Gives the users money and starts the client machines.
+    /// Starts the client machines.
     ///
     /// # Errors
-    /// As [`Fleet::start`], or when the server refuses the mint.
+    /// As [`Fleet::start`].
     pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
@@ -118,13 +136,4 @@ impl Stage {
                 .collect(),
         }
     }
-}
-
-/// Gives every user something to send.
-///
-/// # Errors
-/// What the server said.
-pub fn mint(server: &Server, users: u64) -> Result<()> {
-    let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
-    server.ask(&["mint", "--users", &range, "--fen", &fen]).map(drop)
 }

@@ -1,0 +1,171 @@
+//! End to end over real XDP: a server's and several clients' namespaces, and the programs as people use them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use xtask::answers::total;
+use xtask::command;
+use xtask::demo::books::Books;
+use xtask::demo::evidence::Evidence;
+use xtask::demo::scenario::{Scenario, Shaking};
+use xtask::demo::stage::Stage;
+use xtask::demo::{gather, watch};
+use xtask::lab::{Lab, Place, Program};
+use xtask::programs::{Profile, Programs};
+use xtask::server::Server;
+use xtask::signal::Signal;
+
+const USERS: u64 = 3_000;
+const WORKERS: usize = 2;
+
+fn programs() -> Programs {
+    let programs = Programs::find(Profile::Dev).expect("cargo names its target folder");
+    for path in [&programs.server, &programs.client, &programs.gate] {
+        assert!(path.exists(), "{} is missing; `cargo xtask test` builds it first", path.display());
+    }
+    programs
+}
+
+fn short_scenario() -> Scenario {
+    let phase = |rate| Shaking { rate, seconds: 5, prizes_per_s: 83 };
+    Scenario { shaking: vec![phase(1_000), phase(2_000)] }
+}
+
+/// Plays the short scenario with three client machines, `beside` something else.
+fn play<T>(beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
+    let (stage, programs, scenario) = (Stage::set(3).expect("a lab can be built"), programs(), short_scenario());
+    let (server, mut fleet) =
+        stage.raise_curtain(&programs, USERS, WORKERS, &scenario).expect("server and clients start");
+    let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
+    let other = beside(lab, &server);
+    let samples = watch::watch(&server, &mut fleet, USERS, &scenario).expect("the run ends by itself");
+    let evidence = gather(&stage, &server, &mut fleet, USERS, samples).expect("everyone answers");
+    server.end().expect("SIGTERM ends the server cleanly");
+    (evidence, other)
+}
+
+fn assert_every_shake_was_answered(evidence: &Evidence) {
+    let phases = evidence.shaking_phases();
+    let dues: Vec<u64> = phases.iter().map(|phase| phase.sum(|part| part.due)).collect();
+    assert_eq!(dues, [5_000, 10_000], "rate times seconds");
+    for phase in &phases {
+        assert_eq!(phase.sum(|part| part.answered), phase.sum(|part| part.due), "{}", phase.name());
+        assert_eq!(phase.sum(|part| part.lost), 0, "{}", phase.name());
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn kernel_server_and_clients_agree_to_the_datagram() {
+    let (evidence, by_client) = play(|lab, server| {
+        while server.status().expect("it answers").sessions < USERS {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let addresses: Vec<String> = lab.clients().iter().map(|(_, link)| link.client_v4().to_string()).collect();
+        (addresses, server.ask(&["sessions", "--by-client"]).expect("it answers"))
+    });
+    for address in [0, 2].map(|index| &by_client.0[index]) {
+        assert!(by_client.1.contains(address), "a client of {address} is connected: {}", by_client.1);
+    }
+    assert!(by_client.1.contains("fd00:20:2::2"), "the second client machine speaks IPv6: {}", by_client.1);
+    let status = &evidence.status;
+    assert_eq!(status.gate.mode, "driver", "veth takes native XDP");
+    assert_eq!(status.gate.steering, "xdp");
+    assert_eq!(status.gate.interfaces.len(), 3, "{:?}", status.gate.interfaces);
+    assert_eq!(status.workers.len(), WORKERS);
+    assert!(status.workers.iter().all(|worker| worker.received > 1_000), "both work: {:?}", status.workers);
+    assert_every_shake_was_answered(&evidence);
+    let books = Books::of(&evidence);
+    assert_eq!(books.differences, Vec::<String>::new());
+    assert!(books.checked > 20, "{} equations", books.checked);
+    assert_eq!(total(&status.dropped), 0, "{:?}", status.dropped);
+    assert!(status.money.prizes.count > 100, "campaigns ran: {:?}", status.money);
+    assert!(status.money.made.count > 100, "users sent packets: {:?}", status.money);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn hostile_bytes_beside_honest_load_change_nothing() {
+    let flood = |lab: &Lab, _: &Server| {
+        let (namespace, link) = &lab.clients()[1];
+        let mut command = namespace.command(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["flood", "--datagrams", "200000", "--to", &format!("{}:2015", link.server_v4())]);
+        let output = command.stdin(Stdio::null()).output().expect("the flood starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("the flood prints JSON")
+    };
+    let (evidence, flood) = play(flood);
+    let number = |name: &str| flood[name].as_u64().expect("a count");
+    assert!(number("sent") > 100_000, "{flood}");
+    assert!(number("bytes_received") <= number("bytes_sent"), "no amplification: {flood}");
+    assert_every_shake_was_answered(&evidence);
+    assert!(evidence.reports.iter().all(|report| report.ok), "the honest are content");
+    assert!(evidence.status.money.balanced);
+    let kernel = evidence.kernel.as_ref().expect("the gate is on");
+    let went = ["not_ours", "passed_here", "sent_to_cpu", "redirect_failed"].map(|place| kernel.place(place));
+    assert_eq!(kernel.place("seen"), went.iter().sum::<u64>() + kernel.dropped());
+    let status = &evidence.status;
+    let received = total(&status.received);
+    assert_eq!(received, status.accepted + total(&status.dropped), "every datagram in one place");
+    assert!(kernel.dropped() + total(&status.dropped) > 90_000, "{:?} {:?}", kernel.reasons, status.dropped);
+    assert_eq!(kernel.place("selected") + kernel.place("select_fallback"), received + status.socket_overflow);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_killed_server_leaves_no_gate_and_starts_again() {
+    let (lab, programs) = (Lab::build(1).expect("a lab can be built"), programs());
+    let start = || Server::start(&programs, Place::In(lab.server()), lab.room(), &["--workers", "2"]);
+    let attached = || lab.server().ip(["link", "show", "dev", "s1"]).expect("ip answers").contains("xdp");
+    let mut server = start().expect("the first start");
+    assert!(attached(), "the gate is attached");
+    server.program().signal(Signal::Kill);
+    server.program().wait(Duration::from_secs(10)).expect("kill -9 ends it");
+    assert!(!attached(), "the kernel detached the gate");
+    let server = start().expect("a start after kill -9");
+    assert!(attached(), "the gate is attached again");
+    assert_eq!(server.status().expect("it answers").sessions, 0);
+    assert_eq!(server.kernel_counts().expect("pins are its own").place("sent_to_cpu"), 0, "counters start anew");
+    server.end().expect("SIGTERM ends it cleanly");
+    assert!(!attached(), "SIGTERM undoes the gate");
+    let pins = std::fs::read_dir(lab.room().pins()).map(|entries| entries.count()).unwrap_or(0);
+    assert_eq!(pins, 0, "SIGTERM removes the pins");
+}
+
+/// Where a server with default flags pinned its maps.
+fn default_pins() -> PathBuf {
+    let places = ["/sys/fs/bpf/red-packet", "/run/red-packet/bpf/red-packet", "/run/red-packet/bpf"];
+    let found = places.iter().map(Path::new).find(|path| path.join("counters").exists());
+    found.unwrap_or_else(|| panic!("no pinned map called counters in {places:?}")).to_owned()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_four_steps_by_hand_work_with_defaults() {
+    // Step one, `cargo xtask build-ebpf`, was a rung of its own.
+    let (lab, programs) = (Lab::build(1).expect("a lab can be built"), programs());
+    let mut command = lab.server().command(&programs.server);
+    command.current_dir(lab.room().path());
+    let mut server = Program::start("rp-server", command, &lab.room().file("server.log")).expect("step two starts");
+    let status = || Command::new(&programs.server).args(["status", "--json"]).output().expect("rp-server starts");
+    while !status().status.success() {
+        assert!(server.ended().expect("it can be asked").is_none(), "step two: {}", server.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (client, link) = &lab.clients()[0];
+    let mut command = client.command(&programs.client);
+    command.current_dir(lab.room().path()).args(["--server", &format!("{}:2015", link.server_v4())]);
+    command.args(["--time-scale", "0.01"]);
+    let mut fleet = Program::start("rp-client", command, &lab.room().file("client.log")).expect("step three starts");
+    let ended = fleet.wait(Duration::from_secs(120)).expect("step three ends by itself");
+    assert!(ended.success(), "step three: {}", fleet.log());
+    let pps = command::read(Command::new(&programs.server).args(["pps", "--once"])).expect("step four");
+    assert!(pps.contains("shake") && pps.contains("login"), "{pps}");
+    let map = default_pins().join("counters");
+    let dump = command::read(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(map)).expect("bpftool");
+    for name in ["seen", "shake", "bad_length", "datagrams"] {
+        assert!(dump.contains(name), "bpftool shows no field {name}: {dump}");
+    }
+    server.end(Duration::from_secs(20)).expect("SIGTERM ends the server cleanly");
+}

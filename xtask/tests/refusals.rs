@@ -1,0 +1,89 @@
+//! What the programs say when the world refuses: one clear sentence with the remedy, and exit code 1.
+
+use std::net::UdpSocket;
+use std::process::{Command, Output, Stdio};
+
+use xtask::lab::{Lab, Room};
+use xtask::programs::{Profile, Programs};
+
+/// A sentence, not a screen: the error and what to do may stand on lines of their own.
+const LINES_MAX: usize = 6;
+
+fn check(name: &str, output: &Output, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{name}: exit code; it said:\n{said}");
+    assert!(said.lines().count() <= LINES_MAX, "{name}: too long:\n{said}");
+    assert!(!said.contains("panicked"), "{name}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{name}: no {word:?} in:\n{said}");
+    }
+}
+
+fn output_of(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().expect("the program starts")
+}
+
+/// rp-server with files of its own, so that only the flag under test can be at fault.
+fn server(programs: &Programs, room: &Room, flags: &[&str]) -> Command {
+    let mut command = Command::new(&programs.server);
+    command.arg("run").args(flags).arg("--admin").arg(room.file("refused.sock")).arg("--pin").arg(room.pins());
+    command.arg("--realm-key").arg(room.file("realm.key"));
+    command
+}
+
+#[test]
+#[ignore = "needs root"]
+fn each_refusal_names_its_remedy() {
+    let (lab, programs) = (Lab::build(0).expect("a lab can be built"), Programs::find(Profile::Dev).expect("a folder"));
+    let room = lab.room();
+    let run = |flags: &[&str]| output_of(&mut server(&programs, room, flags));
+
+    check("a wrong flag", &run(&["--wrong"]), &["--wrong", "--help"]);
+    check("a wrong value", &run(&["--workers", "many"]), &["many", "--workers"]);
+    let client = |flags: &[&str]| output_of(Command::new(&programs.client).current_dir(room.path()).args(flags));
+    check("a wrong flag of the client", &client(&["--wrong"]), &["--wrong", "--help"]);
+    check("no realm key", &client(&["--server", "127.0.0.1:9"]), &["realm.key"]);
+
+    let loopback = ["--listen", "127.0.0.1:20151"];
+    let with = |flags: &[&'static str]| run(&[&loopback[..], flags].concat());
+    check("no such interface", &with(&["--interface", "nosuch0", "--xdp", "driver"]), &["nosuch0", "ip link"]);
+    let object = ["--interface", "lo", "--xdp", "skb", "--gate-object", "/nonexistent/gate.o"];
+    check("object not built", &with(&object), &["/nonexistent/gate.o", "cargo xtask build-ebpf"]);
+    check("no native XDP on loopback", &with(&["--interface", "lo", "--xdp", "driver"]), &["lo", "--xdp"]);
+
+    let taken = UdpSocket::bind("127.0.0.1:20151").expect("the port is free");
+    check("port in use", &with(&["--xdp", "off"]), &["20151", "in use"]);
+    drop(taken);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn missing_root_is_said() {
+    let (lab, programs) = (Lab::build(0).expect("a lab can be built"), Programs::find(Profile::Dev).expect("a folder"));
+    // The build folder may be closed to others; a copy is not.
+    let copy = std::env::temp_dir().join(format!("rp-server-{}", std::process::id()));
+    std::fs::copy(&programs.server, &copy).expect("the program can be copied");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&copy);
+    command.args(["run", "--listen", "127.0.0.1:20152", "--interface", "lo", "--xdp", "skb"]);
+    command.args(["--realm-key", "/tmp/rp-nobody.key", "--admin", "/tmp/rp-nobody.sock"]);
+    command.arg("--gate-object").arg(&programs.gate);
+    let output = output_of(&mut command);
+    for file in [copy.as_path(), "/tmp/rp-nobody.key".as_ref(), "/tmp/rp-nobody.sock".as_ref()] {
+        let _may_not_exist = std::fs::remove_file(file);
+    }
+    check("missing root", &output, &["root", "--xdp off"]);
+    drop(lab);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_second_server_on_the_port_is_refused() {
+    let (lab, programs) = (Lab::build(0).expect("a lab can be built"), Programs::find(Profile::Dev).expect("a folder"));
+    let room = lab.room();
+    let flags = ["--xdp", "off", "--listen", "127.0.0.1:20153", "--workers", "1"];
+    let first =
+        xtask::server::Server::start(&programs, xtask::lab::Place::Here, room, &flags).expect("the first serves");
+    check("a second server", &output_of(&mut server(&programs, room, &flags)), &["20153", "in use"]);
+    first.end().expect("SIGTERM ends it cleanly");
+}
