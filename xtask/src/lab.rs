@@ -10,6 +10,7 @@ mod link;
 mod namespace;
 mod place;
 mod program;
+mod quiet;
 mod room;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +23,7 @@ pub use link::{LINKS_MAX, Link};
 pub use namespace::Namespace;
 pub use place::Place;
 pub use program::Program;
+pub use quiet::{NapiThread, quiet};
 pub use room::Room;
 
 use crate::signal;

@@ -1,5 +1,7 @@
 //! The phases of the demo and the campaign that goes with each.
 
+use super::table::grouped;
+
 /// Log in, then shake at the article's two rates.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -43,10 +45,12 @@ impl Scenario {
 
     /// The scenario as rp-client reads it.
     pub fn toml(&self) -> String {
-        let mut text = String::from("[[phase]]\nname = \"connect\"\nkind = \"login\"\n");
+        let mut text = String::from("[[phase]]\nkind = \"login\"\nname = \"connect\"\n");
         for Shaking { rate, seconds, .. } in &self.shaking {
+            let name = format!("{} QPS", grouped(*rate as f64));
             text.push_str(&format!(
-                "\n[[phase]]\nname = \"{rate}\"\nkind = \"shake\"\nseconds = {seconds}\nrate = {rate}\npackets = {PACKETS_PER_S}\n"
+                "\n[[phase]]\nkind = \"shake\"\nname = \"{name}\"\nseconds = {seconds}\nrate = {rate}\n\
+                 send = {{ rate = {PACKETS_PER_S}, fen = 300, shares = 3, recipients = 3 }}\n"
             ));
         }
         text

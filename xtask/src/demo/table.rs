@@ -101,7 +101,8 @@ impl std::fmt::Display for Short {
     }
 }
 
-fn grouped(value: f64) -> String {
+/// A whole number with its thousands apart.
+pub fn grouped(value: f64) -> String {
     let plain = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (index, digit) in plain.chars().enumerate() {
