@@ -1,11 +1,11 @@
 //! The programs under test, built by cargo and found where it puts them.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::command;
+use crate::setup::target_dir;
+use crate::{command, ebpf};
 
 /// How the programs are compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,36 +39,12 @@ impl Programs {
             cargo.arg("--release");
         }
         command::show(&mut cargo)?;
-        Programs::find(profile)
+        Ok(Programs::find(profile))
     }
 
     /// Where they are once built.
-    ///
-    /// # Errors
-    /// When cargo cannot name its target folder.
-    pub fn find(profile: Profile) -> Result<Programs> {
-        let target = target_folder()?;
-        let bin = target.join(if profile == Profile::Release { "release" } else { "debug" });
-        Ok(Programs {
-            server: bin.join("rp-server"),
-            client: bin.join("rp-client"),
-            gate: target.join("bpf").join("gate.o"),
-        })
+    pub fn find(profile: Profile) -> Programs {
+        let bin = target_dir().join(if profile == Profile::Release { "release" } else { "debug" });
+        Programs { server: bin.join("rp-server"), client: bin.join("rp-client"), gate: ebpf::object_path() }
     }
-
-    /// A command of rp-server that is not *run*: it talks to a running one.
-    pub fn server_tool(&self) -> Command {
-        Command::new(&self.server)
-    }
-}
-
-/// Cargo's target folder, wherever its configuration puts it.
-///
-/// # Errors
-/// When cargo fails or says something else than JSON.
-pub fn target_folder() -> Result<PathBuf> {
-    let text = command::read(command::cargo().args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
-    let folder = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
-    Ok(PathBuf::from(folder))
 }

@@ -20,7 +20,7 @@ const USERS: u64 = 3_000;
 const WORKERS: usize = 2;
 
 fn programs() -> Programs {
-    let programs = Programs::find(Profile::Dev).expect("cargo names its target folder");
+    let programs = Programs::find(Profile::Dev);
     for path in [&programs.server, &programs.client, &programs.gate] {
         assert!(path.exists(), "{} is missing; `cargo xtask test` builds it first", path.display());
     }
@@ -163,7 +163,8 @@ fn the_four_steps_by_hand_work_with_defaults() {
     let pps = command::read(Command::new(&programs.server).args(["pps", "--once"])).expect("step four");
     assert!(pps.contains("shake") && pps.contains("login"), "{pps}");
     let map = default_pins().join("counters");
-    let dump = command::read(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(map)).expect("bpftool");
+    let bpftool = xtask::setup::find_program("bpftool").expect("set-up found it");
+    let dump = command::read(Command::new(bpftool).args(["map", "dump", "pinned"]).arg(map)).expect("bpftool");
     for name in ["seen", "shake", "bad_length", "datagrams"] {
         assert!(dump.contains(name), "bpftool shows no field {name}: {dump}");
     }

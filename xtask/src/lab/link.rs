@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use anyhow::{Context, Result, bail};
 
 use super::namespace::Namespace;
-use crate::command;
+use crate::{command, setup};
 
 /// Links of one lab: the third byte of the IPv4 network.
 pub const LINKS_MAX: usize = 250;
@@ -36,8 +36,9 @@ impl Link {
             .context("cannot make a veth pair; the kernel needs CONFIG_VETH")?;
         raise(server, &near, link.server_v4(), link.server_v6())?;
         raise(client, far, link.client_v4(), link.client_v6())?;
-        command::read(client.command("ethtool").args(["-K", far, "tx", "off"]))
-            .context("cannot turn checksum offload off; `cargo xtask setup` installs ethtool")?;
+        let ethtool = setup::find_program("ethtool").context("there is no ethtool; `cargo xtask setup` installs it")?;
+        command::read(client.command(ethtool).args(["-K", far, "tx", "off"]))
+            .context("cannot turn checksum offload off")?;
         Ok(link)
     }
 
