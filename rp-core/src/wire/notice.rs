@@ -6,7 +6,7 @@ use super::layout::layout;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum NoticeType {
-    /// A prize was won: `about` is campaign (high 32 bits) and prize number in the SET (low 32 bits).
+    /// A prize was won: `about` is campaign (high 32 bits) and prize number in it (low 32 bits).
     Prize = 1,
     /// A packet for the user: `about` is its id, `from` its sender, `fen` its total.
     Packet = 2,
@@ -39,7 +39,7 @@ layout! {
         sequence: u32,
         /// The notice's number, to be acknowledged.
         notice: u64,
-        /// Campaign (high 32 bits) and prize number in the SET (low 32 bits).
+        /// Campaign (high 32 bits) and prize number in it (low 32 bits).
         about: u64,
         /// The prize.
         fen: u64,
