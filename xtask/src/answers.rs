@@ -54,6 +54,10 @@ pub struct Status {
     pub money: Money,
     /// What a session costs.
     pub memory: Memory,
+    /// Log-ins since the start.
+    pub logins: u64,
+    /// Log-outs since the start.
+    pub logouts: u64,
 }
 
 /// How datagrams come in.
@@ -183,6 +187,8 @@ pub struct Second {
     pub due: u64,
     /// Shakes sent.
     pub sent: u64,
+    /// Shakes answered.
+    pub answered: u64,
 }
 
 /// A client machine's count of datagrams.

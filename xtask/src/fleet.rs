@@ -14,6 +14,8 @@ use crate::signal::Signal;
 /// One client machine.
 #[derive(Clone, Debug)]
 pub struct Seat<'a> {
+    /// Names its log and its report.
+    pub name: String,
     /// Where its program runs.
     pub place: Place<'a>,
     /// The server as it is reached from there.
@@ -36,8 +38,8 @@ impl Fleet {
     pub fn start(programs: &Programs, room: &Room, seats: &[Seat<'_>], users: u64, flags: &[&str]) -> Result<Fleet> {
         let mut machines = Vec::new();
         for (seat, range) in seats.iter().zip(shares_of(users, seats.len() as u64)) {
-            let number = machines.len() + 1;
-            let report = room.file(&format!("client-{number}.json"));
+            let name = format!("rp-client-{}", seat.name);
+            let report = room.file(&format!("{name}.json"));
             let mut command = seat.place.command(&programs.client);
             command.arg("run").args(["--server", &seat.server, "--total", &users.to_string()]);
             command.args(["--users", &format!("{}..={}", range.start(), range.end())]);
@@ -45,8 +47,7 @@ impl Fleet {
             for source in &seat.sources {
                 command.args(["--source", source]);
             }
-            let log = room.file(&format!("client-{number}.log"));
-            machines.push((Program::start(&format!("rp-client {number}"), command, &log)?, report));
+            machines.push((Program::start(&name, command, &room.file(&format!("{name}.log")))?, report));
         }
         Ok(Fleet { machines })
     }

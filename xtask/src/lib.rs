@@ -4,6 +4,7 @@
 //! only starts programs and reads what they print.
 
 pub mod answers;
+pub mod bench;
 pub mod command;
 pub mod demo;
 pub mod ebpf;

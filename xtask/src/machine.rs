@@ -1,7 +1,7 @@
 //! What this machine is and what its CPUs did: read from /proc, for figures that name where they were taken.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -45,6 +45,23 @@ impl std::fmt::Display for Machine {
 pub fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(since.as_micros()).expect("microseconds fit for half a million years")
+}
+
+/// Sleeps until the next whole second of the wall clock begins.
+pub fn sleep_to_the_next_second() {
+    std::thread::sleep(Duration::from_micros(1_000_000 - unix_us() % 1_000_000));
+}
+
+/// Idle time of one CPU since boot, in nanoseconds; the kernel gives it in ticks of 10 ms.
+pub fn idle_ns_of(cpu: usize) -> u64 {
+    let text = text_of("/proc/stat");
+    let name = format!("cpu{cpu} ");
+    let ticks: Vec<u64> = match text.lines().find_map(|line| line.strip_prefix(&name)) {
+        Some(rest) => rest.split(' ').filter_map(|word| word.parse().ok()).collect(),
+        None => return 0,
+    };
+    // user nice system idle iowait ...
+    ticks.iter().skip(3).take(2).sum::<u64>() * 10_000_000
 }
 
 /// CPU time of all threads of a process, in nanoseconds, as the scheduler counts it; 0 when it is gone.

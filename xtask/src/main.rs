@@ -1,7 +1,7 @@
 //! The workshop's command line: names the commands and hands each to the room that carries it out.
 
 use clap::{Parser, Subcommand};
-use xtask::{demo, ebpf, flood, lab, setup, signal, test};
+use xtask::{bench, demo, ebpf, flood, lab, setup, signal, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Ci,
     /// Run the original's experiment and print its figures beside those measured here.
     Demo(demo::DemoArgs),
+    /// Measure what a shake costs the server, beside a bare echo in the same minutes.
+    Bench(bench::BenchArgs),
     /// Make a server's and some clients' network namespaces and keep them until Ctrl-C.
     Lab(lab::LabArgs),
     /// Send hostile bytes to a port.
@@ -38,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildEbpf => ebpf::run(),
         Command::Test | Command::Ci => test::run(),
         Command::Demo(args) => args.run(),
+        Command::Bench(args) => args.run(),
         Command::Flood(args) => args.run(),
         Command::Lab(args) => args.run(),
     }

@@ -116,7 +116,7 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
 #[ignore = "needs root"]
 fn a_killed_server_leaves_no_gate_and_starts_again() {
     let (lab, programs) = (Lab::build(1).expect("a lab can be built"), programs());
-    let start = || Server::start(&programs, Place::In(lab.server()), lab.room(), &["--workers", "2"]);
+    let start = || Server::start(&programs, Place::inside(lab.server()), lab.room(), &["--workers", "2"]);
     let attached = || lab.server().ip(["link", "show", "dev", "s1"]).expect("ip answers").contains("xdp");
     let mut server = start().expect("the first start");
     assert!(attached(), "the gate is attached");

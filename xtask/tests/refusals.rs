@@ -83,7 +83,7 @@ fn a_second_server_on_the_port_is_refused() {
     let room = lab.room();
     let flags = ["--xdp", "off", "--listen", "127.0.0.1:20153", "--workers", "1"];
     let first =
-        xtask::server::Server::start(&programs, xtask::lab::Place::Here, room, &flags).expect("the first serves");
+        xtask::server::Server::start(&programs, xtask::lab::Place::HERE, room, &flags).expect("the first serves");
     check("a second server", &output_of(&mut server(&programs, room, &flags)), &["20153", "in use"]);
     first.end().expect("SIGTERM ends it cleanly");
 }

@@ -1,5 +1,7 @@
 //! Where the demo plays: the laboratory as root, the loopback interface without.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::scenario::{ALLOWANCE_FEN, Scenario};
@@ -92,10 +94,10 @@ impl Stage {
         let mut flags = vec!["--workers", &workers];
         let listen = format!("127.0.0.1:{PORT}");
         let place = match self {
-            Stage::Lab(lab) => Place::In(lab.server()),
+            Stage::Lab(lab) => Place::inside(lab.server()),
             Stage::Loopback(..) => {
                 flags.extend(["--xdp", "off", "--listen", &listen]);
-                Place::Here
+                Place::HERE
             }
         };
         Server::start(programs, place, self.room(), &flags)
@@ -108,8 +110,15 @@ impl Stage {
     pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
-        let file = file.display().to_string();
-        Fleet::start(programs, self.room(), &self.seats(), users, &["--scenario", &file])
+        self.start_fleet_of(programs, users, &file)
+    }
+
+    /// The same for the scenario in `file`.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn start_fleet_of(&self, programs: &Programs, users: u64, file: &Path) -> Result<Fleet> {
+        Fleet::start(programs, self.room(), &self.seats(), users, &["--scenario", &file.display().to_string()])
     }
 
     /// The client machines: in the lab every second one speaks IPv6.
@@ -118,7 +127,8 @@ impl Stage {
             Stage::Lab(lab) => (0..)
                 .zip(lab.clients())
                 .map(|(index, (namespace, link))| Seat {
-                    place: Place::In(namespace),
+                    name: (index + 1).to_string(),
+                    place: Place::inside(namespace),
                     server: if index % 2 == 1 {
                         format!("[{}]:{PORT}", link.server_v6())
                     } else {
@@ -129,7 +139,8 @@ impl Stage {
                 .collect(),
             Stage::Loopback(_, clients) => (1..=*clients)
                 .map(|number| Seat {
-                    place: Place::Here,
+                    name: number.to_string(),
+                    place: Place::HERE,
                     server: format!("127.0.0.1:{PORT}"),
                     sources: vec![format!("127.0.{number}.1")],
                 })

@@ -29,7 +29,7 @@ pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario
     let mut samples: Vec<Sample> = Vec::new();
     let mut conductor = Conductor::new(scenario, users);
     while fleet.is_running()? {
-        sleep_to_the_next_second();
+        machine::sleep_to_the_next_second();
         signal::check()?;
         if started.elapsed() > limit {
             bail!("the clients have not ended within {limit:?}; their logs end:\n{}", fleet.log_tails());
@@ -42,10 +42,6 @@ pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario
     }
     println!();
     Ok(samples)
-}
-
-fn sleep_to_the_next_second() {
-    std::thread::sleep(Duration::from_micros(1_000_000 - machine::unix_us() % 1_000_000));
 }
 
 fn sample_of(server: &Server, status: &Status) -> Sample {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::place::Place;
 use crate::command;
 use crate::signal::{self, Signal};
 
@@ -38,10 +39,7 @@ impl Namespace {
 
     /// A command that runs `program` in here and dies with the thread that starts it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.name));
-        command.args(["--", "setpriv", "--pdeathsig", "KILL", "--"]).arg(program);
-        command
+        Place::inside(self).command(program)
     }
 
     /// Runs `ip` in here.

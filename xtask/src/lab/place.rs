@@ -1,4 +1,4 @@
-//! Where a program runs: in a namespace of the lab, or right here when there is no root.
+//! Where a program runs: in a namespace of the lab, or right here when there is no root; on any CPU or on one.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -7,23 +7,38 @@ use super::namespace::Namespace;
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
-    /// On this machine as it is.
-    Here,
-    /// In a namespace.
-    In(&'a Namespace),
+pub struct Place<'a> {
+    namespace: Option<&'a Namespace>,
+    cpu: Option<usize>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// On this machine as it is.
+    pub const HERE: Place<'static> = Place { namespace: None, cpu: None };
+
+    /// In a namespace.
+    pub fn inside(namespace: &'a Namespace) -> Place<'a> {
+        Place { namespace: Some(namespace), cpu: None }
+    }
+
+    /// The same, on one CPU.
+    #[must_use]
+    pub fn on_cpu(self, cpu: usize) -> Place<'a> {
+        Place { cpu: Some(cpu), ..self }
+    }
+
     /// A command that runs `program` there and dies with the thread that starts it.
     pub fn command(self, program: impl AsRef<OsStr>) -> Command {
-        match self {
-            Place::In(namespace) => namespace.command(program),
-            Place::Here => {
-                let mut command = Command::new("setpriv");
-                command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-                command
-            }
+        let mut words: Vec<std::ffi::OsString> = Vec::new();
+        if let Some(namespace) = self.namespace {
+            words.extend(["nsenter".into(), format!("--net=/run/netns/{}", namespace.name()).into(), "--".into()]);
         }
+        if let Some(cpu) = self.cpu {
+            words.extend(["taskset".into(), "-c".into(), cpu.to_string().into()]);
+        }
+        words.extend(["setpriv", "--pdeathsig", "KILL", "--"].map(Into::into));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(program);
+        command
     }
 }
