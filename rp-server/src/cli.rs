@@ -15,6 +15,9 @@ pub struct Cli {
 enum Command {
     /// Packets per second by kind, reason and CPU, from the kernel's counters.
     Pps(crate::pps::PpsArgs),
+    /// Let every frame in at an interface until killed.
+    #[command(hide = true)]
+    XdpPass(crate::gate::passing::PassArgs),
 }
 
 impl Cli {
@@ -25,6 +28,7 @@ impl Cli {
     pub fn execute(self) -> Result<()> {
         match self.command {
             Command::Pps(args) => args.run(),
+            Command::XdpPass(args) => args.run(),
         }
     }
 }

@@ -1,0 +1,123 @@
+//! The file with the compiled programs: found, checked and given to the kernel.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use aya::programs::{ProgramError, SkReuseport, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use rp_core::gate_counters::LAYOUT;
+use rp_core::limits::{CPUS_MAX, PORTS_MAX};
+
+/// Bytes of the log's ring when nothing is traced: the smallest that the kernel makes.
+const RING_UNUSED_BYTES: u32 = 4096;
+/// Bytes of the log's ring when each datagram is traced.
+const RING_BYTES: u32 = 1 << 20;
+const XDP_PROGRAMS: [&str; 3] = ["gate", "gate_cpu", "pass"];
+
+/// What the programs are told before the verifier sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// UDP ports of the service.
+    pub ports: &'a [u16],
+    /// SETs of the server.
+    pub sets: u32,
+    /// Workers of the server.
+    pub workers: u32,
+    /// Addresses listened on.
+    pub listens: u32,
+    /// Log what is done with each datagram.
+    pub trace: bool,
+}
+
+/// Finds the object: the one given, or the one that was built beside this executable or under ./target.
+///
+/// # Errors
+/// When there is none; names the command that builds it.
+pub fn find(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = given {
+        if path.is_file() {
+            return Ok(path.to_path_buf());
+        }
+        bail!("there is no kernel object {}: `cargo xtask build-ebpf` builds one", path.display());
+    }
+    let executable = std::env::current_exe().context("cannot tell where this executable lies")?;
+    // target/release/rp-server, or target/debug/deps/NAME for a test.
+    let folders = executable.ancestors().skip(1).take(3).map(Path::to_path_buf).chain([PathBuf::from("target")]);
+    let mut tried = Vec::new();
+    for folder in folders {
+        let path = folder.join("bpf/gate.o");
+        if path.is_file() {
+            return Ok(path);
+        }
+        tried.push(path.display().to_string());
+    }
+    bail!("the kernel object is not built: `cargo xtask build-ebpf` builds it (looked for {})", tried.join(", "))
+}
+
+/// Gives the programs to the kernel; nothing is attached yet.
+///
+/// # Errors
+/// When the file is unreadable or was built for another layout, or the kernel refuses.
+pub fn load(path: &Path, wanted: &Wanted<'_>) -> Result<Ebpf> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    check_layout(path, &bytes)?;
+    if wanted.ports.is_empty() || wanted.ports.len() > PORTS_MAX {
+        bail!("{} UDP ports: the gate knows 1 ..= {PORTS_MAX}", wanted.ports.len());
+    }
+    let mut ports = [0; PORTS_MAX];
+    ports[..wanted.ports.len()].copy_from_slice(wanted.ports);
+    let (log_level, ring_bytes) = if wanted.trace { (u8::MAX, RING_BYTES) } else { (0, RING_UNUSED_BYTES) };
+    // The kernel refuses a cpumap of more CPUs than it was built for.
+    let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus.min(CPUS_MAX)) as u32;
+    let mut ebpf = EbpfLoader::new()
+        .override_global("RP_PORTS", &ports, true)
+        .override_global("RP_SETS", &wanted.sets, true)
+        .override_global("RP_WORKERS", &wanted.workers, true)
+        .override_global("RP_LISTENS", &wanted.listens, true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .map_max_entries("AYA_LOGS", ring_bytes)
+        .map_max_entries("cpus", cpus)
+        .load(&bytes)
+        .map_err(|error| explain_load(path, error))?;
+    for name in XDP_PROGRAMS {
+        let program: &mut Xdp = ebpf.program_mut(name).with_context(|| missing(path, name))?.try_into()?;
+        program.load().map_err(|error| explain_program(name, error))?;
+    }
+    let select: &mut SkReuseport = ebpf.program_mut("select").with_context(|| missing(path, "select"))?.try_into()?;
+    select.load().map_err(|error| explain_program("select", error))?;
+    Ok(ebpf)
+}
+
+/// Reads the layout that the object says it was built for, before the kernel sees any of it.
+fn check_layout(path: &Path, bytes: &[u8]) -> Result<()> {
+    let built_for = layout_of(bytes).with_context(|| format!("{} is no kernel object of ours", path.display()))?;
+    if built_for != LAYOUT {
+        bail!(
+            "{} was built for layout {built_for:016x}, this server for {LAYOUT:016x}: `cargo xtask build-ebpf` builds it anew",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+fn layout_of(bytes: &[u8]) -> Option<u64> {
+    let elf = object::File::parse(bytes).ok()?;
+    let symbol = elf.symbols().find(|symbol| symbol.name() == Ok("RP_LAYOUT"))?;
+    let section = elf.section_by_index(symbol.section_index()?).ok()?;
+    let at = usize::try_from(symbol.address()).ok()?;
+    let word = section.data().ok()?.get(at..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*word))
+}
+
+fn missing(path: &Path, name: &str) -> String {
+    format!("{} has no program {name}: `cargo xtask build-ebpf` builds it anew", path.display())
+}
+
+fn explain_load(path: &Path, error: EbpfError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("the kernel refused the maps of {}", path.display()))
+}
+
+fn explain_program(name: &str, error: ProgramError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("the kernel's verifier refused the program {name}"))
+}

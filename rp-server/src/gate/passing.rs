@@ -1,0 +1,48 @@
+//! `rp-server xdp-pass`: lets every frame in at an interface, until it is killed.
+//!
+//! A veth drops frames that XDP transmits or redirects to it unless its receiving end has an XDP program too, so the
+//! laboratory gives its client ends this one.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use aya::programs::{Xdp, XdpMode};
+use clap::Args;
+
+use super::object::{self, Wanted};
+use super::{interface, privilege};
+
+/// Flags of `rp-server xdp-pass`.
+#[derive(Args)]
+pub struct PassArgs {
+    /// Interface that gets the program; may be given several times
+    #[arg(long, value_name = "NAME", required = true)]
+    interface: Vec<String>,
+    /// Compiled kernel programs [default: bpf/gate.o beside the executable's folder]
+    #[arg(long, value_name = "FILE")]
+    gate_object: Option<PathBuf>,
+}
+
+impl PassArgs {
+    /// Attaches the program in driver mode, says so in one line, and stays until killed.
+    ///
+    /// # Errors
+    /// When it cannot be attached.
+    pub fn run(self) -> Result<()> {
+        privilege::check()?;
+        let interfaces = interface::choose(&self.interface)?;
+        let wanted = Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, trace: false };
+        let mut ebpf = object::load(&object::find(self.gate_object.as_deref())?, &wanted)?;
+        let pass: &mut Xdp = ebpf.program_mut("pass").context("no program pass")?.try_into()?;
+        for interface in &interfaces {
+            let attached = pass.attach_to_if_index(interface.index, XdpMode::Driver);
+            attached
+                .map_err(|error| anyhow::anyhow!(interface::explain(&error)))
+                .with_context(|| format!("the passing program does not attach to {}", interface.name))?;
+        }
+        println!("passing: {}", self.interface.join(" "));
+        loop {
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The folder where the counters are pinned: on the common bpf file system, or on one of our own.
+//!
+//! A lock on the folder says that its server lives. It goes with the process, so pins without a lock are what a killed
+//! server left, and the next start removes them.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+const COMMON_MOUNT: &str = "/sys/fs/bpf";
+const COMMON_DIR: &str = "/sys/fs/bpf/red-packet";
+const OWN_DIR: &str = "/run/red-packet/bpf";
+
+/// The folder, locked; emptied and, where it is a mount of our own, unmounted when dropped.
+#[derive(Debug)]
+pub struct PinDir {
+    dir: PathBuf,
+    lock: Option<File>,
+    /// The folder is a mount of ours, of this start or of one that was killed.
+    own_mount: bool,
+}
+
+impl PinDir {
+    /// Takes the folder for this server: makes it, mounts a bpf file system on it if it is on none, and removes the pins of
+    /// a server that was killed.
+    ///
+    /// # Errors
+    /// When another server lives there, or the folder cannot be made or mounted.
+    pub fn claim(given: Option<&Path>) -> Result<PinDir> {
+        let mounts = Mounts::read()?;
+        let dir = match given {
+            Some(dir) => std::path::absolute(dir).with_context(|| format!("--pin {}", dir.display()))?,
+            None if mounts.is_mount(Path::new(COMMON_MOUNT)) => PathBuf::from(COMMON_DIR),
+            None => PathBuf::from(OWN_DIR),
+        };
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot make the folder {}: give another by --pin", dir.display()))?;
+        let to_mount = !mounts.hold(&dir);
+        if to_mount {
+            mount(&dir).with_context(|| {
+                format!(
+                    "cannot mount a bpf file system on {}: run `mount -t bpf bpf {COMMON_MOUNT}` as root, or give --pin",
+                    dir.display()
+                )
+            })?;
+        }
+        let lock = File::open(&dir).with_context(|| format!("cannot open {}", dir.display()))?;
+        if lock.try_lock().is_err() {
+            bail!("another rp-server has its counters in {}: stop it, or give another folder by --pin", dir.display());
+        }
+        let own_mount = to_mount || dir == Path::new(OWN_DIR);
+        let claimed = PinDir { dir, lock: Some(lock), own_mount };
+        claimed.remove_pins();
+        Ok(claimed)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    fn remove_pins(&self) {
+        for name in super::counters::PINS {
+            let pin = self.dir.join(name);
+            match std::fs::remove_file(&pin) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    eprintln!("cannot remove the pin {}: {error}", pin.display());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for PinDir {
+    fn drop(&mut self) {
+        self.remove_pins();
+        drop(self.lock.take());
+        if self.own_mount {
+            if let Err(error) = unmount(&self.dir) {
+                eprintln!("cannot unmount {}: {error}", self.dir.display());
+            }
+        } else {
+            // A folder that holds pins of others stays.
+            let _not_empty = std::fs::remove_dir(&self.dir);
+        }
+    }
+}
+
+/// The folder where a living server has its counters.
+///
+/// # Errors
+/// When none lives there; says how to start one.
+pub fn find(given: Option<&Path>) -> Result<PathBuf> {
+    let folders = match given {
+        Some(dir) => vec![dir.to_path_buf()],
+        None => vec![PathBuf::from(COMMON_DIR), PathBuf::from(OWN_DIR)],
+    };
+    let names = || folders.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" and ");
+    let pinned = |dir: &PathBuf| dir.join(super::counters::PINS[0]).exists();
+    let Some(dir) = folders.iter().find(|dir| pinned(dir)) else {
+        bail!(
+            "no counters in {}: no rp-server with a gate runs here (or it has another --pin, or only root may look)",
+            names()
+        );
+    };
+    let lock = File::open(dir).with_context(|| format!("cannot open {} (run as root)", dir.display()))?;
+    if lock.try_lock_shared().is_ok() {
+        bail!("the rp-server that left its counters in {} was killed; its next start removes them", dir.display());
+    }
+    Ok(dir.clone())
+}
+
+/// Mount points of bpf file systems in this mount namespace.
+struct Mounts(Vec<PathBuf>);
+
+impl Mounts {
+    fn read() -> Result<Mounts> {
+        let text = std::fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
+        // The last mount on a path hides those below it, of whatever type.
+        let mut points: Vec<(PathBuf, bool)> = Vec::new();
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            let (_, Some(point), Some(kind)) = (words.next(), words.next(), words.next()) else { continue };
+            points.retain(|(known, _)| known != Path::new(point));
+            points.push((PathBuf::from(point), kind == "bpf"));
+        }
+        Ok(Mounts(points.into_iter().filter_map(|(point, is_bpf)| is_bpf.then_some(point)).collect()))
+    }
+
+    fn is_mount(&self, dir: &Path) -> bool {
+        self.0.iter().any(|point| point == dir)
+    }
+
+    /// Does this folder lie on a bpf file system?
+    fn hold(&self, dir: &Path) -> bool {
+        self.0.iter().any(|point| dir.starts_with(point))
+    }
+}
+
+fn path_of(dir: &Path) -> io::Result<CString> {
+    CString::new(dir.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+fn mount(dir: &Path) -> io::Result<()> {
+    let point = path_of(dir)?;
+    // SAFETY: the three names are C strings that outlive the call, and a bpf file system needs no data.
+    let code = unsafe { libc::mount(c"bpf".as_ptr(), point.as_ptr(), c"bpf".as_ptr(), 0, std::ptr::null()) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn unmount(dir: &Path) -> io::Result<()> {
+    let point = path_of(dir)?;
+    // SAFETY: the name is a C string that outlives the call. Detached, so that a reader inside does not keep it mounted.
+    let code = unsafe { libc::umount2(point.as_ptr(), libc::MNT_DETACH) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

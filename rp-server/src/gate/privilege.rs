@@ -1,0 +1,67 @@
+//! What the kernel must be and what this process must be allowed, checked before anything is tried, so that the refusal
+//! names what is missing instead of an errno.
+
+use anyhow::{Context, Result, bail};
+use aya::util::KernelVersion;
+
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_BPF: u32 = 39;
+
+/// Checks kernel and capabilities.
+///
+/// # Errors
+/// Names what is missing and the remedy.
+pub fn check() -> Result<()> {
+    // cpumap with a program is of 5.9, and in skb mode of 5.15.
+    let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
+    if kernel < KernelVersion::new(5, 15, 0) {
+        bail!(
+            "this kernel ({kernel:?}) is too old for the gate: it needs Linux 5.15 or newer; --xdp off serves without"
+        );
+    }
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+    let effective = effective_of(&status).context("no CapEff in /proc/self/status")?;
+    let missing = missing_of(effective);
+    if !missing.is_empty() {
+        bail!(
+            "the gate needs {}: run as root, or grant them (setpriv, systemd); --xdp off serves without",
+            missing.join(" and ")
+        );
+    }
+    Ok(())
+}
+
+fn effective_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn missing_of(effective: u64) -> Vec<&'static str> {
+    let has = |capability: u32| effective & (1 << capability) != 0;
+    let mut missing = Vec::new();
+    if !has(CAP_BPF) && !has(CAP_SYS_ADMIN) {
+        missing.push("CAP_BPF");
+    }
+    if !has(CAP_NET_ADMIN) {
+        missing.push("CAP_NET_ADMIN");
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let bits = |capabilities: &[u32]| capabilities.iter().fold(0, |bits, capability| bits | 1u64 << capability);
+        let check = |capabilities: &[u32], missing: &[&str]| assert_eq!(missing_of(bits(capabilities)), missing);
+        check(&[], &["CAP_BPF", "CAP_NET_ADMIN"]);
+        check(&[CAP_BPF], &["CAP_NET_ADMIN"]);
+        check(&[CAP_NET_ADMIN], &["CAP_BPF"]);
+        check(&[CAP_BPF, CAP_NET_ADMIN], &[]);
+        check(&[CAP_SYS_ADMIN, CAP_NET_ADMIN], &[]);
+        assert_eq!(effective_of("Name:\tx\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
+    }
+}
