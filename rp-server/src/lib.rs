@@ -3,6 +3,15 @@
 //! tokio never touches a data packet here, and no kernel program is needed to serve: without one the server is slower and
 //! says so.
 
+pub mod admin;
 pub mod cli;
+pub mod clock;
+pub mod control;
 pub mod gate;
+pub mod orders;
 pub mod pps;
+pub mod realm;
+pub mod run;
+pub mod sight;
+pub mod ticket;
+pub mod worker;

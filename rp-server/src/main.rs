@@ -1,7 +1,23 @@
 //! `rp-server`: see `rp-server --help`.
 
-use clap::Parser as _;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    rp_server::cli::Cli::parse().execute()
+use rp_server::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failures; the words go where clap sends them, and if that fails nobody listens.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rp-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

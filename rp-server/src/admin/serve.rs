@@ -1,0 +1,96 @@
+//! The answering side of the admin socket.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Answer, Question};
+use crate::control::Call;
+
+/// Bytes of a question, at most.
+const QUESTION_MAX: u64 = 4096;
+/// Conversations at once; more wait in the socket's queue.
+const CONVERSATIONS_MAX: usize = 32;
+
+/// The bound socket; its file goes with it.
+pub struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // Gone already is as good as removed.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl AdminSocket {
+    /// Binds the socket, in place of one that a killed server left.
+    ///
+    /// # Errors
+    /// Another server listens there, or the system refuses.
+    pub fn bind(path: PathBuf) -> Result<Self> {
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            bail!("another server listens at {}: stop it, or name another socket by --admin", path.display());
+        }
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("making {} for the admin socket", dir.display()))?;
+        }
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("removing the old admin socket {}", path.display()));
+            }
+            _ => {}
+        }
+        let listener = bind_private(&path)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers for ever.
+    pub async fn serve(self, calls: mpsc::Sender<Call>) {
+        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONVERSATIONS_MAX));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            // A failed accept is the caller's trouble, or passes.
+            let Ok((stream, _)) = self.listener.accept().await else { continue };
+            let calls = calls.clone();
+            tokio::task::spawn_local(async move {
+                // Whoever asked and went away gets no answer.
+                let _ = converse(stream, &calls).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn bind_private(path: &Path) -> Result<UnixListener> {
+    let listener = UnixListener::bind(path).with_context(|| format!("binding the admin socket {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("closing the admin socket {} to others", path.display()))?;
+    Ok(listener)
+}
+
+async fn converse(stream: UnixStream, calls: &mpsc::Sender<Call>) -> Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(QUESTION_MAX)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Question>(&line) {
+        Err(error) => Answer::Refused(format!("that is no question of this version: {error}")),
+        Ok(question) => {
+            let (done, answer) = oneshot::channel();
+            calls.send((question, done)).await?;
+            answer.await?
+        }
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! The control plane: one tokio thread that runs the bank, answers the admin socket and hears signals.
+//!
+//! It never touches a data packet: it reaches the workers by notes and reads their counters.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rp_core::engine::bank::{Bank, BankBooks, Plan, PlanError};
+use rp_core::engine::books::Books;
+use rp_core::engine::notes::Note;
+use rp_core::steer;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use crate::admin::{Answer, Question};
+use crate::clock::Clock;
+use crate::sight::Sight;
+use crate::worker::BankRings;
+
+/// The bank's beat: prizes leave at most this late.
+const BEAT: Duration = Duration::from_millis(1);
+
+/// A question from the admin socket and where its answer goes.
+pub type Call = (Question, oneshot::Sender<Answer>);
+
+/// The bank and what it must reach.
+pub struct Control {
+    bank: Bank,
+    books: Arc<BankBooks>,
+    rings: BankRings,
+    clock: Clock,
+    sight: Arc<Sight>,
+    waiting: Vec<Note>,
+    mints: Vec<Mint>,
+}
+
+/// Money on its way to a range of users.
+struct Mint {
+    next: u64,
+    last: u64,
+    fen: u64,
+    booked_before: u64,
+    refused_before: u64,
+    done: Option<oneshot::Sender<Answer>>,
+}
+
+impl Control {
+    /// A control plane over these workers.
+    pub fn new(sight: Arc<Sight>, rings: BankRings, clock: Clock, seed: [u8; 32]) -> Self {
+        let books: Vec<Arc<Books>> = sight.workers.iter().map(|worker| worker.books.clone()).collect();
+        let bank = Bank::new(sight.sets, sight.bank.clone(), books, seed, clock.now().unix_s());
+        Self { bank, books: sight.bank.clone(), rings, clock, sight, waiting: Vec::new(), mints: Vec::new() }
+    }
+
+    /// Beats until a signal asks to stop or a worker is gone.
+    ///
+    /// # Errors
+    /// Signals cannot be heard.
+    pub async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {
+                    self.beat();
+                    if self.sight.is_a_worker_gone() {
+                        return Ok(());
+                    }
+                }
+                Some((question, done)) = calls.recv() => self.answer(question, done),
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        for ring in &mut self.rings.from {
+            while let Ok(note) = ring.pop() {
+                self.bank.receive(note);
+            }
+        }
+        let now = self.clock.now();
+        if self.waiting.is_empty() {
+            self.bank.tick(now.mono_us, now.unix_s(), &mut self.waiting);
+            self.push_mints();
+        }
+        self.send();
+        self.end_mints();
+    }
+
+    /// Hands the notes to the workers' rings, in order; what finds no room waits for the next beat.
+    fn send(&mut self) {
+        let workers = self.rings.to.len() as u32;
+        let mut told = vec![false; workers as usize];
+        let mut sent = 0;
+        for note in &self.waiting {
+            let worker = steer::worker_of(u32::from(note.to), workers) as usize;
+            if self.rings.to[worker].push(*note).is_err() {
+                break;
+            }
+            told[worker] = true;
+            sent += 1;
+        }
+        self.waiting.drain(..sent);
+        told.iter().zip(&self.rings.wakers).filter(|(told, _)| **told).for_each(|(_, waker)| waker.wake());
+    }
+
+    fn push_mints(&mut self) {
+        let Some(mint) = self.mints.first_mut() else { return };
+        while mint.next <= mint.last && self.bank.deposit(mint.next, mint.fen, &mut self.waiting) {
+            mint.next += 1;
+        }
+    }
+
+    fn end_mints(&mut self) {
+        let is_done = |mint: &Mint| mint.next > mint.last;
+        if !self.mints.first().is_some_and(is_done) || self.bank.deposits_out() > 0 {
+            return;
+        }
+        let mut mint = self.mints.remove(0);
+        let booked = self.books.deposits.count.read() - mint.booked_before;
+        let refused = self.books.deposits_back.count.read() - mint.refused_before;
+        if let Some(done) = mint.done.take() {
+            // Whoever asked may be gone; the money is booked all the same.
+            let _ = done.send(Answer::Minted { booked, refused, fen_each: mint.fen });
+        }
+        if let Some(next) = self.mints.first_mut() {
+            next.booked_before = self.books.deposits.count.read();
+            next.refused_before = self.books.deposits_back.count.read();
+        }
+    }
+
+    fn answer(&mut self, question: Question, done: oneshot::Sender<Answer>) {
+        let answer = match question {
+            Question::Status => Answer::Status(Box::new(self.sight.status())),
+            Question::Sessions => Answer::Sessions(self.sight.by_client()),
+            Question::Timeline => Answer::Timeline(self.sight.timeline()),
+            Question::CampaignShow => self.show(),
+            Question::CampaignStart(plan) => self.start(plan),
+            Question::CampaignStop => match self.bank.stop(&mut self.waiting) {
+                Some(number) => Answer::Done(format!("campaign {number} stopped; what was not won is back")),
+                None => Answer::Refused("no campaign is running".to_string()),
+            },
+            Question::Mint { first, last, fen } => return self.mint(first, last, fen, done),
+        };
+        let _ = done.send(answer);
+    }
+
+    fn start(&mut self, plan: Plan) -> Answer {
+        match self.bank.start(plan, self.clock.now().mono_us) {
+            Ok(number) => Answer::Done(format!("campaign {number} started: {} prizes a second", plan.rate)),
+            Err(error) => Answer::Refused(refusal(error).to_string()),
+        }
+    }
+
+    fn show(&self) -> Answer {
+        match self.bank.campaign() {
+            Some((number, plan, released)) => Answer::Campaign { number, plan, released },
+            None => Answer::Done("no campaign is running".to_string()),
+        }
+    }
+
+    fn mint(&mut self, first: u64, last: u64, fen: u64, done: oneshot::Sender<Answer>) {
+        let total = last.checked_sub(first).and_then(|n| n.checked_add(1)).and_then(|n| n.checked_mul(fen));
+        let issued = total.and_then(|fen| self.books.issued_fen.read().checked_add(fen));
+        if fen == 0 || issued.is_none_or(|fen| fen > i64::MAX as u64) {
+            let why = format!("{fen} fen for users {first}..={last}: nothing, or more money than can be counted");
+            let _ = done.send(Answer::Refused(why));
+            return;
+        }
+        let booked_before = self.books.deposits.count.read();
+        let refused_before = self.books.deposits_back.count.read();
+        self.mints.push(Mint { next: first, last, fen, booked_before, refused_before, done: Some(done) });
+    }
+
+    /// Tells all workers to stop.
+    pub fn stop(sight: &Sight, wakers: &[rp_net::wait::Waker]) {
+        for worker in &sight.workers {
+            worker.face.stop.store(true, Ordering::Relaxed);
+        }
+        wakers.iter().for_each(rp_net::wait::Waker::wake);
+    }
+}
+
+fn refusal(error: PlanError) -> &'static str {
+    match error {
+        PlanError::Running => "a campaign is running: stop it first by `rp-server campaign stop`",
+        PlanError::Empty => {
+            "a campaign needs a rate, amounts with from at most to, a budget for one prize and prizes per user, all above zero"
+        }
+        PlanError::TooLarge => "at most 1 000 000 prizes a second, and no more money than 63 bits count",
+    }
+}

@@ -1,0 +1,267 @@
+//! The commands that ask a running server: status, sessions, timeline, campaign, mint.
+
+use std::ops::RangeInclusive;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use rp_core::engine::bank::Plan;
+use rp_core::limits::PRIZES_PER_USER_DEFAULT;
+use serde::Serialize;
+
+use crate::admin::ask::ask;
+use crate::admin::{AdminArgs, Answer, Question};
+use crate::sight::{Status, Sum};
+
+/// Flags of `rp-server status`.
+#[derive(Args)]
+pub struct StatusArgs {
+    /// Print one object of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    /// Prints what the server counts.
+    ///
+    /// # Errors
+    /// No server answers.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let Answer::Status(status) = ask(admin, &Question::Status)? else { return unexpected() };
+        if self.json {
+            return print_json(&status);
+        }
+        print_status(&status);
+        Ok(())
+    }
+}
+
+/// Flags of `rp-server sessions`.
+#[derive(Args)]
+pub struct SessionsArgs {
+    /// One row per client address
+    #[arg(long)]
+    by_client: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl SessionsArgs {
+    /// Prints how many sessions there are, and whose.
+    ///
+    /// # Errors
+    /// No server answers.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let Answer::Sessions(clients) = ask(admin, &Question::Sessions)? else { return unexpected() };
+        if self.json {
+            return print_json(&clients);
+        }
+        if self.by_client {
+            println!("{:>10} {:>14} {:>12} {:>14} {:>8}  client", "sessions", "received", "dropped", "sent", "prizes");
+            for row in &clients {
+                let (sessions, prizes) = (row.sessions, row.prizes.count);
+                println!(
+                    "{sessions:>10} {:>14} {:>12} {:>14} {prizes:>8}  {}",
+                    row.received, row.dropped, row.sent, row.client
+                );
+            }
+        }
+        let total: u64 = clients.iter().map(|client| client.sessions).sum();
+        println!("{total} sessions from {} addresses", clients.iter().filter(|client| client.sessions > 0).count());
+        Ok(())
+    }
+}
+
+/// Flags of `rp-server timeline`.
+#[derive(Args)]
+pub struct TimelineArgs {
+    /// Print JSON: per second 50 bins of 20 ms
+    #[arg(long)]
+    json: bool,
+}
+
+impl TimelineArgs {
+    /// Prints when the shakes came.
+    ///
+    /// # Errors
+    /// No server answers.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let Answer::Timeline(seconds) = ask(admin, &Question::Timeline)? else { return unexpected() };
+        if self.json {
+            return print_json(&seconds);
+        }
+        println!("{:>12} {:>10}  busiest 200 ms", "second", "shakes");
+        for row in &seconds {
+            let total: u64 = row.bins.iter().sum();
+            let busiest: u64 = row.bins.windows(10).map(|bins| bins.iter().sum()).max().unwrap_or(0);
+            println!("{:>12} {total:>10}  {:.1} %", row.second, 100.0 * busiest as f64 / total.max(1) as f64);
+        }
+        Ok(())
+    }
+}
+
+/// `rp-server campaign`.
+#[derive(Subcommand)]
+pub enum CampaignOrder {
+    /// Release prizes evenly until the budget is spent or the campaign is stopped.
+    Start(StartArgs),
+    /// Stop; what was not won goes back to the budget.
+    Stop,
+    /// Show the running campaign.
+    Show,
+}
+
+/// Flags of `rp-server campaign start`.
+#[derive(Args)]
+pub struct StartArgs {
+    /// Money that may be given out
+    #[arg(long, value_name = "FEN")]
+    budget_fen: u64,
+    /// Prizes per second
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: u32,
+    /// Smallest prize
+    #[arg(long, value_name = "FEN", default_value_t = 10)]
+    from_fen: u64,
+    /// Largest prize
+    #[arg(long, value_name = "FEN", default_value_t = 309)]
+    to_fen: u64,
+    /// Prizes that one user may win
+    #[arg(long, value_name = "N", default_value_t = PRIZES_PER_USER_DEFAULT)]
+    prizes_per_user: u8,
+}
+
+impl CampaignOrder {
+    /// Carries the order out.
+    ///
+    /// # Errors
+    /// No server answers, or it refuses.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let question = match self {
+            CampaignOrder::Start(args) => Question::CampaignStart(Plan {
+                budget_fen: args.budget_fen,
+                rate: args.rate,
+                from_fen: args.from_fen,
+                to_fen: args.to_fen,
+                per_user: args.prizes_per_user,
+            }),
+            CampaignOrder::Stop => Question::CampaignStop,
+            CampaignOrder::Show => Question::CampaignShow,
+        };
+        match ask(admin, &question)? {
+            Answer::Done(words) => println!("{words}"),
+            Answer::Campaign { number, plan, released } => println!(
+                "campaign {number}: {} prizes a second of {}..={} fen, at most {} a user; {released} released, {} fen left",
+                plan.rate, plan.from_fen, plan.to_fen, plan.per_user, plan.budget_fen
+            ),
+            _ => return unexpected(),
+        }
+        Ok(())
+    }
+}
+
+/// Flags of `rp-server mint`.
+#[derive(Args)]
+pub struct MintArgs {
+    /// Users, as 1..=1000000 or one number
+    #[arg(long, value_name = "FIRST..=LAST", value_parser = parse_users)]
+    users: RangeInclusive<u64>,
+    /// Money for each of them
+    #[arg(long)]
+    fen: u64,
+}
+
+impl MintArgs {
+    /// Gives money to users.
+    ///
+    /// # Errors
+    /// No server answers, or it refuses, or a SET is full.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let (first, last) = (*self.users.start(), *self.users.end());
+        match ask(admin, &Question::Mint { first, last, fen: self.fen })? {
+            Answer::Minted { booked, refused: 0, fen_each } => println!("{booked} users got {fen_each} fen each"),
+            Answer::Minted { booked, refused, .. } => {
+                bail!("{booked} users got the money; {refused} did not, because the accounts of their SETs are full")
+            }
+            _ => return unexpected(),
+        }
+        Ok(())
+    }
+}
+
+fn parse_users(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once("..=").unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        _ => Err("a range of users is written FIRST..=LAST, like 1..=1000000".to_string()),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+fn unexpected() -> Result<()> {
+    bail!("the server answered another question: is it of this version?")
+}
+
+fn print_status(status: &Status) {
+    let sum = |sum: &Sum| format!("{} ({} fen)", sum.count, sum.fen);
+    let money = &status.money;
+    let gate = &status.gate;
+    println!(
+        "up {:.0} s; gate {}, steering {}; {}",
+        status.uptime_s,
+        gate.mode,
+        gate.steering,
+        gate.interfaces.join(" ")
+    );
+    for worker in &status.workers {
+        println!(
+            "  CPU {:<3} {:>4} SETs  received {:>14}  replied {:>14}",
+            worker.cpu, worker.sets, worker.received, worker.replied
+        );
+    }
+    println!(
+        "sessions {} ({} log-ins, {} log-outs, {} idle)  accounts {}",
+        status.sessions, status.logins, status.logouts, status.idle_outs, status.accounts
+    );
+    let total = |counts: &std::collections::BTreeMap<String, u64>| counts.values().sum::<u64>();
+    println!(
+        "received {} = replied {} + accepted {} + dropped {}; sent {}; socket overflow {}; send failures {}",
+        total(&status.received),
+        status.replied,
+        status.accepted,
+        total(&status.dropped),
+        total(&status.sent),
+        status.socket_overflow,
+        status.send_failed
+    );
+    for (name, count) in status.dropped.iter().filter(|(_, count)| **count > 0) {
+        println!("  dropped {name} {count}");
+    }
+    println!("prizes released {}, won {}", sum(&money.prizes_released), sum(&money.prizes));
+    println!(
+        "packets made {} = shares taken {} + refunded {} + open {}",
+        sum(&money.made),
+        sum(&money.taken),
+        sum(&money.refunded),
+        sum(&money.open)
+    );
+    println!(
+        "issued {} = users {} + packets {} + campaigns {} + transit {}: {}",
+        money.issued_fen,
+        money.users_fen,
+        money.packets_fen,
+        money.campaign_fen,
+        money.transit_fen,
+        if money.balanced { "balanced" } else { "not at rest" }
+    );
+    let memory = &status.memory;
+    println!(
+        "memory {:.1} MB, kernel maps {:.1} MB",
+        memory.rss_anon_bytes as f64 / 1e6,
+        memory.maps_bytes as f64 / 1e6
+    );
+}

@@ -1,0 +1,341 @@
+//! `rp-server run`: puts everything in its place, says what it became, and serves until told to stop.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use rand_core::{OsRng, TryRngCore};
+use rp_core::cookie::Baker;
+use rp_core::engine::bank::BankBooks;
+use rp_core::engine::books::Books;
+use rp_core::engine::{Config, Shard};
+use rp_core::limits::{SETS_DEFAULT, SETS_MAX, SLOTS_PER_SET, WORKERS_MAX};
+use rp_core::ticket::Realm;
+use rp_net::socket::{Buffers, UdpSocket};
+use rp_net::wait::{Sleeper, Waker};
+
+use crate::admin::AdminArgs;
+use crate::admin::serve::AdminSocket;
+use crate::clock::Clock;
+use crate::control::{Call, Control};
+use crate::gate::{self, Gate, GateConfig, Started, XdpChoice};
+use crate::realm;
+use crate::sight::{GateStatus, Sight, WorkerSight};
+use crate::worker::{BankRings, Doors, Face, Worker, connect};
+
+/// Questions from the admin socket that wait for the control plane.
+const CALLS_MAX: usize = 64;
+/// Bytes of a socket's send buffer; replies leave at once, so it only smooths.
+const SEND_BUFFER_BYTES: usize = 4 << 20;
+
+/// Flags of `rp-server run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Address to serve on; may be given several times
+    #[arg(long, env = "RP_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',', default_value = "[::]:2015")]
+    listen: Vec<SocketAddr>,
+    /// Interface for the gate; may be given several times [default: all that are up, loopback excepted]
+    #[arg(long, env = "RP_INTERFACE", value_name = "NAME", value_delimiter = ',')]
+    interface: Vec<String>,
+    /// How to attach the gate
+    #[arg(long, env = "RP_XDP", value_name = "MODE", default_value = "auto")]
+    xdp: XdpChoice,
+    /// Workers, one pinned to each CPU [default: the CPUs this process may use]
+    #[arg(long, env = "RP_WORKERS", value_name = "N")]
+    workers: Option<usize>,
+    /// SETs, of 4608 sessions each
+    #[arg(long, env = "RP_SETS", value_name = "N", default_value_t = SETS_DEFAULT)]
+    sets: usize,
+    /// Realm key that tickets are sealed under; made when absent; may be given several times
+    #[arg(long, env = "RP_REALM_KEY", value_name = "FILE", value_delimiter = ',', default_value = "realm.key")]
+    realm_key: Vec<PathBuf>,
+    /// Directory of the pinned counters [default: in the bpf file system]
+    #[arg(long, env = "RP_PIN", value_name = "DIR")]
+    pin: Option<PathBuf>,
+    /// The kernel programs [default: where `cargo xtask build-ebpf` puts them]
+    #[arg(long, env = "RP_GATE_OBJECT", value_name = "FILE")]
+    gate_object: Option<PathBuf>,
+    /// Print what the gate does with each datagram
+    #[arg(long, env = "RP_TRACE_GATE")]
+    trace_gate: bool,
+    /// Quiet time after which a session ends
+    #[arg(long, env = "RP_IDLE", value_name = "SECONDS", default_value_t = 300,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    idle: u64,
+    /// Time in which a packet may be taken
+    #[arg(long, env = "RP_PACKET_LIFE", value_name = "SECONDS", default_value_t = 86_400,
+          value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    packet_life: u64,
+    /// Receive buffer of each worker's socket
+    #[arg(long, env = "RP_RECEIVE_BUFFER", value_name = "MIB", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    receive_buffer: u32,
+}
+
+/// All that runs, in the order in which it must end.
+struct Running {
+    threads: Vec<JoinHandle<Result<()>>>,
+    wakers: Vec<Waker>,
+    sight: Arc<Sight>,
+    // The gate goes last: while it is on, workers still drain what it lets through.
+    _gate: Option<Box<Gate>>,
+}
+
+impl RunArgs {
+    /// Serves until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// What was tried at start, what the system said and what to do next; or what ended a worker.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let cpus = self.plan_cpus()?;
+        ensure!(
+            (1..=SETS_MAX).contains(&self.sets),
+            "--sets {}: a server has 1 ..= {SETS_MAX} SETs of {SLOTS_PER_SET} sessions",
+            self.sets
+        );
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control plane")?;
+        let socket = {
+            let _inside = runtime.enter();
+            AdminSocket::bind(admin.path())?
+        };
+        let (running, bank, clock) = self.start(&cpus)?;
+        println!("  admin       {}", admin.path().display());
+        println!("serving; SIGTERM or Ctrl-C stops");
+        let control = Control::new(running.sight.clone(), bank, clock, draw()?);
+        let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
+        let served = tokio::task::LocalSet::new().block_on(&runtime, async {
+            tokio::task::spawn_local(socket.serve(calls));
+            control.run(questions).await
+        });
+        let stopped = running.stop();
+        served.and(stopped)
+    }
+
+    fn plan_cpus(&self) -> Result<Vec<usize>> {
+        let allowed = rp_net::affinity::allowed_cpus().context("asking which CPUs this process may use")?;
+        let workers = self.workers.unwrap_or(allowed.len()).min(WORKERS_MAX);
+        ensure!(workers > 0, "--workers 0: at least one worker must serve");
+        ensure!(workers <= self.sets, "--workers {workers}: {} SETs keep at most as many workers busy", self.sets);
+        Ok(allowed.into_iter().cycle().take(workers).collect())
+    }
+
+    fn start(&self, cpus: &[usize]) -> Result<(Running, BankRings, Clock)> {
+        let realms = self.realms()?;
+        let sockets = self.sockets(cpus.len())?;
+        let started = self.gate(cpus, &sockets)?;
+        let (gate, steering) = match started {
+            Started::On(gate) => (Some(gate), "xdp"),
+            Started::Off(why) => (None, self.steer_without(&sockets, cpus.len(), &why)),
+        };
+        let clock = Clock::default();
+        let bank_books = Arc::new(BankBooks::default());
+        let books: Vec<Arc<Books>> = cpus.iter().map(|_| Arc::default()).collect();
+        let sockets: Vec<Arc<[UdpSocket]>> = by_worker(sockets).into_iter().map(Arc::from).collect();
+        let doors = Arc::new(Doors::new(self.listen.len()));
+        let baker = Baker::new(draw_key()?, 0);
+        let mut sleepers = Vec::new();
+        for group in &sockets {
+            sleepers.push(Sleeper::new(group.iter()).context("making a worker's alarm")?);
+        }
+        let wakers: Vec<Waker> = sleepers.iter().map(Sleeper::waker).collect();
+        let (rings, bank) = connect(&wakers);
+        let sight = Arc::new(Sight {
+            sets: self.sets as u32,
+            gate: gate_status(gate.as_deref(), steering),
+            workers: (0..cpus.len())
+                .map(|n| WorkerSight {
+                    cpu: cpus[n],
+                    books: books[n].clone(),
+                    face: Arc::new(Face::default()),
+                    sockets: sockets[n].clone(),
+                })
+                .collect(),
+            bank: bank_books.clone(),
+            clock,
+        });
+        self.say(&sight, gate.as_deref(), &sockets);
+        let mut threads = Vec::new();
+        for (number, (rings, sleeper)) in rings.into_iter().zip(sleepers).enumerate() {
+            let config = Config {
+                sets: self.sets as u32,
+                workers: cpus.len() as u32,
+                worker: number as u32,
+                idle_us: self.idle * 1_000_000,
+                packet_life_us: self.packet_life * 1_000_000,
+            };
+            let worker = Worker {
+                number,
+                cpu: cpus[number],
+                sockets: sockets[number].clone(),
+                shard: Shard::new(config, baker, realms.clone(), draw()?, books.clone(), bank_books.clone()),
+                rings,
+                sleeper,
+                doors: doors.clone(),
+                clock,
+                face: sight.workers[number].face.clone(),
+            };
+            threads.push(spawn(worker)?);
+        }
+        Ok((Running { threads, wakers, sight, _gate: gate }, bank, clock))
+    }
+
+    fn realms(&self) -> Result<Vec<Realm>> {
+        let mut realms: Vec<Realm> = Vec::new();
+        for file in &self.realm_key {
+            let (key, made) = realm::read_or_make(file)?;
+            if made {
+                println!("made a realm key: {} (clients need it, or tickets sealed under it)", file.display());
+            }
+            if realms.iter().any(|realm| realm.id == key.id) {
+                bail!("{}: two realm keys have the number {}; give one of them another", file.display(), key.id);
+            }
+            realms.push(key.realm());
+        }
+        Ok(realms)
+    }
+
+    /// Sockets by listen address and worker.
+    fn sockets(&self, workers: usize) -> Result<Vec<Vec<UdpSocket>>> {
+        let receive_bytes = (self.receive_buffer as usize) << 20;
+        let buffers = Buffers { receive_bytes, send_bytes: SEND_BUFFER_BYTES };
+        self.listen.iter().map(|address| UdpSocket::listen(*address, workers, buffers)).collect()
+    }
+
+    fn gate(&self, cpus: &[usize], sockets: &[Vec<UdpSocket>]) -> Result<Started> {
+        let mut ports: Vec<u16> = sockets.iter().map(|group| group[0].local_address().port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let config = GateConfig {
+            object: self.gate_object.clone(),
+            interfaces: self.interface.clone(),
+            xdp: self.xdp,
+            ports,
+            sets: self.sets as u32,
+            worker_cpus: cpus.iter().map(|cpu| *cpu as u32).collect(),
+            pin: self.pin.clone(),
+            trace: self.trace_gate,
+        };
+        let fds: Vec<Vec<BorrowedFd<'_>>> =
+            sockets.iter().map(|group| group.iter().map(UdpSocket::as_fd).collect()).collect();
+        gate::start(&config, &fds)
+    }
+
+    fn steer_without(&self, sockets: &[Vec<UdpSocket>], workers: usize, why: &str) -> &'static str {
+        println!("no XDP: {why}");
+        println!("  effect: every datagram climbs the whole network stack; no kernel counters for `rp-server pps`");
+        let attach = |group: &Vec<UdpSocket>| rp_net::steer::attach(&group[0], self.sets as u32, workers as u32);
+        match sockets.iter().try_for_each(attach) {
+            Ok(()) => "cbpf",
+            Err(error) => {
+                println!("no steering either ({error}): datagrams for other workers are dropped as mis-steered");
+                "none"
+            }
+        }
+    }
+
+    fn say(&self, sight: &Sight, gate: Option<&Gate>, sockets: &[Arc<[UdpSocket]>]) {
+        let cpus: Vec<String> = sight.workers.iter().map(|worker| worker.cpu.to_string()).collect();
+        println!("rp-server {}", env!("CARGO_PKG_VERSION"));
+        for socket in sockets[0].iter() {
+            println!("  listening   {}", socket.local_address());
+        }
+        println!("  workers     {} on CPU {}", cpus.len(), cpus.join(", "));
+        println!("  sessions    {} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
+        match gate {
+            Some(gate) => gate.describe().iter().for_each(|line| println!("  gate        {line}")),
+            None => println!("  gate        off; sockets chosen by {}", sight.gate.steering),
+        }
+        let granted = sockets[0][0].receive_buffer_bytes().unwrap_or(0) / 2;
+        let asked = (self.receive_buffer as usize) << 20;
+        println!(
+            "  buffers     {} MiB per socket{}",
+            granted >> 20,
+            if granted < asked {
+                " (the system allows no more: run as root, or raise net.core.rmem_max; bursts may be lost)"
+            } else {
+                ""
+            }
+        );
+        println!("  durability  none: money is in memory and ends with the process");
+    }
+}
+
+impl Running {
+    fn stop(self) -> Result<()> {
+        Control::stop(&self.sight, &self.wakers);
+        let mut outcome = Ok(());
+        for thread in self.threads {
+            let ended = thread.join().unwrap_or_else(|_| bail!("a worker panicked: see its message above"));
+            outcome = outcome.and(ended);
+        }
+        let status = self.sight.status();
+        println!(
+            "stopped: {} sessions were open, {} requests received, {} dropped, {} packets made, {} prizes won, books {}",
+            status.sessions,
+            status.received.values().sum::<u64>(),
+            status.dropped.values().sum::<u64>(),
+            status.money.made.count,
+            status.money.prizes.count,
+            if status.money.balanced { "balanced" } else { "not at rest" },
+        );
+        outcome
+    }
+}
+
+/// A worker's thread. However it ends, its face says so, and the control plane stops the rest: a server that lost a
+/// worker must not look alive.
+fn spawn(worker: Worker) -> Result<JoinHandle<Result<()>>> {
+    struct Gone(Arc<Face>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.gone.store(true, Ordering::Relaxed);
+        }
+    }
+    let gone = Gone(worker.face.clone());
+    std::thread::Builder::new()
+        .name(format!("worker-{}", worker.number))
+        .spawn(move || {
+            let _gone = gone;
+            worker.run()
+        })
+        .context("starting a worker's thread")
+}
+
+fn gate_status(gate: Option<&Gate>, steering: &str) -> GateStatus {
+    GateStatus {
+        mode: gate.map_or("off".to_string(), |gate| gate.mode().to_string()),
+        steering: steering.to_string(),
+        interfaces: gate
+            .map(|gate| gate.attached().iter().map(|attached| attached.name.clone()).collect())
+            .unwrap_or_default(),
+    }
+}
+
+/// From sockets by address and worker to sockets by worker and address.
+fn by_worker(groups: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
+    let workers = groups.first().map_or(0, Vec::len);
+    let mut workers: Vec<Vec<UdpSocket>> = (0..workers).map(|_| Vec::new()).collect();
+    for group in groups {
+        for (worker, socket) in workers.iter_mut().zip(group) {
+            worker.push(socket);
+        }
+    }
+    workers
+}
+
+fn draw() -> Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    OsRng.try_fill_bytes(&mut seed).context("drawing from the system's random source")?;
+    Ok(seed)
+}
+
+fn draw_key() -> Result<[u8; 16]> {
+    let [key @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = draw()?;
+    Ok(key)
+}

@@ -1,0 +1,322 @@
+//! What can be seen of a running server: its counters, summed over workers when somebody asks.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rp_core::engine::bank::BankBooks;
+use rp_core::engine::books::{self, Books, Counter, TIMELINE_BINS};
+use rp_core::kind::Kind;
+use rp_core::reason::Reason;
+use rp_net::socket::UdpSocket;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::worker::Face;
+
+/// A worker as others see it.
+pub struct WorkerSight {
+    /// Its CPU.
+    pub cpu: usize,
+    /// Its counters.
+    pub books: Arc<Books>,
+    /// Its thread.
+    pub face: Arc<Face>,
+    /// Its sockets.
+    pub sockets: Arc<[UdpSocket]>,
+}
+
+/// The whole server as others see it.
+pub struct Sight {
+    /// SETs.
+    pub sets: u32,
+    /// How datagrams come in.
+    pub gate: GateStatus,
+    /// The workers.
+    pub workers: Vec<WorkerSight>,
+    /// The bank.
+    pub bank: Arc<BankBooks>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How datagrams come in.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct GateStatus {
+    /// `driver`, `skb` or `off`.
+    pub mode: String,
+    /// `xdp`, `cbpf` or `none`: what chooses the socket.
+    pub steering: String,
+    /// The interfaces that the gate is attached to.
+    pub interfaces: Vec<String>,
+}
+
+/// A number of things and their money.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Sum {
+    /// How many.
+    pub count: u64,
+    /// Fen.
+    pub fen: u64,
+}
+
+/// Answer to `status`. Sums over workers, read one after another.
+#[derive(Serialize, Deserialize)]
+pub struct Status {
+    /// Seconds since start.
+    pub uptime_s: f64,
+    /// How datagrams come in.
+    pub gate: GateStatus,
+    /// The workers.
+    pub workers: Vec<WorkerStatus>,
+    /// Sessions open.
+    pub sessions: u64,
+    /// Accounts held.
+    pub accounts: u64,
+    /// Sessions opened in all.
+    pub logins: u64,
+    /// Sessions closed in all.
+    pub logouts: u64,
+    /// Of the closed: idle too long.
+    pub idle_outs: u64,
+    /// Requests received by kind; `none`: not one of our requests.
+    pub received: BTreeMap<String, u64>,
+    /// Replies and notices sent by kind.
+    pub sent: BTreeMap<String, u64>,
+    /// Requests dropped by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Requests that got their reply at once.
+    pub replied: u64,
+    /// Requests accepted without a reply due at once.
+    pub accepted: u64,
+    /// Datagrams that the sockets' buffers did not hold.
+    pub socket_overflow: u64,
+    /// Replies that the kernel refused.
+    pub send_failed: u64,
+    /// Notices refused because a list was full.
+    pub notices_refused: u64,
+    /// The money.
+    pub money: Money,
+    /// Memory.
+    pub memory: Memory,
+}
+
+/// One worker.
+#[derive(Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its CPU.
+    pub cpu: usize,
+    /// The kernel's number of its thread.
+    pub tid: i32,
+    /// SETs that it owns.
+    pub sets: u32,
+    /// Datagrams received.
+    pub received: u64,
+    /// Of them answered at once.
+    pub replied: u64,
+}
+
+/// The money of the server, in fen.
+#[derive(Serialize, Deserialize)]
+pub struct Money {
+    /// Issued.
+    pub issued_fen: u64,
+    /// Held by users.
+    pub users_fen: u64,
+    /// In open packets.
+    pub packets_fen: u64,
+    /// In campaigns: budgets and prizes that wait.
+    pub campaign_fen: u64,
+    /// On its way between SETs and the bank.
+    pub transit_fen: i64,
+    /// Packets made.
+    pub made: Sum,
+    /// Shares taken.
+    pub taken: Sum,
+    /// Packets refunded, and what went back.
+    pub refunded: Sum,
+    /// Packets open, and what is left in them.
+    pub open: Sum,
+    /// Prizes released.
+    pub prizes_released: Sum,
+    /// Prizes won.
+    pub prizes: Sum,
+    /// Issued = users + packets + campaigns + transit, and made = taken + refunded + open. Only sure when traffic rests.
+    pub balanced: bool,
+    /// Checks of a SET's sums by its worker, in all; one that failed would have ended the server.
+    pub sums_checked: u64,
+}
+
+/// Memory of the server, in bytes.
+#[derive(Serialize, Deserialize)]
+pub struct Memory {
+    /// Anonymous pages of the process.
+    pub rss_anon_bytes: u64,
+    /// Kernel maps.
+    pub maps_bytes: u64,
+}
+
+/// One client address.
+#[derive(Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// The address; `others` for those beyond the table.
+    pub client: String,
+    /// Sessions open.
+    pub sessions: u64,
+    /// Requests received.
+    pub received: u64,
+    /// Of them dropped.
+    pub dropped: u64,
+    /// Replies and notices sent.
+    pub sent: u64,
+    /// Prizes won.
+    pub prizes: Sum,
+}
+
+/// One second of shakes.
+#[derive(Serialize, Deserialize)]
+pub struct Second {
+    /// Seconds since 1970.
+    pub second: u64,
+    /// Shakes first seen, in 50 bins of 20 ms.
+    pub bins: Vec<u64>,
+}
+
+impl Sight {
+    /// A worker's thread has ended, asked or not.
+    pub fn is_a_worker_gone(&self) -> bool {
+        self.workers.iter().any(|worker| worker.face.gone.load(Relaxed))
+    }
+
+    fn all(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {
+        self.workers.iter().map(|worker| counter(&worker.books).read()).fold(0, u64::wrapping_add)
+    }
+
+    fn sum(&self, sum: impl Fn(&Books) -> &books::Sum) -> Sum {
+        Sum { count: self.all(|books| &sum(books).count), fen: self.all(|books| &sum(books).fen) }
+    }
+
+    /// Everything about the server.
+    pub fn status(&self) -> Status {
+        let kinds = Kind::ALL.iter().copied();
+        let by_kind = |kind: Kind, count: u64| (kind.name().to_string(), count);
+        let mut received: BTreeMap<_, _> = kinds
+            .clone()
+            .filter(|kind| kind.is_request())
+            .map(|kind| by_kind(kind, self.all(|books| &books.received[kind])))
+            .collect();
+        received.insert("none".to_string(), self.all(|books| books.received.none()));
+        let sent = kinds
+            .filter(|kind| !kind.is_request())
+            .map(|kind| by_kind(kind, self.all(|books| &books.sent[kind])))
+            .collect();
+        let dropped = Reason::ALL
+            .iter()
+            .map(|reason| (reason.name().to_string(), self.all(|books| &books.dropped[*reason])))
+            .collect();
+        let sockets = || self.workers.iter().flat_map(|worker| worker.sockets.iter());
+        Status {
+            uptime_s: self.clock.now().mono_us as f64 / 1e6,
+            gate: self.gate.clone(),
+            workers: (0..self.workers.len()).map(|number| self.worker(number)).collect(),
+            sessions: self.all(|books| &books.sessions),
+            accounts: self.all(|books| &books.accounts),
+            logins: self.all(|books| &books.logins),
+            logouts: self.all(|books| &books.logouts),
+            idle_outs: self.all(|books| &books.idle_outs),
+            received,
+            sent,
+            dropped,
+            replied: self.all(|books| &books.replied),
+            accepted: self.all(|books| &books.accepted),
+            socket_overflow: sockets().map(|socket| u64::from(socket.overflow().unwrap_or(0))).sum(),
+            send_failed: self.workers.iter().map(|worker| worker.face.losses.failed.load(Relaxed)).sum(),
+            notices_refused: self.all(|books| &books.notices_refused),
+            money: self.money(),
+            memory: Memory {
+                rss_anon_bytes: rp_net::proc::rss_anon_bytes().unwrap_or(0),
+                maps_bytes: crate::gate::counters::maps_bytes().unwrap_or(0),
+            },
+        }
+    }
+
+    fn worker(&self, number: usize) -> WorkerStatus {
+        let worker = &self.workers[number];
+        let workers = self.workers.len() as u32;
+        WorkerStatus {
+            cpu: worker.cpu,
+            tid: worker.face.thread_id.load(Relaxed),
+            sets: (number as u32..self.sets).step_by(workers as usize).count() as u32,
+            received: worker.books.received.total(),
+            replied: worker.books.replied.read(),
+        }
+    }
+
+    fn money(&self) -> Money {
+        let bank = &self.bank;
+        let users_fen = self.all(|books| &books.users_fen);
+        let (made, taken) = (self.sum(|books| &books.made), self.sum(|books| &books.taken));
+        let (refunded, open) = (self.sum(|books| &books.refunded), self.sum(|books| &books.open));
+        let campaign_fen = self.all(|books| &books.campaign_fen) + bank.campaign_fen.read();
+        let out = self.all(|books| &books.transit_out_fen) + bank.transit_out_fen.read();
+        let come = self.all(|books| &books.transit_in_fen) + bank.transit_in_fen.read();
+        let transit_fen = out.wrapping_sub(come) as i64;
+        let issued_fen = bank.issued_fen.read();
+        let held = i128::from(users_fen) + i128::from(open.fen) + i128::from(campaign_fen) + i128::from(transit_fen);
+        Money {
+            issued_fen,
+            users_fen,
+            packets_fen: open.fen,
+            campaign_fen,
+            transit_fen,
+            balanced: held == i128::from(issued_fen) && made.fen == taken.fen + refunded.fen + open.fen,
+            made,
+            taken,
+            refunded,
+            open,
+            prizes_released: Sum { count: bank.released.count.read(), fen: bank.released.fen.read() },
+            prizes: self.sum(|books| &books.prizes),
+            sums_checked: self.all(|books| &books.sums_checked),
+        }
+    }
+
+    /// Sessions and traffic by client address, most sessions first.
+    pub fn by_client(&self) -> Vec<ClientStatus> {
+        let mut clients: BTreeMap<[u8; 16], ClientStatus> = BTreeMap::new();
+        for row in self.workers.iter().flat_map(|worker| worker.books.clients.rows()) {
+            let ip = row.ip();
+            let client = clients.entry(ip).or_insert_with(|| ClientStatus {
+                client: match ip {
+                    [0, ..] if ip == [0; 16] => "others".to_string(),
+                    _ => IpAddr::from(Ipv6Addr::from(ip)).to_canonical().to_string(),
+                },
+                sessions: 0,
+                received: 0,
+                dropped: 0,
+                sent: 0,
+                prizes: Sum::default(),
+            });
+            client.sessions = client.sessions.wrapping_add(row.sessions.read());
+            client.received += row.received.iter().map(Counter::read).sum::<u64>();
+            client.dropped += row.dropped.read();
+            client.sent += row.sent.iter().map(Counter::read).sum::<u64>();
+            client.prizes.count += row.prizes.count.read();
+            client.prizes.fen += row.prizes.fen.read();
+        }
+        let mut clients: Vec<_> = clients.into_values().collect();
+        clients.sort_by_key(|client| std::cmp::Reverse(client.sessions));
+        clients
+    }
+
+    /// Shakes first seen, by second and 20 ms, all workers together.
+    pub fn timeline(&self) -> Vec<Second> {
+        let mut seconds: BTreeMap<u64, [u64; TIMELINE_BINS]> = BTreeMap::new();
+        for (second, bins) in self.workers.iter().flat_map(|worker| worker.books.timeline.read()) {
+            let sums = seconds.entry(second).or_insert([0; TIMELINE_BINS]);
+            sums.iter_mut().zip(bins).for_each(|(sum, bin)| *sum += u64::from(bin));
+        }
+        seconds.into_iter().map(|(second, bins)| Second { second, bins: bins.to_vec() }).collect()
+    }
+}

@@ -1,0 +1,116 @@
+//! One pinned worker: a thread that owns its SETs and its sockets, and shares nothing that another writes.
+//!
+//! The loop is the way of a datagram: receive a batch, let the engine answer it, transmit the answers, carry the notes, do
+//! what time demands, sleep. Nothing here blocks, locks or allocates per datagram.
+
+mod doors;
+mod replies;
+mod rings;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rp_core::engine::{Now, Shard};
+use rp_core::limits::RX_SLOTS;
+use rp_net::batch::RecvBatch;
+use rp_net::socket::UdpSocket;
+use rp_net::wait::Sleeper;
+
+pub use doors::Doors;
+pub use replies::Losses;
+pub use rings::{BankRings, Rings, connect};
+
+use crate::clock::Clock;
+use replies::Replies;
+
+/// The longest sleep: time's demands are looked at so often when nothing comes.
+const SLEEP_MAX: Duration = Duration::from_millis(5);
+
+/// A worker before its thread starts.
+pub struct Worker {
+    /// Its number.
+    pub number: usize,
+    /// The CPU it will be pinned to.
+    pub cpu: usize,
+    /// Its socket in the group of each address.
+    pub sockets: Arc<[UdpSocket]>,
+    /// Its SETs.
+    pub shard: Shard,
+    /// Notes from and to the others.
+    pub rings: Rings,
+    /// Sleeps on its sockets; its wakers are with the others.
+    pub sleeper: Sleeper,
+    /// The addresses that clients ask.
+    pub doors: Arc<Doors>,
+    /// The time.
+    pub clock: Clock,
+    /// What others see of it.
+    pub face: Arc<Face>,
+}
+
+/// What others see of a worker.
+#[derive(Default)]
+pub struct Face {
+    /// Kernel's number of its thread.
+    pub thread_id: AtomicI32,
+    /// Told to stop.
+    pub stop: AtomicBool,
+    /// The thread has ended.
+    pub gone: AtomicBool,
+    /// Replies that the kernel did not take.
+    pub losses: Losses,
+}
+
+impl Worker {
+    /// Serves until told to stop; then every sum is checked once more.
+    ///
+    /// # Errors
+    /// The thread cannot be pinned, or a socket fails as a whole.
+    pub fn run(mut self) -> Result<()> {
+        rp_net::affinity::pin(self.cpu)
+            .with_context(|| format!("pinning worker {} to CPU {}", self.number, self.cpu))?;
+        self.face.thread_id.store(rp_net::proc::thread_id(), Ordering::Relaxed);
+        let mut rx = RecvBatch::new();
+        let mut replies = Replies::new(&self.sockets, &self.doors, &self.face.losses);
+        let mut busy = true;
+        while !self.face.stop.load(Ordering::Relaxed) {
+            if !busy {
+                self.sleeper.announce();
+                if self.rings.has_notes() {
+                    self.sleeper.stay();
+                } else {
+                    self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
+                }
+            }
+            busy = false;
+            for (i, socket) in self.sockets.iter().enumerate() {
+                let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
+                answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
+                replies.flush();
+                busy |= taken == RX_SLOTS;
+            }
+            let now = self.clock.now();
+            busy |= self.rings.carry(now, &mut self.shard, &mut replies);
+            self.shard.tick(now, &mut replies);
+            self.rings.carry(now, &mut self.shard, &mut replies);
+            replies.flush();
+        }
+        self.shard.audit();
+        self.shard.publish();
+        Ok(())
+    }
+}
+
+/// Lets the engine answer what was received. All sessions are looked at first, so that their cache misses overlap: one by
+/// one each would cost as much as the rest of the work together.
+fn answer(shard: &mut Shard, rx: &RecvBatch, socket: usize, now: Now, replies: &mut Replies<'_>) {
+    let touched = (0..rx.len()).fold(0, |sum, i| sum ^ shard.touch(rx.payload(i)));
+    std::hint::black_box(touched);
+    for i in 0..rx.len() {
+        let (payload, peer, local) = rx.datagram(i);
+        let door = replies.door(socket, &local);
+        shard.receive(now, peer, door, payload, replies);
+    }
+}
