@@ -14,14 +14,14 @@ use anyhow::{Context, Result, bail};
 const COMMON_MOUNT: &str = "/sys/fs/bpf";
 const COMMON_DIR: &str = "/sys/fs/bpf/red-packet";
 const OWN_DIR: &str = "/run/red-packet/bpf";
+/// What our own mounts are mounted from, in name, so that a later start knows them again.
+const OWN_SOURCE: &str = "red-packet";
 
 /// The folder, locked; emptied and, where it is a mount of our own, unmounted when dropped.
 #[derive(Debug)]
 pub struct PinDir {
     dir: PathBuf,
     lock: Option<File>,
-    /// The folder is a mount of ours, of this start or of one that was killed.
-    own_mount: bool,
 }
 
 impl PinDir {
@@ -39,8 +39,7 @@ impl PinDir {
         };
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("cannot make the folder {}: give another by --pin", dir.display()))?;
-        let to_mount = !mounts.hold(&dir);
-        if to_mount {
+        if !mounts.hold(&dir) {
             mount(&dir).with_context(|| {
                 format!(
                     "cannot mount a bpf file system on {}: run `mount -t bpf bpf {COMMON_MOUNT}` as root, or give --pin",
@@ -52,8 +51,7 @@ impl PinDir {
         if lock.try_lock().is_err() {
             bail!("another rp-server has its counters in {}: stop it, or give another folder by --pin", dir.display());
         }
-        let own_mount = to_mount || dir == Path::new(OWN_DIR);
-        let claimed = PinDir { dir, lock: Some(lock), own_mount };
+        let claimed = PinDir { dir, lock: Some(lock) };
         claimed.remove_pins();
         Ok(claimed)
     }
@@ -80,14 +78,13 @@ impl Drop for PinDir {
     fn drop(&mut self) {
         self.remove_pins();
         drop(self.lock.take());
-        if self.own_mount {
-            if let Err(error) = unmount(&self.dir) {
-                eprintln!("cannot unmount {}: {error}", self.dir.display());
-            }
-        } else {
-            // A folder that holds pins of others stays.
-            let _not_empty = std::fs::remove_dir(&self.dir);
+        if Mounts::read().is_ok_and(|mounts| mounts.is_own(&self.dir))
+            && let Err(error) = unmount(&self.dir)
+        {
+            eprintln!("cannot unmount {}: {error}", self.dir.display());
         }
+        // A folder that holds pins of others stays.
+        let _not_empty = std::fs::remove_dir(&self.dir);
     }
 }
 
@@ -115,30 +112,41 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf> {
     Ok(dir.clone())
 }
 
-/// Mount points of bpf file systems in this mount namespace.
-struct Mounts(Vec<PathBuf>);
+/// The bpf file systems of this mount namespace: where each is, and what it says it is mounted from.
+struct Mounts(Vec<(PathBuf, String)>);
 
 impl Mounts {
     fn read() -> Result<Mounts> {
         let text = std::fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
-        // The last mount on a path hides those below it, of whatever type.
-        let mut points: Vec<(PathBuf, bool)> = Vec::new();
+        Ok(Mounts::of(&text))
+    }
+
+    fn of(text: &str) -> Mounts {
+        let mut mounts: Vec<(PathBuf, String)> = Vec::new();
         for line in text.lines() {
             let mut words = line.split(' ');
-            let (_, Some(point), Some(kind)) = (words.next(), words.next(), words.next()) else { continue };
-            points.retain(|(known, _)| known != Path::new(point));
-            points.push((PathBuf::from(point), kind == "bpf"));
+            let (Some(source), Some(point), Some(kind)) = (words.next(), words.next(), words.next()) else { continue };
+            // The last mount on a path hides those below it, of whatever type.
+            mounts.retain(|(known, _)| known != Path::new(point));
+            if kind == "bpf" {
+                mounts.push((PathBuf::from(point), source.to_string()));
+            }
         }
-        Ok(Mounts(points.into_iter().filter_map(|(point, is_bpf)| is_bpf.then_some(point)).collect()))
+        Mounts(mounts)
     }
 
     fn is_mount(&self, dir: &Path) -> bool {
-        self.0.iter().any(|point| point == dir)
+        self.0.iter().any(|(point, _)| point == dir)
+    }
+
+    /// Is this folder a mount of ours, of this start or of one that was killed?
+    fn is_own(&self, dir: &Path) -> bool {
+        self.0.iter().any(|(point, source)| point == dir && source == OWN_SOURCE)
     }
 
     /// Does this folder lie on a bpf file system?
     fn hold(&self, dir: &Path) -> bool {
-        self.0.iter().any(|point| dir.starts_with(point))
+        self.0.iter().any(|(point, _)| dir.starts_with(point))
     }
 }
 
@@ -147,9 +155,9 @@ fn path_of(dir: &Path) -> io::Result<CString> {
 }
 
 fn mount(dir: &Path) -> io::Result<()> {
-    let point = path_of(dir)?;
+    let (source, point) = (CString::new(OWN_SOURCE)?, path_of(dir)?);
     // SAFETY: the three names are C strings that outlive the call, and a bpf file system needs no data.
-    let code = unsafe { libc::mount(c"bpf".as_ptr(), point.as_ptr(), c"bpf".as_ptr(), 0, std::ptr::null()) };
+    let code = unsafe { libc::mount(source.as_ptr(), point.as_ptr(), c"bpf".as_ptr(), 0, std::ptr::null()) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -158,4 +166,19 @@ fn unmount(dir: &Path) -> io::Result<()> {
     // SAFETY: the name is a C string that outlives the call. Detached, so that a reader inside does not keep it mounted.
     let code = unsafe { libc::umount2(point.as_ptr(), libc::MNT_DETACH) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_known_by_its_type_and_ours_by_its_source() {
+        let text = "bpf /sys/fs/bpf bpf rw 0 0\nred-packet /a bpf rw 0 0\nbpf /b bpf rw 0 0\ntmpfs /b tmpfs rw 0 0\n";
+        let mounts = Mounts::of(text);
+        assert!(mounts.hold(Path::new("/sys/fs/bpf/red-packet")) && mounts.hold(Path::new("/a")));
+        assert!(!mounts.hold(Path::new("/b")), "another mount lies on it");
+        assert!(!mounts.hold(Path::new("/sys/fs/bpfx")));
+        assert!(mounts.is_own(Path::new("/a")) && !mounts.is_own(Path::new("/sys/fs/bpf")));
+    }
 }

@@ -9,6 +9,8 @@ mod loading;
 #[path = "../../../rp-core/tests/named_frames/mod.rs"]
 mod named_frames;
 mod namespace;
+mod passing;
+mod reading;
 mod select;
 mod table;
 mod trace;
