@@ -24,10 +24,11 @@ use crate::programs::{Profile, Programs};
 use crate::server::Server;
 use crate::{ebpf, setup, signal};
 use books::Books;
-use evidence::{Evidence, Sample};
+use evidence::Evidence;
 use scenario::Scenario;
 use stage::Stage;
 use table::{Row, Target};
+use watch::Seen;
 
 /// Clients ask their last questions and write their reports within this.
 const CLIENTS_END_LIMIT: Duration = Duration::from_secs(60);
@@ -92,8 +93,8 @@ impl DemoArgs {
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));
         let (server, mut fleet) = stage.raise_curtain(programs, self.sessions, workers, scenario)?;
-        let samples = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
-        let evidence = gather(&stage, &server, &mut fleet, self.sessions, samples)?;
+        let seen = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
+        let evidence = gather(&stage, &server, &mut fleet, self.sessions, seen)?;
         server.end()?;
         Ok(evidence)
     }
@@ -103,10 +104,10 @@ impl DemoArgs {
 ///
 /// # Errors
 /// When a client left no report, or the server does not answer.
-pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, samples: Vec<Sample>) -> Result<Evidence> {
+pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, seen: Seen) -> Result<Evidence> {
     let reports = fleet.reports(CLIENTS_END_LIMIT)?;
     let kernel = if stage.has_gate() { Some(server.kernel_counts()?) } else { None };
-    Ok(Evidence { users, reports, status: server.status()?, timeline: server.timeline()?, kernel, samples })
+    Ok(Evidence { users, reports, status: server.status()?, seen, kernel })
 }
 
 /// Builds all that the demo runs; the kernel programs only where they can be loaded.

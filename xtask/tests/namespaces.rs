@@ -39,8 +39,8 @@ fn play<T>(beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
         stage.raise_curtain(&programs, USERS, WORKERS, &scenario).expect("server and clients start");
     let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
     let other = beside(lab, &server);
-    let samples = watch::watch(&server, &mut fleet, USERS, &scenario).expect("the run ends by itself");
-    let evidence = gather(&stage, &server, &mut fleet, USERS, samples).expect("everyone answers");
+    let seen = watch::watch(&server, &mut fleet, USERS, &scenario).expect("the run ends by itself");
+    let evidence = gather(&stage, &server, &mut fleet, USERS, seen).expect("everyone answers");
     server.end().expect("SIGTERM ends the server cleanly");
     (evidence, other)
 }
@@ -135,9 +135,9 @@ fn a_killed_server_leaves_no_gate_and_starts_again() {
 
 /// Where a server with default flags pinned its maps.
 fn default_pins() -> PathBuf {
-    let places = ["/sys/fs/bpf/red-packet", "/run/red-packet/bpf/red-packet", "/run/red-packet/bpf"];
-    let found = places.iter().map(Path::new).find(|path| path.join("counters").exists());
-    found.unwrap_or_else(|| panic!("no pinned map called counters in {places:?}")).to_owned()
+    let places = ["/sys/fs/bpf/red-packet", "/run/red-packet/bpf"];
+    let found = places.iter().map(Path::new).find(|path| path.join("gate_counters").exists());
+    found.unwrap_or_else(|| panic!("no pinned map called gate_counters in {places:?}")).to_owned()
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn the_four_steps_by_hand_work_with_defaults() {
     assert!(ended.success(), "step three: {}", fleet.log());
     let pps = command::read(Command::new(&programs.server).args(["pps", "--once"])).expect("step four");
     assert!(pps.contains("shake") && pps.contains("login"), "{pps}");
-    let map = default_pins().join("counters");
+    let map = default_pins().join("gate_counters");
     let bpftool = xtask::setup::find_program("bpftool").expect("set-up found it");
     let dump = command::read(Command::new(bpftool).args(["map", "dump", "pinned"]).arg(map)).expect("bpftool");
     for name in ["seen", "shake", "bad_length", "datagrams"] {

@@ -41,7 +41,7 @@ pub fn run(programs: &Programs, extent: &Extent) -> Result<Churn> {
     std::fs::write(&file, once)?;
     let mut bytes = Vec::new();
     for _ in 0..rounds {
-        let mut fleet = stage.start_fleet_of(programs, sessions, &file)?;
+        let mut fleet = stage.start_fleet_of(programs, sessions, &file, &[])?;
         wait(&mut fleet)?;
         bytes.push(bytes_of(server.status()?.memory));
         println!("{:>9} log-ins, server memory {} bytes", server.status()?.logins, bytes[bytes.len() - 1]);

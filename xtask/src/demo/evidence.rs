@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::answers::{KernelCounts, Memory, Phase, Report, Status, TimelineSecond};
+use super::watch::Seen;
+use crate::answers::{KernelCounts, Memory, Phase, Report, Status};
 
 /// What was seen at one moment of the run.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ pub struct Sample {
 }
 
 /// Everything a run has seen.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Evidence {
     /// Sessions asked for.
     pub users: u64,
@@ -32,12 +33,10 @@ pub struct Evidence {
     pub reports: Vec<Report>,
     /// The server's answer after the last datagram.
     pub status: Status,
-    /// The server's shakes over time.
-    pub timeline: Vec<TimelineSecond>,
     /// The gate's counters after the last datagram; none when it was off.
     pub kernel: Option<KernelCounts>,
-    /// One per second of the run.
-    pub samples: Vec<Sample>,
+    /// What was seen meanwhile.
+    pub seen: Seen,
 }
 
 /// A phase as all client machines together ran it.
@@ -87,11 +86,11 @@ impl Evidence {
 
     /// Shakes the server first saw in a second, in 50 bins.
     pub fn bins(&self, second: u64) -> &[u64] {
-        self.timeline.iter().find(|row| row.second == second).map_or(&[], |row| &row.bins)
+        self.seen.timeline.get(&second).map_or(&[], Vec::as_slice)
     }
 
     /// Shakes the server first saw in a second.
-    pub fn seen(&self, second: u64) -> u64 {
+    pub fn shakes_in(&self, second: u64) -> u64 {
         self.bins(second).iter().sum()
     }
 
@@ -102,11 +101,11 @@ impl Evidence {
     }
 
     fn sample_near(&self, second: u64) -> Option<&Sample> {
-        self.samples.iter().min_by_key(|sample| sample.unix_us.abs_diff(second * 1_000_000))
+        self.seen.samples.iter().min_by_key(|sample| sample.unix_us.abs_diff(second * 1_000_000))
     }
 
     /// The sample with most sessions.
     pub fn fullest(&self) -> Option<&Sample> {
-        self.samples.iter().max_by_key(|sample| sample.sessions)
+        self.seen.samples.iter().max_by_key(|sample| sample.sessions)
     }
 }

@@ -58,7 +58,8 @@ fn sessions(evidence: &Evidence) -> Vec<Row> {
 fn rate(evidence: &Evidence, phase: &Joined<'_>) -> Vec<Row> {
     let published = published(phase);
     let seconds = phase.due.len();
-    let seen: Vec<(u64, u64)> = phase.due.iter().map(|(second, (due, _))| (evidence.seen(*second), *due)).collect();
+    let seen: Vec<(u64, u64)> =
+        phase.due.iter().map(|(second, (due, _))| (evidence.shakes_in(*second), *due)).collect();
     let close = seen.iter().filter(|(seen, due)| seen.abs_diff(*due) * 100 <= *due).count();
     let lowest = seen.iter().map(|(seen, _)| *seen).min().unwrap_or(0) as f64;
     let highest = seen.iter().map(|(seen, _)| *seen).max().unwrap_or(0) as f64;
@@ -89,13 +90,13 @@ fn rate(evidence: &Evidence, phase: &Joined<'_>) -> Vec<Row> {
 fn seen_before(evidence: &Evidence, phase: &Joined<'_>) -> u64 {
     let first = phase.due.keys().next().copied().unwrap_or(0);
     let other = evidence.shaking_phases().iter().any(|other| other.due.contains_key(&(first - 1)));
-    if other { 0 } else { evidence.seen(first - 1) }
+    if other { 0 } else { evidence.shakes_in(first - 1) }
 }
 
 fn seen_after(evidence: &Evidence, phase: &Joined<'_>) -> u64 {
     let after = phase.due.keys().next_back().map_or(0, |last| last + 1);
     let other = evidence.shaking_phases().iter().any(|other| other.due.contains_key(&after));
-    if other { 0 } else { evidence.seen(after) }
+    if other { 0 } else { evidence.shakes_in(after) }
 }
 
 /// The largest share that 200 ms in a row have of their second's shakes.

@@ -9,9 +9,12 @@ use crate::fleet::{Fleet, Seat};
 use crate::lab::{Lab, Place, Room, next_name};
 use crate::programs::Programs;
 use crate::server::Server;
-use crate::signal;
+use crate::{machine, signal};
 
 const PORT: u16 = 2015;
+/// Time for log-ins before the first shake: a start, and the users at half of the speed that is aimed at.
+const START_S: u64 = 4;
+const LOGINS_PER_S: u64 = 25_000;
 
 /// Where the demo plays.
 #[derive(Debug)]
@@ -110,15 +113,19 @@ impl Stage {
     pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
-        self.start_fleet_of(programs, users, &file)
+        // All machines shake from the same second on, once the slowest has logged in.
+        let start_s = machine::unix_us() / 1_000_000 + START_S + users / LOGINS_PER_S;
+        self.start_fleet_of(programs, users, &file, &["--start-at", &start_s.to_string()])
     }
 
-    /// The same for the scenario in `file`.
+    /// The same for the scenario in `file`, with further flags.
     ///
     /// # Errors
     /// As [`Fleet::start`].
-    pub fn start_fleet_of(&self, programs: &Programs, users: u64, file: &Path) -> Result<Fleet> {
-        Fleet::start(programs, self.room(), &self.seats(), users, &["--scenario", &file.display().to_string()])
+    pub fn start_fleet_of(&self, programs: &Programs, users: u64, file: &Path, flags: &[&str]) -> Result<Fleet> {
+        let file = file.display().to_string();
+        let flags = [&["--scenario", file.as_str()], flags].concat();
+        Fleet::start(programs, self.room(), &self.seats(), users, &flags)
     }
 
     /// The client machines: in the lab every second one speaks IPv6.

@@ -1,5 +1,6 @@
 //! Watching the run: one sample a second, one line of progress, and the campaign that changes with the phase.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,37 @@ const SLACK_S: u64 = 240;
 /// Seconds between lines where they cannot be overwritten.
 const LINE_EVERY_S: u64 = 5;
 
+/// The server's timeline is read this often, in seconds: it remembers a quarter of an hour.
+const TIMELINE_EVERY_S: usize = 240;
+
+/// What was seen while the clients ran.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// One sample per second.
+    pub samples: Vec<Sample>,
+    /// The server's shakes by unix second, in bins of 20 ms.
+    pub timeline: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Seen {
+    /// Adds what the server remembers of its shakes; what it has forgotten stays.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn recall(&mut self, server: &Server) -> Result<()> {
+        self.timeline.extend(server.timeline()?.into_iter().map(|row| (row.second, row.bins)));
+        Ok(())
+    }
+}
+
 /// Samples once a second until the clients have ended.
 ///
 /// # Errors
 /// When the server stops answering, the run takes too long, or this process is asked to end.
-pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario) -> Result<Vec<Sample>> {
+pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario) -> Result<Seen> {
     let started = Instant::now();
     let limit = Duration::from_secs(scenario.seconds() + SLACK_S);
-    let mut samples: Vec<Sample> = Vec::new();
+    let mut seen = Seen::default();
     let mut conductor = Conductor::new(scenario, users);
     while fleet.is_running()? {
         machine::sleep_to_the_next_second();
@@ -36,12 +60,16 @@ pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario
         }
         let status = server.status()?;
         let sample = sample_of(server, &status);
-        show(started.elapsed().as_secs(), samples.last(), &sample, &status);
-        conductor.follow(server, samples.last(), &sample)?;
-        samples.push(sample);
+        show(started.elapsed().as_secs(), seen.samples.last(), &sample, &status);
+        conductor.follow(server, seen.samples.last(), &sample)?;
+        seen.samples.push(sample);
+        if seen.samples.len().is_multiple_of(TIMELINE_EVERY_S) {
+            seen.recall(server)?;
+        }
     }
     println!();
-    Ok(samples)
+    seen.recall(server)?;
+    Ok(seen)
 }
 
 fn sample_of(server: &Server, status: &Status) -> Sample {
