@@ -46,7 +46,7 @@ fn each_refusal_names_its_remedy() {
 
     let loopback = ["--listen", "127.0.0.1:20151"];
     let with = |flags: &[&'static str]| run(&[&loopback[..], flags].concat());
-    check("no such interface", &with(&["--interface", "nosuch0", "--xdp", "driver"]), &["nosuch0", "ip link"]);
+    check("no such interface", &with(&["--interface", "nosuch0", "--xdp", "driver"]), &["nosuch0", "there are: lo"]);
     let object = ["--interface", "lo", "--xdp", "skb", "--gate-object", "/nonexistent/gate.o"];
     check("object not built", &with(&object), &["/nonexistent/gate.o", "cargo xtask build-ebpf"]);
     check("no native XDP on loopback", &with(&["--interface", "lo", "--xdp", "driver"]), &["lo", "--xdp"]);
