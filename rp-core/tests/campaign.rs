@@ -1,0 +1,156 @@
+//! Campaigns through the door: released evenly, won once, capped, and given back to the last fen.
+
+#[path = "shared/guest.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod guest;
+#[path = "shared/house.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod house;
+
+use guest::Guest;
+use house::House;
+use rp_core::engine::bank::{Plan, PlanError};
+use rp_core::kind::Kind;
+use rp_core::wire::*;
+
+const PLAN: Plan = Plan { budget_fen: 1_000_000, rate: 100, from_fen: 10, to_fen: 309, per_user: 3 };
+
+fn guests(house: &mut House, count: u64) -> Vec<Guest> {
+    let mut guests: Vec<Guest> = (1..=count).map(Guest::new).collect();
+    for guest in &mut guests {
+        guest.log_in(house);
+    }
+    guests
+}
+
+/// A shake; the prize, acknowledged, or none.
+fn shake(house: &mut House, guest: &mut Guest) -> Option<Prize> {
+    let reply = guest.ask(house, Kind::Shake);
+    if reply[0] == Kind::Nothing.first_byte() {
+        return None;
+    }
+    let prize = Prize::take(&reply).expect("nothing or a prize");
+    assert_eq!((reply[0], prize.sequence), (Kind::Prize.first_byte(), guest.sequence));
+    guest.acknowledge(house, prize.notice);
+    Some(prize)
+}
+
+#[test]
+fn prizes_are_released_evenly_and_all_are_won() {
+    let mut house = House::new();
+    let mut guests = guests(&mut house, 400);
+    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    let mut per_tenth = Vec::new();
+    let mut sum = 0;
+    for _ in 0..50 {
+        let before = house.bank_books.released.count.read();
+        // Everybody shakes ten times a second.
+        for part in 0..10 {
+            for guest in guests.iter_mut().skip(part).step_by(10) {
+                sum += shake(&mut house, guest).map_or(0, |prize| prize.fen);
+            }
+            house.pass_ms(10);
+        }
+        per_tenth.push(house.bank_books.released.count.read() - before);
+    }
+    assert!(per_tenth.iter().all(|count| (8..=12).contains(count)), "{per_tenth:?}");
+    let won = house.count(|b| &b.prizes.count);
+    assert!((480..=500).contains(&won), "{won} of 500");
+    let held: u64 = guests.iter_mut().map(|guest| guest.balance(&mut house)).sum();
+    assert_eq!((sum, sum), (held, house.count(|b| &b.prizes.fen)));
+    house.audit();
+}
+
+#[test]
+fn a_user_wins_no_more_than_his_share_and_the_rest_goes_on() {
+    let mut house = House::new();
+    let mut guests = guests(&mut house, 2);
+    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    let mut wins = [0; 2];
+    for round in 0..600 {
+        // The second comes late: what the first may not have must reach him, whichever SET it was released to.
+        for (guest, won) in guests.iter_mut().zip(&mut wins).take(if round < 300 { 1 } else { 2 }) {
+            *won += u32::from(shake(&mut house, guest).is_some());
+        }
+        house.pass_ms(10);
+    }
+    assert_eq!(wins, [3, 3]);
+    // Another campaign, another three; a new log-in changes nothing of it.
+    house.stop_campaign();
+    house.audit();
+    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    for _ in 0..300 {
+        guests[0].log_in(&mut house);
+        wins[0] += u32::from(shake(&mut house, &mut guests[0]).is_some());
+        house.pass_ms(10);
+    }
+    assert_eq!(wins[0], 6);
+    house.audit();
+}
+
+#[test]
+fn the_budget_is_never_overdrawn_and_what_is_left_goes_back() {
+    let mut house = House::new();
+    let mut guests = guests(&mut house, 100);
+    let plan = Plan { budget_fen: 1_000, rate: 1_000, ..PLAN };
+    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    assert_eq!(house.bank.start(plan, house.now.mono_us), Err(PlanError::Running));
+    let mut sum = 0;
+    for _ in 0..200 {
+        for guest in &mut guests {
+            sum += shake(&mut house, guest).map_or(0, |prize| prize.fen);
+        }
+        house.pass_ms(10);
+        house.audit();
+    }
+    assert!(sum <= 1_000 && sum > 1_000 - 10, "{sum}: less than the smallest prize is left");
+    house.stop_campaign();
+    house.pass_ms(2_000);
+    assert_eq!(house.bank_books.issued_fen.read(), sum, "what was not given out is no longer issued");
+    assert_eq!(house.count(|b| &b.campaign_fen) + house.bank_books.campaign_fen.read(), 0);
+    house.audit();
+}
+
+#[test]
+fn a_plan_that_cannot_be_is_refused() {
+    let mut house = House::new();
+    let rows = [
+        ("no rate", Plan { rate: 0, ..PLAN }, PlanError::Empty),
+        ("free prizes", Plan { from_fen: 0, ..PLAN }, PlanError::Empty),
+        ("from above to", Plan { from_fen: 310, ..PLAN }, PlanError::Empty),
+        ("a budget below one prize", Plan { budget_fen: 9, ..PLAN }, PlanError::Empty),
+        ("nobody may win", Plan { per_user: 0, ..PLAN }, PlanError::Empty),
+        ("too fast", Plan { rate: 1_000_001, ..PLAN }, PlanError::TooLarge),
+        ("more than can be counted", Plan { budget_fen: u64::MAX, ..PLAN }, PlanError::TooLarge),
+    ];
+    for (name, plan, error) in rows {
+        assert_eq!(house.bank.start(plan, house.now.mono_us), Err(error), "{name}");
+        assert_eq!(house.bank_books.issued_fen.read(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_prize_whose_answer_is_lost_is_told_again() {
+    let mut house = House::new();
+    let mut guest = guests(&mut house, 1).remove(0);
+    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    let won = loop {
+        house.pass_ms(10);
+        let reply = guest.ask(&mut house, Kind::Shake);
+        if reply[0] == Kind::Prize.first_byte() {
+            break Prize::take(&reply).expect("whole");
+        }
+    };
+    let again = house.hear(guest.peer, &guest.head(Kind::Shake, won.sequence)).1.expect("answered alike");
+    let again = Prize::take(&again).expect("whole");
+    assert!(again.counter > won.counter, "a new counter for each transmission");
+    assert_eq!(Prize { counter: won.counter, ..again }, won);
+    house.pass_ms(600);
+    let notices = guest.notices(&mut house);
+    assert_eq!(notices.iter().map(|n| (n.notice, n.fen)).collect::<Vec<_>>(), [(won.notice, won.fen)]);
+    guest.acknowledge(&mut house, won.notice);
+    house.pass_ms(60_000);
+    assert!(guest.notices(&mut house).is_empty());
+    assert_eq!(guest.balance(&mut house), won.fen);
+    house.audit();
+}
