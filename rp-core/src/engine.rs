@@ -183,33 +183,16 @@ impl Shard {
 
     /// Handles one datagram; it is counted in exactly one place.
     pub fn receive(&mut self, now: Now, from: Peer, door: u16, datagram: &[u8], tx: &mut impl Transmit) -> Outcome {
-        let books = self.shared.books.clone();
-        let client = books.clients.find_or_take(&from.ip);
-        let row = books.clients.row(client);
+        let client = self.shared.books.clients.find_or_take(&from.ip);
         let asked = Asked { now, from, door, client };
-        let outcome = match request_of(datagram.first().copied().unwrap_or(0), datagram.len()) {
-            Err(reason) => {
-                books.received.none().add(1);
-                row.received[0].add(1);
-                Outcome::Dropped(if datagram.is_empty() { Reason::BadLength } else { reason })
-            }
-            Ok(kind) => {
-                books.received[kind].add(1);
-                row.received[kind.index()].add(1);
-                self.dispatch(&asked, kind, datagram, tx)
-            }
+        let asks = request_of(datagram.first().copied().unwrap_or(0), datagram.len());
+        self.shared.count_received(asks.ok(), client);
+        let outcome = match asks {
+            Err(_) if datagram.is_empty() => Outcome::Dropped(Reason::BadLength),
+            Err(reason) => Outcome::Dropped(reason),
+            Ok(kind) => self.dispatch(&asked, kind, datagram, tx),
         };
-        match outcome {
-            Outcome::Replied => books.replied.add(1),
-            Outcome::Accepted => {
-                books.accepted.add(1);
-                row.accepted.add(1);
-            }
-            Outcome::Dropped(reason) => {
-                books.dropped[reason].add(1);
-                row.dropped.add(1);
-            }
-        }
+        self.shared.count_outcome(outcome, client);
         outcome
     }
 
@@ -278,6 +261,32 @@ impl Shard {
 }
 
 impl Shared {
+    #[inline]
+    fn count_received(&self, kind: Option<Kind>, client: usize) {
+        let row = self.books.clients.row(client);
+        match kind {
+            Some(kind) => self.books.received[kind].add(1),
+            None => self.books.received.none().add(1),
+        }
+        row.received[kind.map_or(0, Kind::index)].add(1);
+    }
+
+    #[inline]
+    fn count_outcome(&self, outcome: Outcome, client: usize) {
+        let row = self.books.clients.row(client);
+        match outcome {
+            Outcome::Replied => self.books.replied.add(1),
+            Outcome::Accepted => {
+                self.books.accepted.add(1);
+                row.accepted.add(1);
+            }
+            Outcome::Dropped(reason) => {
+                self.books.dropped[reason].add(1);
+                row.dropped.add(1);
+            }
+        }
+    }
+
     /// Sends what was written to the buffer, and counts it.
     fn send(&self, tx: &mut impl Transmit, len: usize, to: Peer, door: u16, client: usize) {
         let number = tx.buffer()[0] & 0x3f;
