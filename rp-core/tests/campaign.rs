@@ -154,3 +154,22 @@ fn a_prize_whose_answer_is_lost_is_told_again() {
     assert_eq!(guest.balance(&mut house), won.fen);
     house.audit();
 }
+
+#[test]
+fn untaken_prizes_move_to_where_people_shake() {
+    let mut house = House::new();
+    // All of one SET: an eighth of the prizes is released to it, and the others come over.
+    let users = (1..).filter(|user| rp_core::steer::set_of_user(*user, 8) == 3).take(9);
+    let mut guests: Vec<Guest> = users.map(Guest::new).collect();
+    for guest in &mut guests {
+        guest.log_in(&mut house);
+    }
+    let plan = Plan { budget_fen: 100_000, rate: 20, from_fen: 1, to_fen: 99, per_user: 3 };
+    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    for _ in 0..200 {
+        house.pass_ms(20);
+        guests.iter_mut().for_each(|guest| drop(guest.ask(&mut house, Kind::Shake)));
+    }
+    assert_eq!(house.count(|books| &books.prizes.count), 27, "all that these users may win");
+    house.audit();
+}

@@ -281,3 +281,38 @@ proptest! {
         house.audit();
     }
 }
+
+#[test]
+fn a_repeat_while_the_owner_decides_is_absorbed() {
+    let mut house = House::new();
+    let mut guests = company(&mut house, 1..=12);
+    let home = set_of_user(1, 8);
+    let taker = guests.iter().position(|guest| set_of_user(guest.user, 8) != home).expect("a user of another SET");
+    let user = guests[taker].user;
+    let packet = packet_of(guests[0].send(&mut house, 10, 1, SPLIT_EQUAL, &[user]));
+    let (grab, peer) = (guests[taker].grab_bytes(1, packet), guests[taker].peer);
+    let worker = set_of_user(user, 8) as usize % 2;
+    // No note is carried between the two: the owner has not heard yet.
+    for _ in 0..2 {
+        assert_eq!(house.hear_at(worker, peer, &grab), (rp_core::engine::Outcome::Accepted, None));
+    }
+    house.carry(Vec::new());
+    let answers = house.sent.iter().filter(|(bytes, _)| bytes[0] == Kind::Grabbed.first_byte()).count();
+    assert_eq!(answers, 1);
+    assert_eq!(guests[taker].balance(&mut house), START_FEN + 10);
+    house.audit();
+}
+
+#[test]
+fn a_user_who_never_acknowledges_has_a_bounded_list() {
+    const MOST: usize = rp_core::limits::NOTICES_PER_USER_MAX;
+    let mut house = House::new();
+    let mut guests = company(&mut house, 1..=2);
+    for _ in 0..3 * MOST {
+        guests[0].send(&mut house, 1, 1, SPLIT_EQUAL, &[2]);
+    }
+    house.pass_ms(40);
+    assert_eq!(guests[1].notices(&mut house).len(), MOST);
+    assert_eq!(house.count(|books| &books.notices_refused), 2 * MOST as u64);
+    house.audit();
+}

@@ -260,3 +260,14 @@ fn totals_are_for_auditors() {
     assert_eq!((word(80), word(81), word(82), word(83), word(84)), (500, 500, 0, 0, 0));
     house.audit();
 }
+
+#[test]
+fn log_ins_that_never_speak_hold_one_slot() {
+    let (mut house, mut guest) = (House::new(), Guest::new(7));
+    guest.log_in(&mut house);
+    for nonce in 0..100 {
+        guest.knock(&mut house, nonce);
+    }
+    assert_eq!(house.count(|books| &books.sessions), 2, "the one that speaks and the newest that does not");
+    house.audit();
+}
