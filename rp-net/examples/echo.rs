@@ -8,20 +8,13 @@ use std::io;
 use std::mem::zeroed;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rp_net::{Buffers, UdpSocket, affinity, proc};
+use rp_net::{Buffers, UdpSocket, affinity, proc, stop};
 
 const BATCH: usize = 64;
 const PAYLOAD: usize = 2048;
-
-static STOP: AtomicBool = AtomicBool::new(false);
-
-extern "C" fn stop(_: libc::c_int) {
-    STOP.store(true, Ordering::Relaxed);
-}
 
 struct Arguments {
     address: SocketAddr,
@@ -50,17 +43,13 @@ fn main() -> Result<()> {
     if let Some(cpu) = arguments.cpu {
         affinity::pin(cpu).with_context(|| format!("pinning to CPU {cpu}"))?;
     }
-    let handler: extern "C" fn(libc::c_int) = stop;
-    for signal in [libc::SIGTERM, libc::SIGINT] {
-        // SAFETY: the handler only stores to an atomic.
-        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
-    }
+    stop::on_signals()?;
     let buffers = Buffers { receive_bytes: 32 << 20, send_bytes: 8 << 20 };
     let socket = UdpSocket::unconnected(arguments.address, buffers)?;
     println!("tid {} address {}", proc::thread_id(), socket.local_address());
     let start = Instant::now();
     let (received, sent) = serve(socket.as_fd().as_raw_fd(), || {
-        !STOP.load(Ordering::Relaxed) && arguments.life.is_none_or(|life| start.elapsed() < life)
+        !stop::requested() && arguments.life.is_none_or(|life| start.elapsed() < life)
     })?;
     println!(
         "received {received} sent {sent} dropped {} cpu_us {}",

@@ -11,6 +11,7 @@ pub mod drops;
 pub mod proc;
 pub mod socket;
 pub mod steer;
+pub mod stop;
 pub mod wait;
 
 mod option;

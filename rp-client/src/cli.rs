@@ -1,0 +1,115 @@
+//! The command line. Every flag is also an environment variable, RP_ and its name.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::pace::PaceName;
+
+/// The load and reference client of the red-packet server: logs in any number of users, plays a scenario, and proves that
+/// its books and the server's agree.
+#[derive(Parser, Debug)]
+#[command(name = "rp-client", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `run` when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `run`.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What the program does.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Play a scenario (the default command)
+    Run(Flags),
+}
+
+impl Cli {
+    /// The flags, wherever they stand.
+    pub fn into_flags(self) -> Flags {
+        match self.command {
+            Some(Command::Run(flags)) => flags,
+            None => self.flags,
+        }
+    }
+}
+
+/// Flags of a run.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Flags {
+    /// Server
+    #[arg(long, value_name = "ADDR:PORT", env = "RP_SERVER", default_value = "127.0.0.1:2015")]
+    pub server: SocketAddr,
+    /// Users of this client machine
+    #[arg(long, value_name = "FIRST..=LAST", env = "RP_USERS", default_value = "1..=10000", value_parser = users)]
+    pub users: RangeInclusive<u64>,
+    /// Users of all client machines [default: the size of --users]
+    #[arg(long, value_name = "USERS", env = "RP_TOTAL")]
+    pub total: Option<u64>,
+    /// Realm key that tickets are minted with; the server's own file
+    #[arg(long, value_name = "FILE", env = "RP_REALM_KEY", default_value = "realm.key")]
+    pub realm_key: PathBuf,
+    /// Scenario [default: log in, 30 000 QPS, 60 000 QPS]
+    #[arg(long, value_name = "FILE", env = "RP_SCENARIO")]
+    pub scenario: Option<PathBuf>,
+    /// Multiplies the durations of the phases
+    #[arg(long, value_name = "FACTOR", env = "RP_TIME_SCALE", default_value_t = 1.0)]
+    pub time_scale: f64,
+    /// When users shake
+    #[arg(long, env = "RP_PACE", value_enum, default_value_t = PaceName::Even)]
+    pub pace: PaceName,
+    /// Sockets that the sessions share
+    #[arg(long, value_name = "SOCKETS", env = "RP_SOCKETS", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub sockets: u16,
+    /// Address to send from; repeatable. Two clients of one server must not share one
+    #[arg(long, value_name = "IP", env = "RP_SOURCE", value_delimiter = ',')]
+    pub source: Vec<IpAddr>,
+    /// Start of the first timed phase, alike on all client machines [default: the second after the log-in]
+    #[arg(long, value_name = "UNIX_S", env = "RP_START_AT")]
+    pub start_at: Option<u64>,
+    /// Write the report here
+    #[arg(long, value_name = "FILE", env = "RP_JSON")]
+    pub json: Option<PathBuf>,
+    /// Write an HdrHistogram log of the latencies here, an interval per second
+    #[arg(long, value_name = "FILE", env = "RP_HDR")]
+    pub hdr: Option<PathBuf>,
+    /// Limits that make the exit code 1, such as 'p99<1ms,loss<0.01%,mismatch=0'
+    #[arg(long, value_name = "LIST", env = "RP_EXPECT", default_value = "")]
+    pub expect: String,
+    /// Do not compare the books with the server's
+    #[arg(long, env = "RP_NO_RECONCILE")]
+    pub no_reconcile: bool,
+    /// Seed of nonces, recipients and random paces [default: drawn]
+    #[arg(long, value_name = "NUMBER", env = "RP_SEED")]
+    pub seed: Option<u64>,
+    /// Measure a bare echo instead: no log-in, and every datagram that comes back counts
+    #[arg(long, env = "RP_ECHO", hide = true)]
+    pub echo: bool,
+}
+
+fn users(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let parsed =
+        text.split_once("..=").and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?));
+    parsed.ok_or_else(|| "write FIRST..=LAST, such as 1..=10000".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_are_the_same_with_and_without_the_word_run() {
+        Cli::command().debug_assert();
+        for words in [&["rp-client", "--users", "5..=9"][..], &["rp-client", "run", "--users", "5..=9"]] {
+            let flags = Cli::try_parse_from(words).expect("good flags").into_flags();
+            assert_eq!((flags.users, flags.sockets), (5..=9, 4));
+        }
+        assert!(Cli::try_parse_from(["rp-client", "--users", "5..9"]).is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! Requests under the session's sequence: SHAKE, PING, BYE, TOTALS, one at a time, the same number until it is answered.
+
+use rp_core::key::seal;
+use rp_core::kind::Kind;
+use rp_core::wire::{Ping, SessionHead};
+
+use super::pool::{NODE_MAX, NONE};
+use super::{Asking, Deferred, Fleet, Outbox, State};
+
+/// Wait for the first answer; each further wait is twice as long.
+const WAIT_US: u64 = 200_000;
+/// Transmissions before a request is given up: after 0.2 + 0.4 + 0.8 + 1.6 seconds.
+const TRIES_MAX: u8 = 4;
+/// Sessions that log out at once.
+const LEAVING_MAX: u32 = 1024;
+/// Who is to be logged out yet, and who is being.
+#[derive(Default)]
+pub(super) struct Leave {
+    next: u32,
+    end: u32,
+    under_way: u32,
+}
+
+/// Sessions looked at in one sweep for those that fall silent.
+const SWEEP_MAX: u64 = 4096;
+
+impl Fleet {
+    /// A shake of this session is due. When an earlier one is under way it waits, and its latency grows.
+    pub fn shake(&mut self, index: u32, due_us: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
+        let record = &mut self.records[usize::from(phase)];
+        record.due(due_us, now_us);
+        let session = &self.sessions[index as usize];
+        if session.state == State::Up && session.asking == Asking::Nothing {
+            return self.begin_shake(index, due_us, phase, now_us, out);
+        }
+        let hopeless = matches!(session.state, State::Dead | State::Out);
+        let node = if hopeless { None } else { self.deferred.push(Deferred { due_us, phase }, NONE) };
+        let Some(node) = node else {
+            record.shakes.lost += 1;
+            return;
+        };
+        let mut last = session.deferred;
+        if last == NONE {
+            self.sessions[index as usize].deferred = node;
+            return;
+        }
+        while self.deferred.next(last) != NONE {
+            last = self.deferred.next(last);
+        }
+        self.deferred.link(last, node);
+    }
+
+    fn begin_shake(&mut self, index: u32, due_us: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
+        let session = &mut self.sessions[index as usize];
+        session.due_us = due_us;
+        session.phase = phase;
+        self.records[usize::from(phase)].sent(due_us);
+        self.begin(index, Asking::Shake, now_us, out);
+    }
+
+    /// Pings from a session if it is up and asks nothing; says whether it did.
+    pub fn ping(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) -> bool {
+        let session = &self.sessions[index as usize];
+        let free = session.state == State::Up && session.asking == Asking::Nothing && !self.config.echo;
+        if free {
+            self.begin(index, Asking::Ping, now_us, out);
+        }
+        free
+    }
+
+    /// Asks for the server's totals by auditor `auditor`, if he is up and asks nothing. The answer goes to `readings`.
+    pub fn ask_totals(&mut self, auditor: usize, now_us: u64, out: &mut impl Outbox) {
+        let index = self.count() + auditor as u32;
+        let session = &self.sessions[index as usize];
+        if session.state == State::Up && session.asking == Asking::Nothing {
+            self.readings[auditor] = None;
+            self.begin(index, Asking::Totals, now_us, out);
+        }
+    }
+
+    /// Logs the auditors out.
+    pub fn dismiss_auditors(&mut self, now_us: u64, out: &mut impl Outbox) {
+        for index in self.count()..self.sessions.len() as u32 {
+            if self.sessions[index as usize].state == State::Up {
+                self.begin(index, Asking::Bye, now_us, out);
+            }
+        }
+    }
+
+    /// Starts to log out all users.
+    pub fn log_out_all(&mut self) {
+        (self.leave.next, self.leave.end) = (0, self.count());
+    }
+
+    /// Is no user left to be logged out?
+    pub fn all_out(&self) -> bool {
+        self.leave.next == self.leave.end && self.leave.under_way == 0
+    }
+
+    pub(super) fn log_out_more(&mut self, now_us: u64, out: &mut impl Outbox) {
+        while self.leave.next < self.leave.end && self.leave.under_way < LEAVING_MAX {
+            let index = self.leave.next;
+            self.leave.next += 1;
+            let session = &mut self.sessions[index as usize];
+            if session.state != State::Up {
+                continue;
+            }
+            session.leaving = true;
+            self.leave.under_way += 1;
+            if session.asking == Asking::Nothing {
+                self.begin(index, Asking::Bye, now_us, out);
+            }
+        }
+    }
+
+    fn begin(&mut self, index: u32, asking: Asking, now_us: u64, out: &mut impl Outbox) {
+        let session = &mut self.sessions[index as usize];
+        if session.sequence == u32::MAX {
+            // No number is left: what is asked waits for the next session.
+            session.asking = asking;
+            return self.log_in_again(index, now_us, out);
+        }
+        session.asking = asking;
+        session.sequence += 1;
+        session.tries = 0;
+        session.gave_up = false;
+        self.transmit_ask(index, now_us, out);
+    }
+
+    fn transmit_ask(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let socket = self.socket(index);
+        let session = &mut self.sessions[index as usize];
+        let slot = out.slot(socket);
+        let head = SessionHead { flags: 0, session: session.id, sequence: session.sequence };
+        let len = match session.asking {
+            Asking::Shake => head.put_tagged(Kind::Shake, &session.key, slot),
+            Asking::Bye => head.put_tagged(Kind::Bye, &session.key, slot),
+            Asking::Totals => head.put_tagged(Kind::Totals, &session.key, slot),
+            Asking::Ping => {
+                let ping = Ping { flags: 0, session: session.id, sequence: session.sequence, client_time_us: now_us };
+                let len = ping.put(slot);
+                seal(&session.key, slot, len)
+            }
+            Asking::Nothing | Asking::Held => return,
+        };
+        let wait_us = WAIT_US << session.tries;
+        session.tries += 1;
+        self.transmit(index, len, now_us, out);
+        self.arm(index, now_us, wait_us);
+    }
+
+    /// Sends again what the session asks; the server has taken over its address.
+    pub(super) fn repeat_ask(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        if self.sessions[index as usize].tries < TRIES_MAX {
+            self.count_retry(index);
+            self.transmit_ask(index, now_us, out);
+        }
+    }
+
+    pub(super) fn retry_ask(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let session = &mut self.sessions[index as usize];
+        if session.asking == Asking::Held {
+            return self.end_ask(index, now_us, out);
+        }
+        if session.tries < TRIES_MAX {
+            self.count_retry(index);
+            return self.transmit_ask(index, now_us, out);
+        }
+        session.gave_up = true;
+        let (asking, phase) = (session.asking, usize::from(session.phase));
+        if asking == Asking::Shake {
+            self.records[phase].shakes.lost += 1;
+        }
+        if asking == Asking::Bye {
+            return self.went_out(index);
+        }
+        self.end_ask(index, now_us, out);
+    }
+
+    fn count_retry(&mut self, index: u32) {
+        let session = &self.sessions[index as usize];
+        if session.asking == Asking::Shake {
+            self.records[usize::from(session.phase)].shakes.retries += 1;
+        }
+    }
+
+    /// What was asked has ended; a shake that waited may begin.
+    pub(super) fn end_ask(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let session = &mut self.sessions[index as usize];
+        session.asking = Asking::Nothing;
+        session.stamp = session.stamp.wrapping_add(1);
+        self.next_shake(index, now_us, out);
+        let session = &self.sessions[index as usize];
+        if session.leaving && session.asking == Asking::Nothing {
+            self.begin(index, Asking::Bye, now_us, out);
+        }
+    }
+
+    /// Begins the first shake that waits, if any.
+    pub(super) fn next_shake(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let node = self.sessions[index as usize].deferred;
+        if node != NONE {
+            let Deferred { due_us, phase } = *self.deferred.value(node);
+            self.sessions[index as usize].deferred = self.deferred.remove(node, node);
+            self.begin_shake(index, due_us, phase, now_us, out);
+        }
+    }
+
+    /// The server said *busy*: nothing starts for a while.
+    pub(super) fn hold(&mut self, index: u32, now_us: u64, delay_us: u64) {
+        self.sessions[index as usize].asking = Asking::Held;
+        self.arm(index, now_us, delay_us);
+    }
+
+    /// Puts a shake under way back in front of those that wait, for the next session.
+    pub(super) fn suspend_ask(&mut self, index: u32) {
+        let session = &mut self.sessions[index as usize];
+        if std::mem::take(&mut session.asking) == Asking::Shake {
+            let record = &mut self.records[usize::from(session.phase)];
+            // It is sent once more, as the first transmission of another number.
+            record.shakes.sent -= 1;
+            record.second(session.due_us).sent -= 1;
+            record.shakes.retries += 1;
+            match self.deferred.push(Deferred { due_us: session.due_us, phase: session.phase }, session.deferred) {
+                Some(node) => session.deferred = node,
+                None => record.shakes.lost += 1,
+            }
+        }
+    }
+
+    /// The session has ended by our own wish.
+    pub(super) fn went_out(&mut self, index: u32) {
+        self.unmap(index);
+        if !self.is_auditor(index) {
+            self.up -= 1;
+        }
+        let session = &mut self.sessions[index as usize];
+        session.state = State::Out;
+        session.asking = Asking::Nothing;
+        session.stamp = session.stamp.wrapping_add(1);
+        if std::mem::take(&mut session.leaving) {
+            self.leave.under_way -= 1;
+        }
+        self.lose_all(index);
+    }
+
+    /// Everything that waits for a session that will not come is lost.
+    pub(super) fn lose_all(&mut self, index: u32) {
+        while let node @ 0..=NODE_MAX = self.sessions[index as usize].deferred {
+            let phase = self.deferred.value(node).phase;
+            self.records[usize::from(phase)].shakes.lost += 1;
+            self.sessions[index as usize].deferred = self.deferred.remove(node, node);
+        }
+        self.lose_money(index);
+    }
+
+    /// Pings sessions that would otherwise fall silent for too long: each is looked at four times in the server's idle
+    /// time, and pings when it was silent for a third of it.
+    pub fn keep_alive(&mut self, now_us: u64, out: &mut impl Outbox) {
+        let round_us = u64::from(self.idle_s) * 1_000_000 / 4;
+        if round_us == 0 || self.up == 0 {
+            return;
+        }
+        let since_us = now_us.saturating_sub(self.swept_us);
+        let due = u64::from(self.count()) * since_us.min(round_us) / round_us;
+        if due == 0 {
+            return;
+        }
+        self.swept_us = now_us;
+        for _ in 0..due.min(SWEEP_MAX) {
+            let silent_s = ((now_us / 1_000_000) as u32).saturating_sub(self.sessions[self.swept as usize].last_s);
+            if silent_s > self.idle_s / 3 {
+                self.ping(self.swept, now_us, out);
+            }
+            self.swept = (self.swept + 1) % self.count();
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Requests that move money: SEND and GRAB, each repeated under its own number until it is answered.
+//!
+//! A request outlives its session: after a log-in again it goes on under the new one, and the server answers alike what
+//! it has done already.
+
+use rp_core::kind::Kind;
+use rp_core::wire::{
+    AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent, TRAILER, close_money,
+};
+
+use super::pool::{NODE_MAX, NONE};
+use super::{Fleet, Outbox, State, Target};
+use crate::books::Discard;
+use crate::record::{Ends, PhaseRecord};
+use crate::scenario::Sends;
+
+/// Wait for the first answer; each further wait is twice as long, up to [`WAIT_MAX_US`].
+const WAIT_US: u64 = 200_000;
+const WAIT_MAX_US: u64 = 6_400_000;
+/// Transmissions before a request is given up: after half a minute.
+const TRIES_MAX: u8 = 10;
+/// Transmissions refused as *busy* before a request is given up.
+const BUSY_MAX: u8 = 50;
+/// What users write on their packets.
+const GREETING: &str = "恭喜发财";
+
+/// One request that moves money.
+#[derive(Clone, Copy)]
+pub(super) struct MoneyRequest {
+    session: u32,
+    stamp: u32,
+    request: u64,
+    what: What,
+    tries: u8,
+    busy: u8,
+    phase: u8,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    /// The recipients follow from the draw, so that a repeat has the same body.
+    Send {
+        sends: Sends,
+        draw: u64,
+    },
+    Grab {
+        packet: u64,
+    },
+}
+
+fn ends(record: &mut PhaseRecord, what: What) -> &mut Ends {
+    match what {
+        What::Send { .. } => &mut record.sends,
+        What::Grab { .. } => &mut record.grabs,
+    }
+}
+
+impl Fleet {
+    /// A packet is to be made by this session's user; `draw` chooses its recipients.
+    pub fn send(&mut self, index: u32, sends: Sends, draw: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
+        if !self.config.echo {
+            self.begin_money(index, What::Send { sends, draw }, phase, now_us, out);
+        }
+    }
+
+    /// A share of a packet is to be taken by this session's user.
+    pub(super) fn grab(&mut self, index: u32, packet: u64, now_us: u64, out: &mut impl Outbox) {
+        self.begin_money(index, What::Grab { packet }, self.phase, now_us, out);
+    }
+
+    fn begin_money(&mut self, index: u32, what: What, phase: u8, now_us: u64, out: &mut impl Outbox) {
+        let Some(record) = self.records.get_mut(usize::from(phase)) else { return };
+        let ends = ends(record, what);
+        ends.due += 1;
+        let session = &mut self.sessions[index as usize];
+        // A number below the server's highest would be stale, so a session that was never up has none to give.
+        if session.state != State::Up {
+            ends.lost += 1;
+            return;
+        }
+        let request = session.request + 1;
+        let made = MoneyRequest { session: index, stamp: 0, request, what, tries: 0, busy: 0, phase };
+        let Some(number) = self.money.push(made, session.money) else {
+            ends.lost += 1;
+            return;
+        };
+        session.request = request;
+        session.money = number;
+        ends.sent += 1;
+        self.transmit_money(number, now_us, out);
+    }
+
+    pub(super) fn money_timer(&mut self, number: u32, stamp: u32, now_us: u64, out: &mut impl Outbox) {
+        // Freed places keep their last stamp, and a request in a reused place starts at 0 with another one.
+        let request = *self.money.value(number);
+        if request.stamp != stamp || request.tries == 0 {
+            return;
+        }
+        if request.tries >= TRIES_MAX || request.busy >= BUSY_MAX {
+            ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
+            return self.end_money(number);
+        }
+        ends(&mut self.records[usize::from(request.phase)], request.what).retries += 1;
+        self.transmit_money(number, now_us, out);
+    }
+
+    fn transmit_money(&mut self, number: u32, now_us: u64, out: &mut impl Outbox) {
+        let stamp = self.random() as u32;
+        let request = self.money.value(number);
+        let wait_us = (WAIT_US << request.tries.min(8)).min(WAIT_MAX_US);
+        request.tries += 1;
+        request.stamp = stamp;
+        let request = *request;
+        self.timers.arm(now_us, wait_us, Target::Money(number), stamp);
+        if self.sessions[request.session as usize].state != State::Up {
+            return;
+        }
+        let len = self.write_money(&request, out);
+        self.transmit(request.session, len, now_us, out);
+    }
+
+    fn write_money(&mut self, request: &MoneyRequest, out: &mut impl Outbox) -> usize {
+        let counter = self.next_counter();
+        let session = &self.sessions[request.session as usize];
+        let slot = out.slot(self.socket(request.session));
+        let len = match request.what {
+            What::Grab { packet } => {
+                Grab { flags: 0, session: session.id, counter, request: request.request, packet }.put(slot)
+            }
+            What::Send { sends, draw } => {
+                let to_set = sends.recipients == 0;
+                let fields = Send {
+                    flags: 0,
+                    session: session.id,
+                    counter,
+                    request: request.request,
+                    total_fen: sends.fen,
+                    split: sends.split,
+                    audience: if to_set { AUDIENCE_SET } else { AUDIENCE_LISTED },
+                    shares: sends.shares,
+                    recipients: 0,
+                    set: if to_set { (draw % u64::from(self.sets.max(1))) as u16 } else { 0 },
+                    greeting_len: 0,
+                    reserved: 0,
+                };
+                let mut users = [0; u8::MAX as usize];
+                let users = self.recipients(draw, usize::from(sends.recipients), &mut users);
+                SendView::put(fields, users, GREETING, slot)
+            }
+        };
+        close_money(&session.key, slot, len)
+    }
+
+    /// Up to `count` different users of all, by the draw.
+    fn recipients<'a>(&self, draw: u64, count: usize, users: &'a mut [u64; u8::MAX as usize]) -> &'a [u64] {
+        let total = self.config.population.total();
+        let count = count.min(usize::try_from(total).unwrap_or(usize::MAX));
+        let (mut found, mut state) = (0, draw);
+        while found < count {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = ((u128::from(state) * u128::from(total)) >> 64) as u64;
+            let user = self.config.population.user_of_number(number);
+            if !users[..found].contains(&user) {
+                users[found] = user;
+                found += 1;
+            }
+        }
+        &users[..found]
+    }
+
+    pub(super) fn on_sent(&mut self, index: u32, now_us: u64, bytes: &[u8]) -> Result<(), Discard> {
+        let sent = Sent::take(bytes).filter(|_| bytes.len() == Sent::LEN + TRAILER).ok_or(Discard::BadLength)?;
+        let Some(number) = self.find_money(index, sent.request) else { return self.stray() };
+        let request = *self.money.value(number);
+        let What::Send { sends, .. } = request.what else { return Err(Discard::BadField) };
+        self.books.packets.add(sends.fen);
+        self.records[usize::from(request.phase)].sends.answered += 1;
+        self.news(now_us).packets_sent += 1;
+        self.end_money(number);
+        Ok(())
+    }
+
+    pub(super) fn on_grabbed(&mut self, index: u32, now_us: u64, bytes: &[u8]) -> Result<(), Discard> {
+        let grabbed =
+            Grabbed::take(bytes).filter(|_| bytes.len() == Grabbed::LEN + TRAILER).ok_or(Discard::BadLength)?;
+        let Some(number) = self.find_money(index, grabbed.request) else { return self.stray() };
+        let request = *self.money.value(number);
+        if !matches!(request.what, What::Grab { packet } if packet == grabbed.packet) {
+            return Err(Discard::BadField);
+        }
+        self.books.shares.add(grabbed.share_fen);
+        self.records[usize::from(request.phase)].grabs.answered += 1;
+        self.news(now_us).shares_taken += 1;
+        self.end_money(number);
+        Ok(())
+    }
+
+    pub(super) fn on_refused(&mut self, index: u32, now_us: u64, bytes: &[u8]) -> Result<(), Discard> {
+        let refused =
+            Refused::take(bytes).filter(|_| bytes.len() == Refused::LEN + TRAILER).ok_or(Discard::BadLength)?;
+        let refusal = Refusal::of_number(refused.refusal).ok_or(Discard::BadField)?;
+        let Some(number) = self.find_money(index, refused.request) else { return self.stray() };
+        let request = *self.money.value(number);
+        let kind = match request.what {
+            What::Send { .. } => Kind::Send,
+            What::Grab { .. } => Kind::Grab,
+        };
+        if refused.kind != kind as u8 {
+            return Err(Discard::BadField);
+        }
+        let record = &mut self.records[usize::from(request.phase)];
+        record.refusals[usize::from(refused.refusal)] += 1;
+        if refusal == Refusal::Busy {
+            // The number is not consumed: the same request comes again later.
+            let stamp = self.random() as u32;
+            let request = self.money.value(number);
+            (request.stamp, request.tries, request.busy) = (stamp, 1, request.busy + 1);
+            self.timers.arm(now_us, u64::from(refused.retry_after_ms) * 1000, Target::Money(number), stamp);
+            return Ok(());
+        }
+        ends(record, request.what).refused += 1;
+        self.end_money(number);
+        Ok(())
+    }
+
+    /// Has the session a request under way that moves money?
+    pub(super) fn moves_money(&self, index: u32) -> bool {
+        self.sessions[index as usize].money != NONE
+    }
+
+    /// The session will not come back: its requests are lost.
+    pub(super) fn lose_money(&mut self, index: u32) {
+        while let number @ 0..=NODE_MAX = self.sessions[index as usize].money {
+            let request = *self.money.value(number);
+            ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
+            self.end_money(number);
+        }
+    }
+
+    fn find_money(&mut self, index: u32, request: u64) -> Option<u32> {
+        let mut number = self.sessions[index as usize].money;
+        while number != NONE && self.money.value(number).request != request {
+            number = self.money.next(number);
+        }
+        (number != NONE).then_some(number)
+    }
+
+    fn end_money(&mut self, number: u32) {
+        let request = self.money.value(number);
+        request.tries = 0;
+        let index = request.session as usize;
+        self.sessions[index].money = self.money.remove(self.sessions[index].money, number);
+    }
+}

@@ -1,0 +1,71 @@
+//! PRIZE and NOTICE: each is acknowledged as often as it comes, and counted once.
+
+use rp_core::key::seal;
+use rp_core::wire::{Notice, NoticeAck, NoticeType, Prize, TRAILER};
+
+use super::{Asking, Fleet, Outbox};
+use crate::books::Discard;
+
+impl Fleet {
+    pub(super) fn on_prize(
+        &mut self,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
+        let prize = Prize::take(bytes).filter(|_| bytes.len() == Prize::LEN + TRAILER).ok_or(Discard::BadLength)?;
+        if !self.sessions[index as usize].has_seen(prize.notice) {
+            self.sessions[index as usize].see(prize.notice);
+            self.win(now_us, prize.fen);
+        }
+        self.acknowledge(index, prize.notice, now_us, out);
+        self.answer_shake(index, prize.sequence, now_us, out);
+        Ok(())
+    }
+
+    pub(super) fn on_notice(
+        &mut self,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
+        let notice = Notice::take(bytes).filter(|_| bytes.len() == Notice::LEN + TRAILER).ok_or(Discard::BadLength)?;
+        let about = NoticeType::of_number(notice.about_type).ok_or(Discard::BadField)?;
+        let session = &mut self.sessions[index as usize];
+        let is_new = !session.has_seen(notice.notice);
+        // The PRIZE was lost on its way. An acknowledgement would end it at the server, and the repeated shake would
+        // find no answer: so the shake comes first, and the notice comes again.
+        if is_new && about == NoticeType::Prize && session.asking == Asking::Shake {
+            return Ok(());
+        }
+        if is_new {
+            session.see(notice.notice);
+        }
+        self.acknowledge(index, notice.notice, now_us, out);
+        if !is_new {
+            return self.stray();
+        }
+        match about {
+            NoticeType::Prize => self.win(now_us, notice.fen),
+            NoticeType::Packet => self.grab(index, notice.about, now_us, out),
+            NoticeType::Refund => self.books.refunded.add(notice.fen),
+        }
+        Ok(())
+    }
+
+    fn win(&mut self, now_us: u64, fen: u64) {
+        self.books.prizes.add(fen);
+        self.news(now_us).prizes += 1;
+    }
+
+    fn acknowledge(&mut self, index: u32, notice: u64, now_us: u64, out: &mut impl Outbox) {
+        let socket = self.socket(index);
+        let session = &self.sessions[index as usize];
+        let slot = out.slot(socket);
+        let len = NoticeAck { flags: 0, session: session.id, notice }.put(slot);
+        let len = seal(&session.key, slot, len);
+        self.transmit(index, len, now_us, out);
+    }
+}

@@ -1,0 +1,23 @@
+//! The load and the reference client: a fleet of sessions, paces, scenarios, and books that must agree with the server's.
+//!
+//! The core is sans I/O: `Fleet` speaks the protocol for any number of sessions, `Conductor` leads it through the phases
+//! of a scenario, and both are driven by the simulator as by the real client. Sockets, files and the terminal are in
+//! `network`, `run` and `live`.
+
+pub mod audit;
+pub mod books;
+pub mod cli;
+pub mod clock;
+pub mod conductor;
+pub mod expect;
+pub mod fleet;
+pub mod live;
+pub mod network;
+pub mod pace;
+pub mod population;
+pub mod realm;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod summary;

@@ -1,0 +1,139 @@
+//! The loop around the sans-I/O core: sockets, clock, live line, and the report at the end.
+
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, anyhow};
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder};
+use rand_core::{OsRng, TryRngCore};
+use rp_net::{proc, stop};
+
+use crate::cli::Flags;
+use crate::clock::Clock;
+use crate::conductor::{Conductor, Plan};
+use crate::expect;
+use crate::fleet::{Config, Fleet};
+use crate::live::Live;
+use crate::network::Network;
+use crate::population::Population;
+use crate::realm::Mint;
+use crate::report::{Outside, Report};
+use crate::{scenario, summary};
+
+/// The longest sleep, so that a signal is seen in time, in microseconds.
+const SLEEP_MAX_US: u64 = 50_000;
+/// A clock tick of /proc/stat, in milliseconds.
+const TICK_MS: u64 = 10;
+
+type HdrLog<'a> = IntervalLogWriter<'a, 'a, File, V2DeflateSerializer>;
+
+/// Plays the scenario that the flags name, prints and writes the report; says whether all was well.
+///
+/// # Errors
+/// Something is missing or the server cannot be reached; each message says what to do.
+pub fn run(flags: &Flags) -> Result<bool> {
+    let expectations = expect::parse(&flags.expect)?;
+    let population = Population::new(flags.users.clone(), flags.total)?;
+    let phases = scenario::load(flags.scenario.as_deref(), flags.time_scale)?;
+    let mint = if flags.echo { Mint::nobody() } else { Mint::read(&flags.realm_key)? };
+    let seed = match flags.seed {
+        Some(seed) => seed,
+        None => OsRng.try_next_u64().map_err(|e| anyhow!("drawing a seed from the system: {e}; name one by --seed"))?,
+    };
+    let mut network = Network::open(flags.server, &flags.source, flags.sockets.into())?;
+    let reconcile = !flags.no_reconcile && !flags.echo;
+    let config = Config {
+        population,
+        sockets: flags.sockets.into(),
+        auditors: if reconcile { flags.source.len().max(1) } else { 0 },
+        seed,
+        echo: flags.echo,
+    };
+    let mut fleet = Fleet::new(config, mint);
+    let start_at_s = flags.start_at;
+    let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });
+    println!("{}", summary::opening(flags, population.total(), network.receive_buffer_bytes()?));
+    stop::on_signals().context("handling signals")?;
+    proc::exact_timers().context("asking for exact timers")?;
+    let stolen = proc::stolen_ticks().unwrap_or(0);
+
+    let mut file = match &flags.hdr {
+        Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
+        None => None,
+    };
+    let mut serializer = V2DeflateSerializer::new();
+    let mut hdr = match &mut file {
+        Some(file) => {
+            let mut builder = IntervalLogWriterBuilder::new();
+            builder
+                .add_comment("shake latencies in microseconds, from the due time")
+                .with_start_time(SystemTime::now());
+            Some(builder.begin_log_with(file, &mut serializer).context("beginning the HdrHistogram log")?)
+        }
+        None => None,
+    };
+    lead(&mut conductor, &mut fleet, &mut network, &mut hdr)
+        .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
+
+    let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
+    let outside = Outside { unsent: network.post.unsent, overflow: network.overflow()?, stolen_ms };
+    let mut report = Report::new(&fleet, population.ends(), population.total(), conductor.reconciled, &outside);
+    let measured = report.measured();
+    expectations.iter().filter_map(|e| e.failure(&measured)).for_each(|failure| report.fail(failure));
+    if let Some(path) = &flags.json {
+        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        serde_json::to_writer(file, &report).with_context(|| format!("writing {}", path.display()))?;
+    }
+    print!("{}", summary::closing(&report));
+    Ok(report.ok)
+}
+
+/// Leads the fleet to the end of the run.
+fn lead(
+    conductor: &mut Conductor,
+    fleet: &mut Fleet,
+    network: &mut Network,
+    hdr: &mut Option<HdrLog<'_>>,
+) -> Result<()> {
+    let clock = Clock::start();
+    let start_us = clock.now_us();
+    let mut live = Live::new(start_us);
+    while !conductor.is_done() {
+        let now_us = clock.now_us();
+        network.receive(|bytes, post| fleet.receive(now_us, bytes, post))?;
+        let now_us = clock.now_us();
+        conductor.poll(now_us, fleet, &mut network.post)?;
+        fleet.poll(now_us, &mut network.post);
+        network.post.flush()?;
+        if now_us >= live.next_us() {
+            live.print(now_us, fleet, conductor);
+            turn_second(fleet, hdr, now_us - start_us)?;
+        }
+        if stop::requested() {
+            conductor.stop();
+        }
+        let now_us = clock.now_us();
+        let next_us = conductor.next_us(now_us).min(fleet.next_us()).min(live.next_us());
+        network.wait(Duration::from_micros(next_us.saturating_sub(now_us).min(SLEEP_MAX_US)))?;
+    }
+    turn_second(fleet, hdr, clock.now_us() - start_us)
+}
+
+fn turn_second(fleet: &mut Fleet, hdr: &mut Option<HdrLog<'_>>, elapsed_us: u64) -> Result<()> {
+    if let (Some(hdr), Some(record)) = (hdr, fleet.records.get(usize::from(fleet.phase)))
+        && !record.latency_second_us.is_empty()
+    {
+        let end = Duration::from_micros(elapsed_us);
+        let second = Duration::from_secs(1);
+        hdr.write_histogram(&record.latency_second_us, end.saturating_sub(second), second, None)
+            .map_err(|e| anyhow!("writing the HdrHistogram log: {e:?}"))?;
+    }
+    fleet.turn_second();
+    Ok(())
+}
+
+/// What the kernel said last of our datagrams, for an error message.
+fn refusal(network: &Network) -> String {
+    network.post.errno.map_or_else(String::new, |errno| format!(" ({})", std::io::Error::from_raw_os_error(errno)))
+}

@@ -1,0 +1,110 @@
+//! The report for people: a block at the start, a block at the end.
+
+use std::fmt::Write;
+
+use crate::cli::Flags;
+use crate::report::{Phase, Report};
+
+/// Clocks that differ by more than this, in microseconds, are warned of.
+const OFFSET_WARN_US: i64 = 10_000;
+/// The generator was the bottleneck when it fired a larger share of shakes late.
+const LATE_SHARE_WARN: f64 = 0.01;
+
+/// What was asked and what was resolved.
+pub fn opening(flags: &Flags, total: u64, receive_buffer_bytes: usize) -> String {
+    let users = &flags.users;
+    let mut text = format!("rp-client: users {}..={} of {total}, server {}", users.start(), users.end(), flags.server);
+    let _ = write!(text, ", {} sockets", flags.sockets);
+    if !flags.source.is_empty() {
+        let _ = write!(text, " from {:?}", flags.source);
+    }
+    let _ = write!(text, " with {} kB of receive buffer each", receive_buffer_bytes / 1024);
+    if receive_buffer_bytes < 1 << 20 {
+        text.push_str(" (small: bursts may overflow it; run as root or raise net.core.rmem_max)");
+    }
+    text
+}
+
+/// What came of it.
+pub fn closing(report: &Report) -> String {
+    let mut text = String::new();
+    let login = &report.login;
+    let _ = writeln!(
+        text,
+        "\nsessions {} in {:.2} s ({} again, {} refused, {} failed)",
+        report.sessions, login.seconds, login.retries, login.refused, login.failed
+    );
+    for phase in report.phases.iter().filter(|phase| phase.due > 0 || phase.sends.due > 0 || phase.grabs.due > 0) {
+        text.push_str(&line(phase));
+    }
+    let money = &report.money;
+    for (name, sum) in [("prizes", money.prizes), ("packets made", money.sent), ("shares taken", money.taken)] {
+        let _ = writeln!(text, "{name:<14} {:>8}  worth {:>12} fen", sum.count, sum.fen);
+    }
+    let (sent, received): (u64, u64) = (report.datagrams.sent.values().sum(), report.datagrams.received.values().sum());
+    let discarded: u64 = report.datagrams.discarded.values().sum();
+    let _ = writeln!(
+        text,
+        "datagrams      {sent} sent, {received} received, {discarded} thrown away, {} lost in our own sockets, {} not sent",
+        report.datagrams.overflow, report.datagrams.unsent
+    );
+    warnings(&mut text, report);
+    let books = match (report.reconciled.checked, report.reconciled.ok) {
+        (false, true) => "not compared with the server's".to_string(),
+        (true, true) => "agree with the server's, to the datagram and to the fen".to_string(),
+        (_, false) => format!("do not agree with the server's:\n  {}", report.reconciled.differences.join("\n  ")),
+    };
+    let _ = writeln!(text, "books          {books}");
+    for failure in &report.failures {
+        let _ = writeln!(text, "FAILED: {failure}");
+    }
+    text
+}
+
+fn line(phase: &Phase) -> String {
+    let latency = &phase.latency_us;
+    let mut text = format!(
+        "{:<14} due {} sent {} answered {} refused {} lost {} again {}; p50 {} p99 {} p99.9 {} max {} us\n",
+        phase.name,
+        phase.due,
+        phase.sent,
+        phase.answered,
+        phase.refused,
+        phase.lost,
+        phase.retries,
+        latency.p50,
+        latency.p99,
+        latency.p999,
+        latency.max
+    );
+    for (name, requests) in [("packets", &phase.sends), ("grabs", &phase.grabs)] {
+        if requests.due > 0 {
+            let _ = writeln!(
+                text,
+                "{:<14} {name}: due {} answered {} refused {} lost {} again {}",
+                "", requests.due, requests.answered, requests.refused, requests.lost, requests.retries
+            );
+        }
+    }
+    if !phase.refusals.is_empty() {
+        let _ = writeln!(text, "{:<14} refusals: {:?}", "", phase.refusals);
+    }
+    text
+}
+
+fn warnings(text: &mut String, report: &Report) {
+    if let Some(offset_us) = report.clock_offset_us {
+        let warn = if offset_us.abs() > OFFSET_WARN_US { " (WARNING: above 10 ms; use NTP)" } else { "" };
+        let _ = writeln!(text, "clock          the server's is {:+.3} ms off ours{warn}", offset_us as f64 / 1e3);
+    }
+    let late = &report.generator_late;
+    let warn = if late.share > LATE_SHARE_WARN { " (WARNING: this client was the bottleneck)" } else { "" };
+    let share = 100.0 * late.share;
+    let _ = writeln!(text, "generator      {share:.3} % of shakes fired late, {:.1} ms at most{warn}", late.ms_max);
+    if report.stolen_ms > 0 {
+        let _ = writeln!(text, "stolen         {} ms of CPU time went to other machines", report.stolen_ms);
+    }
+    if report.phases.iter().any(|phase| phase.refusals.contains_key("insufficient")) {
+        text.push_str("users lack money to send: give them some by `rp-server mint --users A..=B --fen N`\n");
+    }
+}
