@@ -17,7 +17,7 @@ use aya_ebpf::programs::{SkReuseportContext, XdpContext};
 use aya_log_ebpf::info;
 use config::{CPUS, SOCKETS, WORKER_CPUS};
 use counters::Counters;
-use packet::XdpFrame;
+use packet::Shown;
 use rp_core::frame::{Frame, Request, Verdict, classify};
 use rp_core::gate_counters::{Place, RowIndex};
 use rp_core::limits::LISTENS_MAX;
@@ -27,7 +27,7 @@ use rp_core::steer::{HEAD_LEN, set_of, worker_of};
 #[xdp]
 pub fn gate(ctx: XdpContext) -> u32 {
     let Some(counters) = Counters::of_this_cpu() else { return xdp_action::XDP_PASS };
-    let frame = XdpFrame::new(&ctx);
+    let frame = Shown::frame(&ctx);
     let bytes = frame.frame_len() as u64;
     counters.count(RowIndex::of_place(Place::Seen), bytes);
     match classify(&frame, &config::ours()) {
@@ -74,7 +74,7 @@ fn forward(ctx: &XdpContext, counters: &Counters, request: &Request, bytes: u64)
 #[xdp(map = "cpumap")]
 pub fn gate_cpu(ctx: XdpContext) -> u32 {
     if let Some(counters) = Counters::of_this_cpu() {
-        counters.count(RowIndex::of_place(Place::CpuPassed), XdpFrame::new(&ctx).frame_len() as u64);
+        counters.count(RowIndex::of_place(Place::CpuPassed), Shown::frame(&ctx).frame_len() as u64);
     }
     xdp_action::XDP_PASS
 }

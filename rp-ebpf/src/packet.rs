@@ -5,20 +5,25 @@ use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::programs::{SkReuseportContext, XdpContext};
 use rp_core::frame::{Frame, UDP_LEN};
 
-/// The frame of an XDP program.
-pub struct XdpFrame {
+/// The bytes that the kernel shows a program: a frame to XDP, a datagram from its UDP header on to a socket's program.
+pub struct Shown {
     start: usize,
     end: usize,
 }
 
-impl XdpFrame {
+impl Shown {
     #[inline(always)]
-    pub fn new(ctx: &XdpContext) -> Self {
-        XdpFrame { start: ctx.data(), end: ctx.data_end() }
+    pub fn frame(ctx: &XdpContext) -> Self {
+        Shown { start: ctx.data(), end: ctx.data_end() }
+    }
+
+    #[inline(always)]
+    fn datagram(ctx: &SkReuseportContext) -> Self {
+        Shown { start: ctx.data(), end: ctx.data_end() }
     }
 }
 
-impl Frame for XdpFrame {
+impl Frame for Shown {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let from = self.start + offset;
@@ -39,9 +44,12 @@ impl Frame for XdpFrame {
 /// The first bytes of a datagram's payload; none when it is shorter.
 #[inline(always)]
 pub fn payload_head<const N: usize>(ctx: &SkReuseportContext) -> Option<[u8; N]> {
+    if let Some(head) = Shown::datagram(ctx).read(UDP_LEN) {
+        return Some(head);
+    }
+    // Only the packet's linear part is shown. What lies behind it (a batch over loopback) takes a call.
     let mut head = [0; N];
-    // SAFETY: the helper writes at most N bytes to `head`, which has N, and reads through the context the kernel passed. It
-    // also finds bytes that are not in the packet's linear part, where `data..data_end` would not reach.
+    // SAFETY: the helper writes at most N bytes to `head`, which has N, and reads through the context the kernel passed.
     let failed = unsafe { bpf_skb_load_bytes(ctx.as_ptr(), UDP_LEN as u32, head.as_mut_ptr().cast(), N as u32) };
     (failed == 0).then_some(head)
 }

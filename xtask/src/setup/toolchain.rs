@@ -78,22 +78,22 @@ impl Toolchain {
     /// A cargo that compiles for BPF, but for the target and package.
     pub fn cargo(&self) -> Command {
         let mut cargo = command::cargo();
-        let (flags, linker) = match self {
+        let linker = match self {
             Toolchain::Nightly { linker } => {
-                // rustup's proxy reads this; the cargo that runs the workshop is another toolchain's.
-                cargo = Command::new("cargo");
-                cargo.current_dir(command::root()).env("RUSTUP_TOOLCHAIN", "nightly").env_remove("RUSTC");
-                cargo.args(["build", "-Z", "build-std=core"]);
-                (FLAGS, linker)
+                // The cargo that runs the workshop is another toolchain's, and says so to its children.
+                cargo = Command::new("rustup");
+                cargo.current_dir(command::root()).env_remove("RUSTC").env_remove("CARGO");
+                cargo.args(["run", "nightly", "cargo", "build", "-Z", "build-std=core"]);
+                linker
             }
             Toolchain::Debian { root, linker } => {
                 cargo.env("RUSTC", root.join("usr/bin/rustc")).env("RUSTC_BOOTSTRAP", "1");
                 cargo.env("LD_LIBRARY_PATH", libraries(root)).arg("build");
-                (FLAGS, linker)
+                linker
             }
         };
         let linker = format!("-Clinker={}", linker.display());
-        let flags: Vec<&str> = flags.iter().copied().chain([linker.as_str()]).collect();
+        let flags: Vec<&str> = FLAGS.iter().copied().chain([linker.as_str()]).collect();
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env_remove("RUSTFLAGS");
         cargo
     }
