@@ -1,0 +1,309 @@
+"""A stranger's evening: docs/examples/client.py, which knows docs/PROTOCOL.md alone, against a real server.
+
+Called by stranger.rs: `stranger.py money|luck|late ADDR:PORT USER:TICKET:SECRET ...`. Users 7, 8, 9 and 10 hold 100 000
+fen each, others nothing. Any difference from the document ends it with a sentence and exit code 1.
+"""
+
+import sys
+import time
+
+import client as stranger
+from client import Client, NoAnswer, Refused, Unknown
+
+START_FEN = 100_000
+
+
+def check(what, told, expected):
+    if told != expected:
+        sys.exit(f"{what}: got {told!r}, the document says {expected!r}")
+
+
+def refusal_of(what, act, name):
+    """`act` is refused by this name; gives the answer's fields."""
+    try:
+        answer = act()
+    except Refused as refused:
+        check(what, str(refused), name)
+        return refused.fields
+    sys.exit(f"{what}: answered {answer!r}, not refused")
+
+
+def is_silent(what, client, datagrams):
+    """None of the datagrams is answered: whatever comes is sent by the server on its own account."""
+    for datagram in datagrams:
+        client.socket.send(datagram)
+    until = time.monotonic() + 0.3
+    while fields := client.receive(until):
+        if fields["name"] != "NOTICE":
+            sys.exit(f"{what}: answered {fields!r}, the document says silence")
+
+
+def sessions(seven):
+    """Log in, ping, shake: the sequence and its repeats."""
+    welcome = seven.log_in()
+    check("the first session of user 7 has seen no request", welcome["request_highest"], 0)
+    if abs(welcome["server_time_us"] / 1e6 - time.time()) > 60:
+        sys.exit("the server's time is a minute off")
+    pong = seven.ping()
+    check("a pong's session", pong["session"], seven.session)
+    nothing = seven.shake()
+    check("a shake without a campaign", nothing["name"], "NOTHING")
+    check("the same shake again", seven.shake(nothing["sequence"]), nothing)
+    is_silent("an older sequence", seven, [seven.head(stranger.SHAKE, nothing["sequence"] - 1)])
+    is_silent("sequence zero", seven, [seven.head(stranger.SHAKE, 0)])
+    # A gap is allowed.
+    seven.sequence += 1000
+    check("a shake after a gap", seven.shake()["sequence"], seven.sequence)
+
+
+def falsehoods(seven):
+    """What is false is dropped in silence, and the session lives on."""
+    shake = seven.head(stranger.SHAKE, seven.sequence + 1)
+    bent = [shake[:at] + bytes([shake[at] ^ 1]) + shake[at + 1:] for at in (1, 6, 9, 10, 17)]
+    is_silent("a shake with a bit turned", seven, bent)
+    is_silent("a wrong length", seven, [shake + b"\0", shake[:-1], shake[:1], b""])
+    is_silent("another version", seven, [bytes([shake[0] ^ 0xC0]) + shake[1:]])
+    is_silent("a kind that only servers send", seven, [seven.tagged(0x64, shake[2:10])])
+    is_silent("HISTORY, which is reserved", seven, [seven.tagged(0x49, shake[2:10])])
+    is_silent("TOTALS, without the auditor's role", seven, [seven.head(stranger.TOTALS, 1)])
+    is_silent("an echo that nobody asked for", seven, [seven.head(stranger.ECHO, 5)])
+    flagged = bytes([shake[0], 1]) + shake[2:10]
+    is_silent("a flag that no request has", seven, [flagged + stranger.siphash(seven.key, flagged)])
+    for wrong in ("secret", "ticket"):
+        liar = Client(seven.address[:2], 7, seven.ticket, seven.secret)
+        setattr(liar, wrong, bytes([getattr(liar, wrong)[0] ^ 1]) + getattr(liar, wrong)[1:])
+        try:
+            stranger.AGAIN_S, kept = (0.2,), stranger.AGAIN_S
+            liar.log_in()
+            sys.exit(f"a log-in with a false {wrong} worked")
+        except NoAnswer:
+            stranger.AGAIN_S = kept
+    check("the next shake", seven.shake()["name"], "NOTHING")
+
+
+def sending(seven, eight):
+    """SEND and its repeats; gives the packet."""
+    check("what was minted", seven.balance(), START_FEN)
+    sent = seven.send(300, 3, to=[7, 8, 9], greeting="恭喜发财")
+    number = seven.request
+    check("the balance after a send", sent["balance_fen"], START_FEN - 300)
+    again = seven.send(300, 3, to=[7, 8, 9], greeting="恭喜发财", request=number)
+    check("the same send again", (again["packet"], again["balance_fen"]), (sent["packet"], sent["balance_fen"]))
+    check("the counter of a repeat is new", again["counter"] > sent["counter"], True)
+    refusal_of("another send under the same number", lambda: seven.send(301, 3, to=[7], request=number), "conflict")
+    refusal_of("a grab under the same number", lambda: seven.grab(sent["packet"], request=number), "conflict")
+    refusal_of("more than there is", lambda: seven.send(START_FEN, 10, to=[8]), "insufficient")
+    for what, fen, shares, options in (
+        ("no shares", 10, 0, {"to": [8]}),
+        ("less than a fen each", 2, 3, {"to": [8]}),
+        ("more than 200 yuan each", 20_001, 1, {"to": [8]}),
+        ("more than 100 shares", 10_000, 101, {"to": [8]}),
+        ("nobody to take it", 10, 1, {}),
+        ("a split that is not there", 10, 1, {"to": [8], "split": 2}),
+        ("a SET that is not there", 10, 1, {"whole_set": 60_000}),
+    ):
+        refusal_of(what, lambda fen=fen, shares=shares, options=options: seven.send(fen, shares, **options), "malformed")
+    check("a refused send moves nothing", seven.balance(), START_FEN - 300)
+    notice = eight.wait_for(lambda n: n["name"] == "NOTICE" and n["about"] == sent["packet"], 5)
+    if notice is None:
+        sys.exit("user 8 was not told of his packet")
+    check("the notice", (notice["about_type"], notice["from"], notice["fen"]), (2, 7, 300))
+    return sent["packet"]
+
+
+def grabbing(seven, eight, ten, packet):
+    """GRAB, its repeats and its refusals; DETAIL."""
+    grabbed = eight.grab(packet)
+    number = eight.request
+    check("a third of 300", (grabbed["share_fen"], grabbed["balance_fen"]), (100, START_FEN + 100))
+    again = eight.grab(packet, request=number)
+    check("the same grab again", (again["share_fen"], again["balance_fen"]), (100, START_FEN + 100))
+    mine = refusal_of("a second grab", lambda: eight.grab(packet), "already_yours")
+    check("the share that is already his", mine["share_fen"], 100)
+    refusal_of("one who is not listed", lambda: ten.grab(packet), "not_for_you")
+    refusal_of("one who is not listed, reading", lambda: ten.detail(packet), "not_for_you")
+    refusal_of("a packet that is not there", lambda: eight.grab(packet + (77 << 16)), "unknown_packet")
+    refusal_of("request number zero", lambda: eight.grab(packet, request=0), "stale")
+    check("balance after all that", eight.balance(), START_FEN + 100)
+    page = seven.detail(packet)
+    check("the greeting", page["greeting"], "恭喜发财")
+    check("the page", [page[name] for name in ("sender", "total_fen", "left_fen", "state", "shares", "taken", "best")],
+          [7, 300, 200, 0, 3, 1, 255])
+    check("the row", [(user, fen) for user, _, fen in page["rows"]], [(8, 100)])
+    # A leap of the request number leaves numbers below the window behind, but no answer that is kept.
+    eight.request += 1000
+    refusal_of("a leap", lambda: eight.grab(packet), "already_yours")
+    refusal_of("just below the window", lambda: eight.grab(packet, request=eight.request - 64), "stale")
+    refusal_of("the window's last", lambda: eight.grab(packet, request=eight.request - 63), "already_yours")
+    check("a kept answer below the window", eight.grab(packet, request=number)["share_fen"], 100)
+    for _ in range(16):
+        refusal_of("sixteen others", lambda: eight.grab(packet), "already_yours")
+    refusal_of("an answer that is kept no more", lambda: eight.grab(packet, request=number), "stale")
+
+
+def finishing(seven, nine, ten, packet):
+    check("the second share", nine.grab(packet)["share_fen"], 100)
+    check("the sender's own share", seven.grab(packet)["share_fen"], 100)
+    refusal_of("one who is not listed, when all are taken", lambda: ten.grab(packet), "not_for_you")
+    page = nine.detail(packet, first=1)
+    check("the finished page", [page[name] for name in ("left_fen", "state", "taken", "best", "first", "count")],
+          [0, 1, 3, 0, 1, 2])
+    check("the rest of the rows", [user for user, _, _ in page["rows"]], [9, 7])
+    hers = ten.send(1, 1, to=[8, 9])["packet"]
+    check("the one share", nine.grab(hers)["share_fen"], 1)
+    return hers
+
+
+def random_split(seven, nine, ten, sets):
+    """A random packet for a whole SET: its sender may take part, users of other SETs not."""
+    whole = stranger.set_hash(9) * sets >> 16
+    packet = seven.send(1000, 2, whole_set=whole, split=1)["packet"]
+    first = nine.grab(packet)["share_fen"]
+    if stranger.set_hash(10) * sets >> 16 != whole:
+        refusal_of("a user of another SET", lambda: ten.grab(packet), "not_for_you")
+    check("both shares of a random split", first + seven.grab(packet)["share_fen"], 1000)
+    check("one share is at least a fen", 1 <= first <= 999, True)
+
+
+def moving(eight):
+    """Another port: the path is challenged, and nothing is done before the echo."""
+    balance = eight.balance()
+    for ask in (eight.ping, eight.shake, eight.balance):
+        eight.move()
+        ask()
+    eight.move()
+    packet = eight.send(1, 1, to=[9])["packet"]
+    check("paid once, from a new port", eight.balance(), balance - 1)
+    return packet
+
+
+def ending(seven, eight):
+    """A new log-in ends the old session; BYE ends the last."""
+    other = Client(eight.address[:2], 8, eight.ticket, eight.secret)
+    highest = other.log_in()["request_highest"]
+    check("request numbers live on", highest, eight.request)
+    try:
+        eight.ping()
+        sys.exit("the old session of user 8 still lives")
+    except Unknown:
+        pass
+    check("the goodbye", other.bye()["name"], "GOODBYE")
+    session, key = seven.session, seven.key
+    check("the goodbye", seven.bye()["name"], "GOODBYE")
+    seven.session, seven.key = session, key
+    try:
+        seven.ping()
+        sys.exit("user 7 was answered after his goodbye")
+    except Unknown:
+        pass
+
+
+def money(users):
+    seven, eight, nine, ten = (users[user] for user in (7, 8, 9, 10))
+    sessions(seven)
+    for user in (eight, nine, ten):
+        user.log_in()
+    sets = nine.log_in()["sets"]
+    falsehoods(seven)
+    packet = sending(seven, eight)
+    grabbing(seven, eight, ten, packet)
+    hers = finishing(seven, nine, ten, packet)
+    refusal_of("one who comes too late", lambda: eight.grab(hers), "empty")
+    random_split(seven, nine, ten, sets)
+    his = moving(eight)
+    check("what user 8 gave", nine.grab(his)["share_fen"], 1)
+    total = sum(user.balance() for user in (seven, eight, nine, ten))
+    check("the sum of all balances", total, 4 * START_FEN)
+    ending(seven, eight)
+
+
+def late(users):
+    """At a server where packets live for two seconds: what nobody took comes back, once, and its sender is told."""
+    seven, eight = users[7], users[8]
+    seven.log_in()
+    eight.log_in()
+    packet = seven.send(300, 3, to=[7, 8])["packet"]
+    check("a share in time", eight.grab(packet)["share_fen"], 100)
+    notice = seven.wait_for(lambda n: n["name"] == "NOTICE" and n["about_type"] == 3, 10)
+    if notice is None:
+        sys.exit("the sender was not told that his packet came back")
+    check("the refund", (notice["about"], notice["fen"], notice["from"]), (packet, 200, 0))
+    check("the sender's balance", seven.balance(), START_FEN - 100)
+    refusal_of("too late", lambda: seven.grab(packet), "expired")
+    refusal_of("an opened share stays his", lambda: eight.grab(packet), "already_yours")
+    page = eight.detail(packet)
+    check("the refunded page", [page[name] for name in ("total_fen", "left_fen", "state", "taken", "best")],
+          [300, 0, 2, 1, 255])
+
+
+def luck(users):
+    """With a campaign running: three prizes and no more, told until acknowledged, and booked once."""
+    eleven = users[11]
+    eleven.log_in()
+    check("a beggar", eleven.balance(), 0)
+    prizes, until = [], time.monotonic() + 30
+    while len(prizes) < 3 and time.monotonic() < until:
+        answer = eleven.shake()
+        if answer["name"] == "PRIZE":
+            prizes.append(answer)
+            check("the balance has the prizes", eleven.balance(), sum(prize["fen"] for prize in prizes))
+        time.sleep(0.01)
+    check("prizes within thirty seconds", len(prizes), 3)
+    check("prizes are notices of their own", len({prize["notice"] for prize in prizes}), 3)
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        check("a fourth prize", eleven.shake()["name"], "NOTHING")
+        time.sleep(0.01)
+    check("each prize once", eleven.balance(), sum(prize["fen"] for prize in prizes))
+
+
+def unheard(users):
+    """A prize whose answer is lost: the SHAKE's repeat is answered PRIZE, and its NOTICE comes until acknowledged."""
+    twelve = users[12]
+    twelve.log_in()
+    until = time.monotonic() + 30
+    won = None
+    while won is None and time.monotonic() < until:
+        sequence = twelve.next_sequence()
+        # By hand, so that nothing is acknowledged.
+        twelve.socket.send(twelve.head(stranger.SHAKE, sequence))
+        twelve.socket.settimeout(1)
+        fields = stranger.parse(twelve.socket.recv(2048))
+        won = fields if fields["name"] == "PRIZE" else None
+        time.sleep(0.01)
+    if won is None:
+        sys.exit("no prize in thirty seconds")
+    twelve.socket.settimeout(2)
+    notice = stranger.parse(twelve.socket.recv(2048))
+    check("the notice of a prize", [notice[name] for name in ("name", "notice", "about_type", "about", "fen")],
+          ["NOTICE", won["notice"], 1, won["about"], won["fen"]])
+    again = twelve.shake(sequence)
+    check("the repeat of the shake", [again[name] for name in ("name", "notice", "about", "fen")],
+          ["PRIZE", won["notice"], won["about"], won["fen"]])
+    check("booked once", twelve.balance(), won["fen"])
+    # It is acknowledged: the waits of the notice would be over by now, and nothing comes.
+    if (late := twelve.receive(time.monotonic() + 3)) is not None:
+        sys.exit(f"acknowledged, and yet {late!r} came")
+
+
+def main():
+    evening, server, *tickets = sys.argv[1:]
+    users = {}
+    for text in tickets:
+        user, ticket, secret = text.split(":")
+        users[int(user)] = Client(stranger.address(server), int(user), bytes.fromhex(ticket), bytes.fromhex(secret))
+    if evening == "luck":
+        luck(users)
+        unheard(users)
+    else:
+        {"money": money, "late": late}[evening](users)
+    print(f"{evening}: as the document says")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Refused as refused:
+        sys.exit(f"refused against the document: {refused} {refused.fields}")
+    except NoAnswer:
+        raise SystemExit("a request was never answered")

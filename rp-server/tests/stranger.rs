@@ -1,0 +1,172 @@
+//! A stranger's client against the real server: docs/examples/client.py, written from docs/PROTOCOL.md alone.
+//!
+//! Over loopback, without root and without XDP. Needs python3 (its standard library only) and fails where that is missing.
+//! What is asked and what must be answered stands in stranger.py.
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_rp-server");
+
+/// A running server with a realm key and an admin socket of its own.
+struct Server {
+    child: Child,
+    folder: PathBuf,
+    address: String,
+}
+
+impl Server {
+    /// A server that listens on `host`, and is asked there.
+    fn start(name: &str, host: &str, flags: &[&str]) -> Server {
+        let folder = std::env::temp_dir().join(format!("rp-stranger-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        let free = UdpSocket::bind(format!("{host}:0")).and_then(|socket| socket.local_addr());
+        let address = free.expect("loopback has a free port").to_string();
+        let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
+        let child = Command::new(SERVER)
+            .args(["run", "--xdp", "off", "--workers", "2", "--listen", &address])
+            .args(flags)
+            .current_dir(&folder)
+            .env("RP_ADMIN", folder.join("admin"))
+            .stdout(log.try_clone().expect("a file has several handles"))
+            .stderr(log)
+            .spawn()
+            .expect("the server was built for this test");
+        let mut server = Server { child, folder, address };
+        let until = Instant::now() + Duration::from_secs(30);
+        while !server.log().contains("serving") {
+            let ended = server.child.try_wait().expect("it is our child");
+            assert!(ended.is_none() && Instant::now() < until, "the server does not serve:\n{}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// What a command of rp-server prints.
+    fn order(&self, words: &[&str]) -> String {
+        let mut command = Command::new(SERVER);
+        command.args(words).current_dir(&self.folder).env("RP_ADMIN", self.folder.join("admin"));
+        let output = command.output().expect("the server was built for this test");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    fn mint(&self) {
+        self.order(&["mint", "--users", "7..=10", "--fen", "100000"]);
+    }
+
+    /// `USER:TICKET:SECRET`, from what `rp-server ticket` prints.
+    fn ticket(&self, user: u64) -> String {
+        let printed = self.order(&["ticket", "--user", &user.to_string()]);
+        let field = |name: &str| {
+            let line = printed.lines().find(|line| line.starts_with(name)).expect("it prints ticket and secret");
+            line.split_whitespace().nth(1).expect("a name and a value").to_owned()
+        };
+        format!("{user}:{}:{}", field("ticket"), field("secret"))
+    }
+
+    /// Runs an evening of stranger.py with these users.
+    fn evening(&self, evening: &str, users: &[u64]) {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let output = Command::new("python3")
+            .arg(here.join("tests/stranger.py"))
+            .args([evening, &self.address])
+            .args(users.iter().map(|user| self.ticket(*user)))
+            .env("PYTHONPATH", here.join("../docs/examples"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .expect("this test needs python3: install it (Debian, Ubuntu: apt-get install python3)");
+        let told = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{evening}: {complaint}\nthe server says:\n{}", self.log());
+        assert!(told.contains(&format!("{evening}: as the document says")), "{told}");
+    }
+
+    /// Stops the server and looks at its last words.
+    fn stop(mut self) {
+        // The workers publish their sums in turn, so they agree a moment after the last request.
+        let until = Instant::now() + Duration::from_secs(5);
+        loop {
+            let status = self.order(&["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+            assert_eq!(status["dropped"]["mis_steered"], 0, "{status}");
+            if status["money"]["balanced"] == true {
+                break;
+            }
+            assert!(Instant::now() < until, "the books do not balance: {status}");
+        }
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "kill is part of every system");
+        let ended = self.child.wait().expect("it is our child");
+        assert!(ended.success() && self.log().contains("books balanced"), "{ended}\n{}", self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `stop` both find nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_strangers_money_is_as_the_document_says() {
+    let server = Server::start("money", "127.0.0.1", &["--sets", "16"]);
+    server.mint();
+    server.evening("money", &[7, 8, 9, 10]);
+    server.stop();
+}
+
+#[test]
+fn it_is_so_over_ipv6_too() {
+    let server = Server::start("six", "[::1]", &["--sets", "5"]);
+    server.mint();
+    server.evening("money", &[7, 8, 9, 10]);
+    server.stop();
+}
+
+/// The client's socket is connected, so it hears only replies that leave from the address it asked.
+#[test]
+fn it_is_so_at_any_address_of_a_server_that_listens_on_all() {
+    let mut server = Server::start("all", "[::]", &["--sets", "16"]);
+    server.address = server.address.replace("[::]", "127.0.0.2");
+    server.mint();
+    server.evening("money", &[7, 8, 9, 10]);
+    server.stop();
+}
+
+#[test]
+fn a_strangers_luck_is_as_the_document_says() {
+    let server = Server::start("luck", "127.0.0.1", &["--sets", "4"]);
+    server.order(&[
+        "campaign",
+        "start",
+        "--budget-fen",
+        "100000",
+        "--rate",
+        "20",
+        "--from-fen",
+        "10",
+        "--to-fen",
+        "309",
+    ]);
+    server.evening("luck", &[11, 12]);
+    server.order(&["campaign", "stop"]);
+    server.stop();
+}
+
+#[test]
+fn a_strangers_late_packet_comes_back() {
+    let server = Server::start("late", "127.0.0.1", &["--sets", "4", "--packet-life", "2"]);
+    server.mint();
+    server.evening("late", &[7, 8]);
+    server.stop();
+}
