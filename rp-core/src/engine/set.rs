@@ -62,10 +62,10 @@ impl Set {
         &self.sums
     }
 
-    /// Reads the first word of a session's entry; see [`Shard::touch`](super::Shard::touch).
+    /// Reads a word of both halves of a session's slot; see [`Shard::touch`](super::Shard::touch).
     #[inline(always)]
     pub(super) fn touch(&self, session: u32) -> u32 {
-        self.slots.entry(slot_of(session)).sequence
+        self.slots.touch(slot_of(session))
     }
 
     pub(super) fn receive(
