@@ -129,6 +129,8 @@ pub struct Report {
     pub reconciled: Reconciled,
     /// How late the generator itself was.
     pub generator_late: Late,
+    /// One sentence for each check that failed.
+    pub failures: Vec<String>,
     /// Everything it checks held.
     pub ok: bool,
 }
@@ -200,6 +202,10 @@ pub struct Datagrams {
     pub received: Counts,
     /// Received and not believed, by cause.
     pub discarded: Counts,
+    /// Refused by the client's own kernel, though counted as sent.
+    pub unsent: u64,
+    /// Lost because a socket of the client was full.
+    pub overflow: u64,
 }
 
 /// A client machine's count of money.
@@ -218,6 +224,8 @@ pub struct ClientMoney {
 pub struct Reconciled {
     /// No difference.
     pub ok: bool,
+    /// Were the books compared?
+    pub checked: bool,
     /// One sentence per difference.
     pub differences: Vec<String>,
 }

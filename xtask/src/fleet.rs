@@ -8,8 +8,13 @@ use anyhow::{Context, Result};
 
 use crate::answers::Report;
 use crate::lab::{Place, Program, Room};
+use crate::machine;
 use crate::programs::Programs;
 use crate::signal::Signal;
+
+/// Seconds that programs have to start, and log-ins per second that they have at least.
+const START_S: u64 = 4;
+const LOGINS_PER_S: u64 = 25_000;
 
 /// One client machine.
 #[derive(Clone, Debug)]
@@ -92,6 +97,11 @@ impl Fleet {
             program.signal(signal);
         }
     }
+}
+
+/// The unix second from which all machines shake: when the slowest has logged in, at half of the speed that is aimed at.
+pub fn common_start(users: u64) -> u64 {
+    machine::unix_us() / 1_000_000 + START_S + users / LOGINS_PER_S
 }
 
 /// The users 1 to `users` in `machines` neighbouring ranges, as even as whole numbers allow.

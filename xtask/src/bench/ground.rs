@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::answers::Report;
-use crate::fleet::{Fleet, Seat};
+use crate::fleet::{Fleet, Seat, common_start};
 use crate::lab::{Lab, NapiThread, Place, Program, quiet};
 use crate::machine;
 use crate::programs::Programs;
@@ -86,6 +86,7 @@ impl Ground {
     /// When one cannot be started.
     pub fn generate(&self, users: u64, scenarios: &[(Subject, String)]) -> Result<Vec<Fleet>> {
         let mut fleets = Vec::new();
+        let start_s = common_start(users).to_string();
         for (subject, scenario) in scenarios {
             let index = *subject as usize;
             let file = self.lab.room().file(&format!("scenario-{index}.toml"));
@@ -99,7 +100,7 @@ impl Ground {
                 sources: Vec::new(),
             };
             let file = file.display().to_string();
-            let mut flags = vec!["--scenario", file.as_str()];
+            let mut flags = vec!["--scenario", file.as_str(), "--start-at", &start_s];
             if *subject == Subject::Echo {
                 flags.push("--echo");
             }

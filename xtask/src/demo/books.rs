@@ -90,14 +90,16 @@ impl Books {
 
     fn verdicts(&mut self, evidence: &Evidence) {
         for (number, report) in (1..).zip(&evidence.reports) {
-            let differences = report.reconciled.differences.join("; ");
+            let found = [report.reconciled.differences.as_slice(), report.failures.as_slice()].concat().join("; ");
+            self.agree(&format!("client machine {number} found"), found.as_str(), "it should find no fault", "");
             self.agree(
-                &format!("client machine {number} found differences"),
-                differences.as_str(),
-                "it should find",
-                "",
+                &format!("client machine {number} read the totals"),
+                report.reconciled.checked,
+                "it should",
+                true,
             );
-            self.agree(&format!("client machine {number} is content"), report.ok, "it should be", true);
+            let lost = report.datagrams.unsent + report.datagrams.overflow;
+            self.agree(&format!("client machine {number} could not send or keep"), lost, "it should", 0);
         }
     }
 }

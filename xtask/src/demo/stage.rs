@@ -5,16 +5,13 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::scenario::{ALLOWANCE_FEN, Scenario};
-use crate::fleet::{Fleet, Seat};
+use crate::fleet::{Fleet, Seat, common_start};
 use crate::lab::{Lab, Place, Room, next_name};
 use crate::programs::Programs;
 use crate::server::Server;
-use crate::{machine, signal};
+use crate::signal;
 
 const PORT: u16 = 2015;
-/// Time for log-ins before the first shake: a start, and the users at half of the speed that is aimed at.
-const START_S: u64 = 4;
-const LOGINS_PER_S: u64 = 25_000;
 
 /// Where the demo plays.
 #[derive(Debug)]
@@ -113,9 +110,7 @@ impl Stage {
     pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
-        // All machines shake from the same second on, once the slowest has logged in.
-        let start_s = machine::unix_us() / 1_000_000 + START_S + users / LOGINS_PER_S;
-        self.start_fleet_of(programs, users, &file, &["--start-at", &start_s.to_string()])
+        self.start_fleet_of(programs, users, &file, &["--start-at", &common_start(users).to_string()])
     }
 
     /// The same for the scenario in `file`, with further flags.
