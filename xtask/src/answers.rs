@@ -46,7 +46,9 @@ pub struct Status {
     pub sent: Counts,
     /// Datagrams the workers dropped, by reason.
     pub dropped: Counts,
-    /// Datagrams the workers took and did not drop.
+    /// Datagrams the workers answered at once.
+    pub replied: u64,
+    /// Datagrams the workers took that have no answer, or none at once.
     pub accepted: u64,
     /// Datagrams lost because a socket's buffer was full.
     pub socket_overflow: u64,
@@ -58,6 +60,13 @@ pub struct Status {
     pub logins: u64,
     /// Log-outs since the start.
     pub logouts: u64,
+}
+
+impl Status {
+    /// Datagrams the workers took, by where they ended.
+    pub fn ended(&self) -> u64 {
+        self.replied + self.accepted + total(&self.dropped)
+    }
 }
 
 /// How datagrams come in.

@@ -1,5 +1,7 @@
 //! The workshop's command line: names the commands and hands each to the room that carries it out.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use xtask::{bench, demo, ebpf, flood, lab, setup, signal, test};
 
@@ -32,16 +34,35 @@ enum Command {
     Flood(flood::FloodArgs),
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and version go to standard output and are no failure; a wrong flag is one like any other.
+            let _the_terminal_is_gone = told.print();
+            return if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     signal::watch();
-    match cli.command {
-        Command::Setup => setup::run(),
-        Command::BuildEbpf => ebpf::run(),
-        Command::Test | Command::Ci => test::run(),
-        Command::Demo(args) => args.run(),
-        Command::Bench(args) => args.run(),
-        Command::Flood(args) => args.run(),
-        Command::Lab(args) => args.run(),
+    match cli.command.execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn execute(self) -> anyhow::Result<()> {
+        match self {
+            Command::Setup => setup::run(),
+            Command::BuildEbpf => ebpf::run(),
+            Command::Test | Command::Ci => test::run(),
+            Command::Demo(args) => args.run(),
+            Command::Bench(args) => args.run(),
+            Command::Lab(args) => args.run(),
+            Command::Flood(args) => args.run(),
+        }
     }
 }

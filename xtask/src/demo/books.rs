@@ -49,7 +49,7 @@ impl Books {
         let received = total(&status.received);
         let workers = status.workers.iter().map(|worker| worker.received).sum();
         self.agree("the server received", received, "its workers", workers);
-        self.agree("received", received, "accepted and dropped", status.accepted + total(&status.dropped));
+        self.agree("the server received", received, "it replied to, accepted and dropped", status.ended());
     }
 
     fn kernel(&mut self, evidence: &Evidence, kernel: &KernelCounts) {
