@@ -78,6 +78,11 @@ fn a_user_wins_no_more_than_his_share_and_the_rest_goes_on() {
     // Another campaign, another three; a new log-in changes nothing of it.
     house.stop_campaign();
     house.audit();
+    let books = &house.bank_books;
+    let (released, withdrawn) = (books.released.count.read(), books.withdrawn.count.read());
+    assert!(withdrawn > 0, "prizes waited that both were no longer allowed to win");
+    assert_eq!(released, 6 + withdrawn, "each prize was won or withdrawn");
+    assert_eq!(books.released.fen.read(), house.count(|b| &b.prizes.fen) + books.withdrawn.fen.read());
     assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
     for _ in 0..300 {
         guests[0].log_in(&mut house);

@@ -141,6 +141,8 @@ pub struct Money {
     pub open: Sum,
     /// Prizes released.
     pub prizes_released: Sum,
+    /// Of them those that nobody had won when their campaign ended.
+    pub prizes_withdrawn: Sum,
     /// Prizes won.
     pub prizes: Sum,
     /// Issued = users + packets + campaigns + transit, and made = taken + refunded + open. Only sure when traffic rests.
@@ -277,6 +279,7 @@ impl Sight {
             refunded,
             open,
             prizes_released: Sum { count: bank.released.count.read(), fen: bank.released.fen.read() },
+            prizes_withdrawn: Sum { count: bank.withdrawn.count.read(), fen: bank.withdrawn.fen.read() },
             prizes: self.sum(|books| &books.prizes),
             sums_checked: self.all(|books| &books.sums_checked),
         }

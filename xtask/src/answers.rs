@@ -106,6 +106,8 @@ pub struct Money {
     pub open: Sum,
     /// Prizes let out by campaigns.
     pub prizes_released: Sum,
+    /// Prizes that nobody had won when their campaign ended.
+    pub prizes_withdrawn: Sum,
     /// Prizes won.
     pub prizes: Sum,
     /// All postings sum to zero.

@@ -37,6 +37,8 @@ pub struct BankBooks {
     pub transit_in_fen: Counter,
     /// Prizes released, each counted once however often it is moved.
     pub released: Sum,
+    /// Of them those that nobody had won when their campaign ended.
+    pub withdrawn: Sum,
     /// Deposits booked.
     pub deposits: Sum,
     /// Deposits that a full SET sent back.
@@ -144,7 +146,7 @@ impl Bank {
         self.books.campaign.set(0);
         self.unissue(campaign.plan.budget_fen);
         while let Some(prize) = self.back.pop_front() {
-            self.unissue(prize.fen);
+            self.withdraw(prize);
         }
         out.extend((0..self.sets).map(|set| Note { to: set as u16, from: BANK, body: Body::CampaignEnd }));
         Some(campaign.number)
@@ -194,7 +196,7 @@ impl Bank {
                 if self.campaign.as_ref().is_some_and(|campaign| campaign.number == prize.campaign) {
                     self.back.push_back(prize);
                 } else {
-                    self.unissue(prize.fen);
+                    self.withdraw(prize);
                 }
             }
             other => unreachable!("SETs send nothing else to the bank: {other:?}"),
@@ -248,6 +250,11 @@ impl Bank {
         let found = (0..self.sets).map(|step| (self.next_set + step) % self.sets).find(|set| is_active(*set))?;
         self.next_set = (found + 1) % self.sets;
         Some(found)
+    }
+
+    fn withdraw(&mut self, prize: PrizeNote) {
+        self.books.withdrawn.add(prize.fen);
+        self.unissue(prize.fen);
     }
 
     fn unissue(&mut self, fen: u64) {
