@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{program, tools_dir};
-use crate::command;
+use crate::{command, signal};
 
 /// Does this machine speak apt?
 pub fn is_here() -> bool {
@@ -46,7 +46,7 @@ pub fn unpack(packages: &[String], why: &str) -> Result<()> {
 /// When not root: names the command.
 pub fn install(package: &str, why: &str) -> Result<()> {
     require_apt(package)?;
-    if !is_root() {
+    if !signal::is_root() {
         bail!("{why}: run `sudo apt-get install {package}`");
     }
     println!("setup: {why}: installing {package}");
@@ -76,7 +76,7 @@ fn require_lists(package: &str) -> Result<()> {
     if is_known(package) {
         return Ok(());
     }
-    if !is_root() {
+    if !signal::is_root() {
         bail!("the package lists do not know {package}: run `sudo apt-get update`, then this again");
     }
     command::show(Command::new("apt-get").args(["update", "-q"]))?;
@@ -89,9 +89,4 @@ fn require_lists(package: &str) -> Result<()> {
 fn is_known(package: &str) -> bool {
     let shown = command::read(Command::new("apt-cache").args(["policy", package]));
     shown.is_ok_and(|text| text.contains("Candidate:") && !text.contains("Candidate: (none)"))
-}
-
-fn is_root() -> bool {
-    // SAFETY: geteuid takes nothing, touches no memory and cannot fail.
-    unsafe { libc::geteuid() == 0 }
 }
