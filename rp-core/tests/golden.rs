@@ -9,11 +9,23 @@ mod story;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Once;
 
 use rp_core::kind::Kind;
 
+/// The folder of the golden files, written anew first when that is asked for: once, before any test reads it.
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    static WRITTEN: Once = Once::new();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    if std::env::var_os("RP_GOLDEN").is_some_and(|what| what == "write") {
+        WRITTEN.call_once(|| {
+            for scene in story::scenes() {
+                let path = folder.join(format!("{}.hex", scene.name));
+                std::fs::write(path, to_hex(&scene.bytes)).expect("the folder of the golden files can be written");
+            }
+        });
+    }
+    folder
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -29,14 +41,10 @@ fn to_hex(bytes: &[u8]) -> String {
 
 #[test]
 fn every_datagram_is_what_its_golden_file_says() {
-    let write = std::env::var_os("RP_GOLDEN").is_some_and(|what| what == "write");
     let mut wrong = Vec::new();
     for scene in story::scenes() {
         let path = folder().join(format!("{}.hex", scene.name));
         let is = to_hex(&scene.bytes);
-        if write {
-            std::fs::write(&path, &is).expect("the folder of the golden files can be written");
-        }
         let was = std::fs::read_to_string(&path).unwrap_or_else(|error| format!("{}: {error}\n", path.display()));
         if is != was {
             wrong.push(format!("{}\n  golden: {}  is:     {}", scene.name, was, is));

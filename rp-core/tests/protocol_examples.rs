@@ -10,6 +10,7 @@ mod story;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Once;
 
 use document::{Document, Table};
 use rp_core::kind::Kind;
@@ -28,16 +29,22 @@ fn expected() -> Vec<(&'static str, Option<Kind>, Vec<u8>)> {
     all
 }
 
+/// The document, its examples written anew first when that is asked for: once, before any test reads it.
+fn document() -> Document {
+    static WRITTEN: Once = Once::new();
+    if std::env::var_os("RP_GOLDEN").is_some_and(|what| what == "write") {
+        WRITTEN.call_once(write_examples);
+    }
+    Document::read()
+}
+
 fn heading_of(kind: Kind) -> String {
     kind.name().to_uppercase()
 }
 
 #[test]
 fn every_example_is_what_the_code_makes() {
-    if std::env::var_os("RP_GOLDEN").is_some_and(|what| what == "write") {
-        write_examples();
-    }
-    let document = Document::read();
+    let document = document();
     let mut shown: BTreeMap<&str, &[u8]> = BTreeMap::new();
     for example in &document.examples {
         let twice = shown.insert(&example.name, &example.bytes);
@@ -107,7 +114,7 @@ fn table_of(document: &Document, kind: Kind) -> &Table {
 
 #[test]
 fn every_table_of_bytes_is_the_layout_of_its_kind() {
-    let document = Document::read();
+    let document = document();
     let layouts = layouts();
     for (kind, len, end, fields) in &layouts {
         let (name, rows) = (heading_of(*kind), &table_of(&document, *kind).rows);
@@ -145,7 +152,7 @@ fn held(bytes: &[u8], like: &str) -> String {
 
 #[test]
 fn the_list_of_kinds_is_whole() {
-    let document = Document::read();
+    let document = document();
     let listed: Vec<_> = document.table("first byte").rows.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let kinds: Vec<_> =
         Kind::ALL.iter().map(|kind| (format!("{:#04x}", kind.first_byte()), heading_of(*kind))).collect();
@@ -158,7 +165,7 @@ fn the_list_of_kinds_is_whole() {
 
 #[test]
 fn the_list_of_refusals_is_whole() {
-    let document = Document::read();
+    let document = document();
     let listed: Vec<_> = document.table("number").rows.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let refusals: Vec<_> = Refusal::ALL.iter().map(|r| ((*r as u8).to_string(), r.name().to_owned())).collect();
     assert_eq!(listed, refusals);
@@ -166,7 +173,7 @@ fn the_list_of_refusals_is_whole() {
 
 #[test]
 fn the_table_of_set_hashes_is_right() {
-    let document = Document::read();
+    let document = document();
     let rows = &document.table("user").rows;
     assert!(rows.len() >= 6);
     for row in rows {
@@ -179,7 +186,7 @@ fn the_table_of_set_hashes_is_right() {
 
 #[test]
 fn the_lengths_in_the_prose_are_those_of_the_examples() {
-    let document = Document::read();
+    let document = document();
     for scene in story::scenes() {
         let heading = format!("### {}", heading_of(scene.kind));
         let at = document.lines.iter().position(|line| *line == heading).expect("every kind has its section");

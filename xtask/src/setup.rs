@@ -50,3 +50,14 @@ pub fn run() -> Result<()> {
     }
     Ok(())
 }
+
+/// What the tests need besides.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_for_tests() -> Result<()> {
+    run()?;
+    let path = program::find_or_install("python3", "python3")?;
+    println!("setup: python3 (runs the client that was written from docs/PROTOCOL.md alone) is {}", path.display());
+    Ok(())
+}

@@ -23,7 +23,7 @@ struct Rung {
 const KERNEL_PACKAGES: [&str; 4] = ["rp-core", "rp-net", "rp-server", "rp-client"];
 
 const LADDER: [Rung; 8] = [
-    Rung { name: "set-up", climb: |_| setup::run() },
+    Rung { name: "set-up", climb: |_| setup::run_for_tests() },
     Rung { name: "format", climb: |_| command::show(command::cargo().args(["fmt", "--all", "--check"])) },
     Rung { name: "lints", climb: |_| command::show(&mut lints()) },
     Rung { name: "unit, property and loopback tests", climb: |tally| tests(tally, &[], &[]) },
