@@ -30,8 +30,15 @@ pub const ACCOUNTS_PER_SET_MAX: usize = 8192;
 pub const PACKETS_PER_SET_MAX: usize = 4096;
 /// Open packets addressed to a whole SET, per SET: each makes a notice for every user there.
 pub const SET_WIDE_OPEN_MAX: usize = 16;
-/// Blocks of 64 bytes per SET for recipients, shares, answers and notices.
-pub const BLOCKS_PER_SET_MAX: usize = 65_536;
+/// Blocks of 64 bytes per SET for recipients, shares and greetings of packets.
+pub const PACKET_BLOCKS_PER_SET_MAX: usize = 32_768;
+/// Notices that wait in one SET: those of users who never come must not take the room of those who are there.
+pub const NOTICES_PER_SET_MAX: usize = 32_768;
+/// Of them those about packets, which any user can cause: the rest is kept for prizes and refunds.
+pub const PACKET_NOTICES_PER_SET_MAX: usize = NOTICES_PER_SET_MAX / 4 * 3;
+/// Blocks of 64 bytes per SET: packets, notices, and every answer that may be kept, each with room of its own.
+pub const BLOCKS_PER_SET_MAX: usize =
+    PACKET_BLOCKS_PER_SET_MAX + NOTICES_PER_SET_MAX + ACCOUNTS_PER_SET_MAX * ANSWERS_KEPT;
 /// Prizes that wait in one SET.
 pub const PRIZES_PER_SET_MAX: usize = 1024;
 

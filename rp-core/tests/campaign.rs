@@ -9,6 +9,7 @@ mod house;
 
 use guest::Guest;
 use house::House;
+use rp_core::engine::Outcome;
 use rp_core::engine::bank::{Plan, PlanError};
 use rp_core::kind::Kind;
 use rp_core::wire::*;
@@ -157,6 +158,24 @@ fn a_prize_whose_answer_is_lost_is_told_again() {
     house.pass_ms(60_000);
     assert!(guest.notices(&mut house).is_empty());
     assert_eq!(guest.balance(&mut house), won.fen);
+    house.audit();
+}
+
+#[test]
+fn a_late_copy_of_a_shake_brings_no_prize_of_an_earlier_session() {
+    let mut house = House::new();
+    let mut guest = guests(&mut house, 1).remove(0);
+    assert!(house.bank.start(Plan { rate: 1_000, ..PLAN }, house.now.mono_us).is_ok());
+    let mut won = Vec::new();
+    for _ in 0..2 {
+        guest.log_in(&mut house);
+        house.pass_ms(50);
+        let reply = house.hear(guest.peer, &guest.head(Kind::Shake, 100)).1.expect("answered");
+        won.push(Prize::take(&reply).expect("a prize waits").notice);
+    }
+    assert_eq!(won, [1, 2]);
+    guest.acknowledge(&mut house, 2);
+    assert_eq!(house.hear(guest.peer, &guest.head(Kind::Shake, 100)), (Outcome::Accepted, None));
     house.audit();
 }
 

@@ -7,11 +7,11 @@ mod guest;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod house;
 
-use guest::Guest;
+use guest::{Answer, Guest};
 use house::House;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rp_core::engine::Outcome;
+use rp_core::engine::{Config, Outcome};
 use rp_core::key::seal;
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
@@ -131,6 +131,84 @@ fn a_datagram_of_another_session_is_no_good() {
     turned[0] = Kind::Shake.first_byte();
     other.is_dropped(&mut house, "a reply turned into a request", &turned, Reason::BadTag);
     house.audit();
+}
+
+/// An acknowledged notice leaves its block behind while a queue still names it, and the next packet of the user writes his
+/// own words into it.
+#[test]
+fn words_of_a_user_are_never_taken_for_a_notice() {
+    let packet_life_us = 60_000_000;
+    let mut house = House::with(Config { sets: 1, workers: 1, worker: 0, idle_us: 900_000_000, packet_life_us });
+    let mut guest = Guest::new(7);
+    house.mint(7, 1_000);
+    guest.log_in(&mut house);
+    for _ in 0..3 {
+        guest.send(&mut house, 1, 1, SPLIT_EQUAL, &[7]);
+    }
+    house.pass_ms(100);
+    assert_eq!(guest.notices(&mut house).len(), 3);
+    // The next packet takes three blocks, the newest free one first: for its answer, its takers and its recipients.
+    for notice in 1..=3 {
+        guest.acknowledge(&mut house, notice);
+    }
+    // What a waiting notice looks like, as a list of users: number, words, type and flag, account.
+    guest.send(&mut house, 1, 1, SPLIT_EQUAL, &[1, 8, 8, 8, 8, 0xffff << 32, 0]);
+    house.pass_ms(5_000);
+    assert!(guest.notices(&mut house).is_empty(), "no packet was for this user");
+    house.audit();
+}
+
+/// One SET on one worker, and a campaign that releases a prize every 10 ms.
+fn small_house() -> House {
+    let packet_life_us = 60_000_000;
+    let mut house = House::with(Config { sets: 1, workers: 1, worker: 0, idle_us: 900_000_000, packet_life_us });
+    let plan = rp_core::engine::bank::Plan { budget_fen: 50_000, rate: 100, from_fen: 1, to_fen: 99, per_user: 3 };
+    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    house
+}
+
+/// A user of that house sends, takes and wins as ever.
+fn is_served(house: &mut House, user: u64) {
+    let mut guest = Guest::new(user);
+    house.mint(user, 100);
+    guest.log_in(house);
+    let Answer::Sent { packet, .. } = guest.send(house, 100, 1, SPLIT_EQUAL, &[user]) else { panic!("no packet") };
+    assert!(matches!(guest.grab(house, packet), Answer::Grabbed { share: 100, .. }));
+    house.pass_ms(20);
+    assert_eq!(guest.ask(house, Kind::Shake)[0], Kind::Prize.first_byte());
+    house.audit();
+}
+
+#[test]
+fn news_for_those_who_never_come_takes_nobodys_room() {
+    let mut house = small_house();
+    for user in 1..=4_000 {
+        house.mint(user, 1);
+    }
+    let mut guest = Guest::new(5_000);
+    house.mint(guest.user, 1);
+    guest.log_in(&mut house);
+    for request in (1..=64).step_by(2) {
+        let bytes = guest.send_to_set_bytes(request, 1, 1, 0);
+        let Some(Answer::Sent { packet, .. }) = guest.settle(&mut house, request, &bytes) else { panic!("no packet") };
+        guest.request = request;
+        assert!(matches!(guest.grab(&mut house, packet), Answer::Grabbed { share: 1, .. }));
+    }
+    assert!(house.count(|books| &books.notices_refused) > 0, "not all users' lists fit");
+    is_served(&mut house, 6_000);
+}
+
+#[test]
+fn the_answers_of_all_users_fit() {
+    let mut house = small_house();
+    for user in 1..=4_500 {
+        let mut guest = Guest::new(user);
+        guest.log_in(&mut house);
+        for _ in 0..17 {
+            assert_eq!(guest.grab(&mut house, 9 << 16), Answer::No(Refusal::UnknownPacket, 0));
+        }
+    }
+    is_served(&mut house, 6_000);
 }
 
 /// Everything that a house sends in a busy minute.

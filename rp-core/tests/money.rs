@@ -177,25 +177,8 @@ fn a_packet_for_a_set_is_for_its_users_and_its_sender() {
     let mut house = House::new();
     let mut guests = company(&mut house, 1..=40);
     let set = set_of_user(2, 8);
-    let (request, session) = (1, guests[0].session);
-    let mut out = vec![0; 100];
-    let fields = Send {
-        flags: 0,
-        session,
-        counter: 0,
-        request,
-        total_fen: 100,
-        split: SPLIT_EQUAL,
-        audience: AUDIENCE_SET,
-        shares: 50,
-        recipients: 0,
-        set: set as u16,
-        greeting_len: 0,
-        reserved: 0,
-    };
-    let len = SendView::put(fields, &[], "", &mut out);
-    out.truncate(len);
-    let bytes = guests[0].close(out);
+    let request = 1;
+    let bytes = guests[0].send_to_set_bytes(request, 100, 50, set as u16);
     let packet = packet_of(guests[0].settle(&mut house, request, &bytes).expect("answered"));
     guests[0].request = request;
     house.pass_ms(50);

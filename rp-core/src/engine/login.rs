@@ -128,7 +128,7 @@ impl Set {
         if old != NONE && old != slot && self.slots.entry(old).state != State::Closed {
             self.close(old, asked.now, shared);
         }
-        self.notices.wake(&self.accounts[at], asked.now.mono_us, &mut self.blocks);
+        self.notices.wake(&self.accounts, at, asked.now.mono_us, &mut self.blocks);
     }
 }
 

@@ -183,8 +183,7 @@ impl Set {
     }
 
     fn add_notice(&mut self, at: u16, content: Content, now: Now, shared: &Shared) {
-        let account = &mut self.accounts[at];
-        if self.notices.add(account, at, content, (AT_ONCE, now.mono_us), &mut self.blocks).is_none() {
+        if self.notices.add(&mut self.accounts, at, content, (AT_ONCE, now.mono_us), &mut self.blocks).is_none() {
             shared.books.notices_refused.add(1);
         }
     }

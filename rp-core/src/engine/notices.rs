@@ -5,9 +5,9 @@
 
 use alloc::collections::VecDeque;
 
-use super::accounts::Account;
+use super::accounts::{Account, Accounts};
 use super::blocks::{Blocks, NIL};
-use crate::limits::{BLOCKS_PER_SET_MAX, NOTICES_PER_USER_MAX};
+use crate::limits::{NOTICES_PER_SET_MAX, NOTICES_PER_USER_MAX, PACKET_NOTICES_PER_SET_MAX};
 use crate::wire::{Field, NoticeType};
 
 /// Waits before a notice is sent for the first time, the second, and so on, in microseconds.
@@ -37,7 +37,7 @@ impl Content {
         for (i, word) in [self.number, self.about, self.from, self.fen, self.at_ms].iter().enumerate() {
             word.put(&mut body[8 * i..]);
         }
-        self.sequence.put(&mut body[40..]);
+        self.sequence.put(&mut body[SEQUENCE..]);
         body[44] = self.about_type as u8;
     }
 
@@ -49,12 +49,14 @@ impl Content {
             from: word(2),
             fen: word(3),
             at_ms: word(4),
-            sequence: Field::take(&body[40..]),
+            sequence: Field::take(&body[SEQUENCE..]),
             about_type: NoticeType::of_number(body[44]).expect("only types are written here"),
         }
     }
 }
 
+// Where a content's sequence stands.
+const SEQUENCE: usize = 40;
 // Bytes of the block beside the content: is it in a queue, which wait comes next, and whose it is.
 const QUEUED: usize = 45;
 const WAIT: usize = 46;
@@ -73,12 +75,15 @@ struct Due {
 }
 
 impl Due {
-    /// Does the block still hold this notice? It may have been acknowledged, and the block used for another.
-    fn holds(&self, blocks: &Blocks) -> bool {
-        let body = blocks.body(self.block);
-        body[QUEUED] != 0
-            && <u64 as Field>::take(body) == self.number
-            && <u16 as Field>::take(&body[ACCOUNT..]) == self.account
+    /// Does the block still hold this notice? It may have been acknowledged, and the block used for something else.
+    ///
+    /// The account's chain decides, not the bytes: in a block of another use they may be a user's own words. An account
+    /// that ever had a notice is never forgotten, so its index is still that of the same user.
+    fn holds(&self, accounts: &Accounts, blocks: &Blocks) -> bool {
+        let is_waiting = blocks.chain(accounts[self.account].notices).any(|at| at == self.block);
+        is_waiting
+            && blocks.body(self.block)[QUEUED] != 0
+            && <u64 as Field>::take(blocks.body(self.block)) == self.number
     }
 }
 
@@ -87,30 +92,37 @@ impl Due {
 pub struct Notices {
     /// One queue per wait: all in it wait equally long, so the first is the first to be due.
     queues: [VecDeque<Due>; WAITS_US.len()],
+    /// Notices that wait, of all users.
+    held: usize,
 }
 
 impl Notices {
     /// Adds a notice to the account at index `at`, to be sent [`AT_ONCE`] or [`AFTER_ANSWER`]; its number, or `None` when
-    /// the user's list or the SET's blocks are full.
+    /// the user's list or the SET's is full.
     pub fn add(
         &mut self,
-        account: &mut Account,
+        accounts: &mut Accounts,
         at: u16,
         mut content: Content,
         (wait, now_us): (usize, u64),
         blocks: &mut Blocks,
     ) -> Option<u64> {
-        if usize::from(account.notice_count) >= NOTICES_PER_USER_MAX {
+        let account = &mut accounts[at];
+        let is_packet = content.about_type == NoticeType::Packet;
+        let held_max = if is_packet { PACKET_NOTICES_PER_SET_MAX } else { NOTICES_PER_SET_MAX };
+        if usize::from(account.notice_count) >= NOTICES_PER_USER_MAX || self.held >= held_max {
             return None;
         }
+        let highest = account.notice_highest.checked_add(1)?;
         let block = blocks.take(account.notices)?;
         account.notices = block;
         account.notice_count += 1;
-        account.notice_highest += 1;
-        content.number = u64::from(account.notice_highest);
+        account.notice_highest = highest;
+        self.held += 1;
+        content.number = u64::from(highest);
         content.write(blocks.body_mut(block));
         at.put(&mut blocks.body_mut(block)[ACCOUNT..]);
-        self.queue(block, wait, now_us, blocks);
+        self.queue(block, wait, now_us, accounts, blocks);
         Some(content.number)
     }
 
@@ -126,10 +138,10 @@ impl Notices {
                 } else {
                     blocks.link(before, next);
                 }
-                // A queue that still names the block finds another number in it, or none, and lets it go.
-                blocks.body_mut(at).fill(0);
+                // A queue that still names the block finds it in no chain of the account's, and lets it go.
                 blocks.give(at);
                 account.notice_count -= 1;
+                self.held -= 1;
                 return true;
             }
             (before, at) = (at, next);
@@ -137,12 +149,15 @@ impl Notices {
         false
     }
 
-    /// Sends what waits for an account again from the beginning: its user has a session again.
-    pub fn wake(&mut self, account: &Account, now_us: u64, blocks: &mut Blocks) {
-        let mut block = account.notices;
+    /// Sends what waits for the account at index `at`: its user has another session. What the old session was not there to
+    /// hear goes from the beginning, the rest when its wait is over.
+    pub fn wake(&mut self, accounts: &Accounts, at: u16, now_us: u64, blocks: &mut Blocks) {
+        let mut block = accounts[at].notices;
         while block != NIL {
+            // The sequences of the old session mean nothing in this one.
+            0u32.put(&mut blocks.body_mut(block)[SEQUENCE..]);
             if blocks.body(block)[QUEUED] == 0 {
-                self.queue(block, AT_ONCE, now_us, blocks);
+                self.queue(block, AT_ONCE, now_us, accounts, blocks);
             }
             block = blocks.next(block);
         }
@@ -157,11 +172,11 @@ impl Notices {
     }
 
     /// The next notice that is due: its account and content. It must be given to [`Self::sent`] or [`Self::dormant`].
-    pub fn due(&mut self, now_us: u64, blocks: &Blocks) -> Option<(u16, u32, Content)> {
+    pub fn due(&mut self, now_us: u64, accounts: &Accounts, blocks: &Blocks) -> Option<(u16, u32, Content)> {
         for queue in &mut self.queues {
             while queue.front().is_some_and(|due| due.at_us <= now_us) {
                 let due = queue.pop_front().expect("it was looked at");
-                if due.holds(blocks) {
+                if due.holds(accounts, blocks) {
                     return Some((due.account, due.block, Content::read(blocks.body(due.block))));
                 }
             }
@@ -170,9 +185,9 @@ impl Notices {
     }
 
     /// The notice in `block` was sent and waits for the next time.
-    pub fn sent(&mut self, block: u32, now_us: u64, blocks: &mut Blocks) {
+    pub fn sent(&mut self, block: u32, now_us: u64, accounts: &Accounts, blocks: &mut Blocks) {
         let wait = usize::from(blocks.body(block)[WAIT]);
-        self.queue(block, wait, now_us, blocks);
+        self.queue(block, wait, now_us, accounts, blocks);
     }
 
     /// The notice in `block` has nobody to go to.
@@ -180,7 +195,7 @@ impl Notices {
         blocks.body_mut(block)[QUEUED] = 0;
     }
 
-    fn queue(&mut self, block: u32, wait: usize, now_us: u64, blocks: &mut Blocks) {
+    fn queue(&mut self, block: u32, wait: usize, now_us: u64, accounts: &Accounts, blocks: &mut Blocks) {
         let body = blocks.body_mut(block);
         body[QUEUED] = 1;
         body[WAIT] = (wait + 1).min(WAITS_US.len() - 1) as u8;
@@ -191,9 +206,9 @@ impl Notices {
             number: Field::take(body),
         };
         let queue = &mut self.queues[wait];
-        // Acknowledged notices leave their place in the queue behind; they never outnumber the blocks.
-        if queue.len() >= 2 * BLOCKS_PER_SET_MAX {
-            queue.retain(|due| due.holds(blocks));
+        // Acknowledged notices leave their place in the queue behind; they never outnumber the waiting ones for long.
+        if queue.len() >= 2 * NOTICES_PER_SET_MAX {
+            queue.retain(|due| due.holds(accounts, blocks));
         }
         queue.push_back(due);
     }

@@ -12,7 +12,7 @@ use super::blocks::{Blocks, Rows};
 use super::ledger::{Account, Sums};
 use super::notes::Decision;
 use super::split;
-use crate::limits::{GREETING_MAX, PACKETS_PER_SET_MAX, RECIPIENTS_MAX, SHARES_MAX};
+use crate::limits::{GREETING_MAX, PACKET_BLOCKS_PER_SET_MAX, PACKETS_PER_SET_MAX, RECIPIENTS_MAX, SHARES_MAX};
 use crate::wire::{AUDIENCE_SET, PacketState, Refusal, SendView, ShareRow};
 
 /// Who took which share when, as the detail shows it.
@@ -101,6 +101,8 @@ pub struct Packets {
     finished: VecDeque<(u16, u64)>,
     made: u32,
     set_wide_open: usize,
+    /// Blocks that packets hold.
+    blocks_held: usize,
 }
 
 impl Packets {
@@ -114,6 +116,7 @@ impl Packets {
             finished: VecDeque::new(),
             made: 0,
             set_wide_open: 0,
+            blocks_held: 0,
         }
     }
 
@@ -124,18 +127,22 @@ impl Packets {
 
     /// Makes room for one packet as large as any, if that takes no more than forgetting finished ones.
     pub fn make_room(&mut self, blocks: &mut Blocks) -> bool {
-        const BLOCKS: usize = Rows::<8>::blocks_for(RECIPIENTS_MAX)
-            + Takers::blocks_for(SHARES_MAX)
-            + Greeting::blocks_for(GREETING_MAX)
-            + 1;
+        const BLOCKS: usize =
+            Rows::<8>::blocks_for(RECIPIENTS_MAX) + Takers::blocks_for(SHARES_MAX) + Greeting::blocks_for(GREETING_MAX);
+        // Four billion packets: no number is left that no other packet of its row had.
+        if self.made == u32::MAX {
+            return false;
+        }
         let has_row = |p: &Self| p.rows.len() < PACKETS_PER_SET_MAX || !p.free.is_empty();
-        while !has_row(self) || blocks.room() < BLOCKS {
+        while !has_row(self) || self.blocks_held + BLOCKS > PACKET_BLOCKS_PER_SET_MAX {
             let Some((row, _)) = self.finished.pop_front() else { return false };
+            let room = blocks.room();
             let packet = &mut self.rows[usize::from(row)];
             packet.id = 0;
             packet.recipients.clear(blocks);
             packet.takers.clear(blocks);
             packet.greeting.clear(blocks);
+            self.blocks_held -= blocks.room() - room;
             self.free.push(row);
         }
         true
@@ -150,7 +157,8 @@ impl Packets {
         expires_us: u64,
         blocks: &mut Blocks,
     ) -> &mut Packet {
-        self.made = self.made.checked_add(1).expect("four billion packets of one SET outlast the server");
+        self.made += 1;
+        let room = blocks.room();
         let row = self.free.pop().unwrap_or(self.rows.len() as u16);
         let fields = &view.fields;
         let mut packet = Packet {
@@ -181,6 +189,7 @@ impl Packets {
             whole &= packet.greeting.push(blocks, &row);
         }
         assert!(whole, "make_room made room for the largest packet");
+        self.blocks_held += room - blocks.room();
         self.set_wide_open += usize::from(packet.is_set_wide());
         self.forget_closed();
         self.open.push_back((row, packet.id));

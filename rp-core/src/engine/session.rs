@@ -156,8 +156,9 @@ impl Set {
             sequence,
         };
         let when = (AFTER_ANSWER, asked.now.mono_us);
-        won.number = self.notices.add(account, at, won, when, &mut self.blocks)?;
+        won.number = self.notices.add(&mut self.accounts, at, won, when, &mut self.blocks)?;
         self.prizes.take();
+        let account = &mut self.accounts[at];
         account.prizes += 1;
         self.sums
             .post(Account::Campaign, Account::User(&mut account.balance), prize.fen)

@@ -187,13 +187,15 @@ impl Set {
 
     fn send_notices(&mut self, now: Now, shared: &Shared, tx: &mut impl Transmit) {
         for _ in 0..NOTICES_PER_VISIT {
-            let Some((account, block, content)) = self.notices.due(now.mono_us, &self.blocks) else { return };
+            let Some((account, block, content)) = self.notices.due(now.mono_us, &self.accounts, &self.blocks) else {
+                return;
+            };
             let slot = self.accounts[account].session;
             if slot == NONE {
                 self.notices.dormant(block, &mut self.blocks);
             } else {
                 self.send_notice(slot, &content, shared, tx);
-                self.notices.sent(block, now.mono_us, &mut self.blocks);
+                self.notices.sent(block, now.mono_us, &self.accounts, &mut self.blocks);
             }
         }
     }

@@ -139,23 +139,36 @@ impl Guest {
     }
 
     pub fn send_bytes(&mut self, request: u64, total_fen: u64, shares: u8, split: u8, to: &[u64]) -> Vec<u8> {
-        let mut out = vec![0; rp_core::limits::DATAGRAM_MAX];
-        let (audience, session) = (AUDIENCE_LISTED, self.session);
-        let fields = Send {
+        let fields = Send { request, total_fen, shares, split, ..self.blank_send() };
+        self.close_send(fields, to, "good luck")
+    }
+
+    /// An equal split for a whole SET.
+    pub fn send_to_set_bytes(&mut self, request: u64, total_fen: u64, shares: u8, set: u16) -> Vec<u8> {
+        let fields = Send { request, total_fen, shares, set, audience: AUDIENCE_SET, ..self.blank_send() };
+        self.close_send(fields, &[], "")
+    }
+
+    fn blank_send(&self) -> Send {
+        Send {
             flags: 0,
-            session,
+            session: self.session,
             counter: 0,
-            request,
-            total_fen,
-            split,
-            audience,
-            shares,
+            request: 0,
+            total_fen: 0,
+            split: SPLIT_EQUAL,
+            audience: AUDIENCE_LISTED,
+            shares: 0,
             recipients: 0,
             set: 0,
             greeting_len: 0,
             reserved: 0,
-        };
-        let len = SendView::put(fields, to, "good luck", &mut out);
+        }
+    }
+
+    fn close_send(&mut self, fields: Send, to: &[u64], greeting: &str) -> Vec<u8> {
+        let mut out = vec![0; rp_core::limits::DATAGRAM_MAX];
+        let len = SendView::put(fields, to, greeting, &mut out);
         out.truncate(len);
         self.close(out)
     }
