@@ -20,7 +20,7 @@ use schedule::Schedule;
 /// How long the server may be silent at the beginning.
 const SILENCE_US: u64 = 10_000_000;
 /// How long what is outstanding is waited for after the last phase; longer than any request is repeated.
-const DRAIN_US: u64 = 60_000_000;
+const DRAIN_US: u64 = 90_000_000;
 /// Nothing may arrive for this long before the books are read.
 const QUIET_US: u64 = 500_000;
 /// Readings that agree are enough, even when others keep the server's money moving.
@@ -94,6 +94,8 @@ pub struct Conductor {
     before: Option<Reading>,
     last: Option<Reading>,
     readings: u32,
+    /// The auditors have been asked.
+    reading: bool,
     stopped: bool,
     /// What came of comparing the books.
     pub reconciled: Reconciled,
@@ -116,6 +118,7 @@ impl Conductor {
             before: None,
             last: None,
             readings: 0,
+            reading: false,
             stopped: false,
             reconciled,
         }
@@ -180,6 +183,8 @@ impl Conductor {
                 if let Some(reading) = self.read(fleet, now_us, out) {
                     self.before = Some(reading);
                     self.enter_phase(0, now_us, fleet);
+                } else if now_us > self.since_us + SILENCE_US {
+                    bail!("the server does not tell an auditor its totals; --no-reconcile runs without them");
                 }
             }
             Stage::Untimed(i) => {
@@ -203,7 +208,10 @@ impl Conductor {
             }
             Stage::Done => {}
         }
-        fleet.keep_alive(now_us, out);
+        // Not at the end: the books are compared in silence.
+        if self.phase().is_some() {
+            fleet.keep_alive(now_us, out);
+        }
         Ok(())
     }
 
@@ -243,14 +251,19 @@ impl Conductor {
 
     /// Asks all auditors, and joins their readings once all have come.
     fn read(&mut self, fleet: &mut Fleet, now_us: u64, out: &mut impl Outbox) -> Option<Reading> {
-        if self.received == 0 {
-            self.received = fleet.books.received_in_all().max(1);
-            (0..fleet.readings.len()).for_each(|auditor| fleet.ask_totals(auditor, now_us, out));
+        if !std::mem::replace(&mut self.reading, true) {
+            fleet.readings.fill(None);
+            self.since_us = now_us;
+        }
+        // One who lost his session, or gave up, asks again.
+        for auditor in 0..fleet.readings.len() {
+            if fleet.readings[auditor].is_none() {
+                fleet.ask_totals(auditor, now_us, out);
+            }
         }
         let reading = Reading::join(&fleet.readings, &fleet.books);
-        // An auditor who gave up asks again.
-        if reading.is_some() || now_us > self.since_us + SILENCE_US {
-            self.received = 0;
+        if reading.is_some() {
+            self.reading = false;
             self.since_us = now_us;
         }
         reading
@@ -277,18 +290,21 @@ impl Conductor {
             self.received = received;
             self.pinged_us = now_us;
         } else if now_us >= self.pinged_us + QUIET_US {
-            self.received = 0;
             let stage = if self.plan.reconcile { Stage::ReadAfter } else { Stage::Done };
             self.enter(stage, now_us);
         }
     }
 
     fn compare(&mut self, now_us: u64, fleet: &mut Fleet, out: &mut impl Outbox) {
-        if self.received == 0 && self.readings > 0 && now_us < self.since_us + READING_REST_US {
+        if !self.reading && self.readings > 0 && now_us < self.since_us + READING_REST_US {
             return;
         }
         let Some(reading) = self.read(fleet, now_us, out) else {
-            return self.give_up_reading(now_us, fleet, out);
+            if now_us > self.since_us + SILENCE_US {
+                let differences = vec!["the server did not tell its totals".to_string()];
+                self.conclude(Reconciled { ok: false, checked: false, differences }, now_us, fleet, out);
+            }
+            return;
         };
         self.readings += 1;
         let Some(before) = &self.before else { return };
@@ -301,22 +317,15 @@ impl Conductor {
         self.last = Some(reading);
         let settled = differences.is_empty() && (at_rest || self.readings >= READINGS_MIN);
         if settled || self.readings >= READINGS_MAX {
-            self.reconciled = Reconciled { ok: differences.is_empty(), checked: true, differences };
-            fleet.dismiss_auditors(now_us, out);
-            self.enter(Stage::Dismiss, now_us);
+            let ok = differences.is_empty();
+            self.conclude(Reconciled { ok, checked: true, differences }, now_us, fleet, out);
         }
     }
 
-    fn give_up_reading(&mut self, now_us: u64, fleet: &mut Fleet, out: &mut impl Outbox) {
-        if self.received == 0 {
-            self.readings += 5;
-        }
-        if self.readings >= READINGS_MAX {
-            let differences = vec!["the server did not tell its totals".to_string()];
-            self.reconciled = Reconciled { ok: false, checked: false, differences };
-            fleet.dismiss_auditors(now_us, out);
-            self.enter(Stage::Dismiss, now_us);
-        }
+    fn conclude(&mut self, reconciled: Reconciled, now_us: u64, fleet: &mut Fleet, out: &mut impl Outbox) {
+        self.reconciled = reconciled;
+        fleet.dismiss_auditors(now_us, out);
+        self.enter(Stage::Dismiss, now_us);
     }
 }
 

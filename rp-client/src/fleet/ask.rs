@@ -73,7 +73,6 @@ impl Fleet {
         let index = self.count() + auditor as u32;
         let session = &self.sessions[index as usize];
         if session.state == State::Up && session.asking == Asking::Nothing {
-            self.readings[auditor] = None;
             self.begin(index, Asking::Totals, now_us, out);
         }
     }
@@ -107,9 +106,15 @@ impl Fleet {
             }
             session.leaving = true;
             self.leave.under_way += 1;
-            if session.asking == Asking::Nothing {
-                self.begin(index, Asking::Bye, now_us, out);
-            }
+            self.leave_when_free(index, now_us, out);
+        }
+    }
+
+    /// Says goodbye for a session that is to be logged out, once nothing of it is under way.
+    pub(super) fn leave_when_free(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let session = &self.sessions[index as usize];
+        if session.leaving && session.asking == Asking::Nothing && session.money == NONE {
+            self.begin(index, Asking::Bye, now_us, out);
         }
     }
 
@@ -190,10 +195,7 @@ impl Fleet {
         session.asking = Asking::Nothing;
         session.stamp = session.stamp.wrapping_add(1);
         self.next_shake(index, now_us, out);
-        let session = &self.sessions[index as usize];
-        if session.leaving && session.asking == Asking::Nothing {
-            self.begin(index, Asking::Bye, now_us, out);
-        }
+        self.leave_when_free(index, now_us, out);
     }
 
     /// Begins the first shake that waits, if any.
@@ -262,7 +264,7 @@ impl Fleet {
             return;
         }
         let since_us = now_us.saturating_sub(self.swept_us);
-        let due = u64::from(self.count()) * since_us.min(round_us) / round_us;
+        let due = self.sessions.len() as u64 * since_us.min(round_us) / round_us;
         if due == 0 {
             return;
         }
@@ -272,7 +274,7 @@ impl Fleet {
             if silent_s > self.idle_s / 3 {
                 self.ping(self.swept, now_us, out);
             }
-            self.swept = (self.swept + 1) % self.count();
+            self.swept = (self.swept + 1) % self.sessions.len() as u32;
         }
     }
 }

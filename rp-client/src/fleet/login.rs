@@ -24,7 +24,7 @@ const WINDOW_REST_US: u64 = 400_000;
 const WAIT_US: u64 = 400_000;
 const WAIT_MAX_US: u64 = 6_400_000;
 /// Transmissions of HELLO before a session is given up.
-const TRIES_MAX: u8 = 12;
+const TRIES_MAX: u8 = 30;
 /// Log-ins of one session after its first, before it is given up.
 const RELOGINS_MAX: u8 = 8;
 
@@ -234,7 +234,8 @@ impl Fleet {
         if std::mem::take(&mut session.windowed) {
             self.window.grow();
         }
-        self.by_slot[slot_of(welcome.session)] = index;
+        let slot = slot_of(welcome.session);
+        let before = std::mem::replace(&mut self.by_slot[slot], index);
         (self.idle_s, self.sets) = (welcome.idle_s.into(), welcome.sets);
         if !self.is_auditor(index) {
             self.up += 1;
@@ -242,6 +243,10 @@ impl Fleet {
             self.login.last_us = now_us;
         }
         self.next_shake(index, now_us, out);
+        // The server gave the slot of another session of ours away, so that one has ended; no hint would find it any more.
+        if before != NOBODY && before != index && self.sessions[before as usize].state == State::Up {
+            self.log_in_again(before, now_us, out);
+        }
         Ok(())
     }
 

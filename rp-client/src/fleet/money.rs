@@ -17,8 +17,8 @@ use crate::scenario::Sends;
 /// Wait for the first answer; each further wait is twice as long, up to [`WAIT_MAX_US`].
 const WAIT_US: u64 = 200_000;
 const WAIT_MAX_US: u64 = 6_400_000;
-/// Transmissions before a request is given up: after half a minute.
-const TRIES_MAX: u8 = 10;
+/// Transmissions before a request is given up: after more than a minute.
+const TRIES_MAX: u8 = 16;
 /// Transmissions refused as *busy* before a request is given up.
 const BUSY_MAX: u8 = 50;
 /// What users write on their packets.
@@ -29,6 +29,7 @@ const GREETING: &str = "恭喜发财";
 pub(super) struct MoneyRequest {
     session: u32,
     stamp: u32,
+    /// The user's request number; 0 until it is first sent.
     request: u64,
     what: What,
     tries: u8,
@@ -73,20 +74,14 @@ impl Fleet {
         let ends = ends(record, what);
         ends.due += 1;
         let session = &mut self.sessions[index as usize];
-        // A number below the server's highest would be stale, so a session that was never up has none to give.
-        if session.state != State::Up {
-            ends.lost += 1;
-            return;
-        }
-        let request = session.request + 1;
-        let made = MoneyRequest { session: index, stamp: 0, request, what, tries: 0, busy: 0, phase };
-        let Some(number) = self.money.push(made, session.money) else {
+        let hopeless = matches!(session.state, State::Dead | State::Out);
+        let made = MoneyRequest { session: index, stamp: 0, request: 0, what, tries: 0, busy: 0, phase };
+        let number = if hopeless { None } else { self.money.push(made, session.money) };
+        let Some(number) = number else {
             ends.lost += 1;
             return;
         };
-        session.request = request;
         session.money = number;
-        ends.sent += 1;
         self.transmit_money(number, now_us, out);
     }
 
@@ -98,9 +93,8 @@ impl Fleet {
         }
         if request.tries >= TRIES_MAX || request.busy >= BUSY_MAX {
             ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
-            return self.end_money(number);
+            return self.end_money(number, now_us, out);
         }
-        ends(&mut self.records[usize::from(request.phase)], request.what).retries += 1;
         self.transmit_money(number, now_us, out);
     }
 
@@ -110,11 +104,21 @@ impl Fleet {
         let wait_us = (WAIT_US << request.tries.min(8)).min(WAIT_MAX_US);
         request.tries += 1;
         request.stamp = stamp;
-        let request = *request;
         self.timers.arm(now_us, wait_us, Target::Money(number), stamp);
-        if self.sessions[request.session as usize].state != State::Up {
+        let session = &mut self.sessions[request.session as usize];
+        if session.state != State::Up {
             return;
         }
+        let ends = ends(&mut self.records[usize::from(request.phase)], request.what);
+        // The number is drawn when the session is up: one below the server's highest would be stale.
+        if request.request == 0 {
+            session.request += 1;
+            request.request = session.request;
+            ends.sent += 1;
+        } else {
+            ends.retries += 1;
+        }
+        let request = *request;
         let len = self.write_money(&request, out);
         self.transmit(request.session, len, now_us, out);
     }
@@ -168,7 +172,13 @@ impl Fleet {
         &users[..found]
     }
 
-    pub(super) fn on_sent(&mut self, index: u32, now_us: u64, bytes: &[u8]) -> Result<(), Discard> {
+    pub(super) fn on_sent(
+        &mut self,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
         let sent = Sent::take(bytes).filter(|_| bytes.len() == Sent::LEN + TRAILER).ok_or(Discard::BadLength)?;
         let Some(number) = self.find_money(index, sent.request) else { return self.stray() };
         let request = *self.money.value(number);
@@ -176,11 +186,17 @@ impl Fleet {
         self.books.packets.add(sends.fen);
         self.records[usize::from(request.phase)].sends.answered += 1;
         self.news(now_us).packets_sent += 1;
-        self.end_money(number);
+        self.end_money(number, now_us, out);
         Ok(())
     }
 
-    pub(super) fn on_grabbed(&mut self, index: u32, now_us: u64, bytes: &[u8]) -> Result<(), Discard> {
+    pub(super) fn on_grabbed(
+        &mut self,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
         let grabbed =
             Grabbed::take(bytes).filter(|_| bytes.len() == Grabbed::LEN + TRAILER).ok_or(Discard::BadLength)?;
         let Some(number) = self.find_money(index, grabbed.request) else { return self.stray() };
@@ -191,11 +207,17 @@ impl Fleet {
         self.books.shares.add(grabbed.share_fen);
         self.records[usize::from(request.phase)].grabs.answered += 1;
         self.news(now_us).shares_taken += 1;
-        self.end_money(number);
+        self.end_money(number, now_us, out);
         Ok(())
     }
 
-    pub(super) fn on_refused(&mut self, index: u32, now_us: u64, bytes: &[u8]) -> Result<(), Discard> {
+    pub(super) fn on_refused(
+        &mut self,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
         let refused =
             Refused::take(bytes).filter(|_| bytes.len() == Refused::LEN + TRAILER).ok_or(Discard::BadLength)?;
         let refusal = Refusal::of_number(refused.refusal).ok_or(Discard::BadField)?;
@@ -219,7 +241,7 @@ impl Fleet {
             return Ok(());
         }
         ends(record, request.what).refused += 1;
-        self.end_money(number);
+        self.end_money(number, now_us, out);
         Ok(())
     }
 
@@ -233,7 +255,7 @@ impl Fleet {
         while let number @ 0..=NODE_MAX = self.sessions[index as usize].money {
             let request = *self.money.value(number);
             ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
-            self.end_money(number);
+            self.unlink_money(number);
         }
     }
 
@@ -245,7 +267,13 @@ impl Fleet {
         (number != NONE).then_some(number)
     }
 
-    fn end_money(&mut self, number: u32) {
+    fn end_money(&mut self, number: u32, now_us: u64, out: &mut impl Outbox) {
+        let index = self.money.value(number).session;
+        self.unlink_money(number);
+        self.leave_when_free(index, now_us, out);
+    }
+
+    fn unlink_money(&mut self, number: u32) {
         let request = self.money.value(number);
         request.tries = 0;
         let index = request.session as usize;

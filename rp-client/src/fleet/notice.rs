@@ -37,7 +37,9 @@ impl Fleet {
         let is_new = !session.has_seen(notice.notice);
         // The PRIZE was lost on its way. An acknowledgement would end it at the server, and the repeated shake would
         // find no answer: so the shake comes first, and the notice comes again.
-        if is_new && about == NoticeType::Prize && session.asking == Asking::Shake {
+        let comes_first = about == NoticeType::Prize && session.asking == Asking::Shake;
+        // A session that is being closed begins nothing; the notice waits for the user's next.
+        if is_new && (comes_first || session.asking == Asking::Bye) {
             return Ok(());
         }
         if is_new {

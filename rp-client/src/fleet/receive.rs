@@ -64,9 +64,9 @@ impl Fleet {
             return Err(Discard::BadTag);
         }
         match kind {
-            Kind::Sent => self.on_sent(index, now_us, bytes),
-            Kind::Grabbed => self.on_grabbed(index, now_us, bytes),
-            Kind::Refused => self.on_refused(index, now_us, bytes),
+            Kind::Sent => self.on_sent(index, now_us, bytes, out),
+            Kind::Grabbed => self.on_grabbed(index, now_us, bytes, out),
+            Kind::Refused => self.on_refused(index, now_us, bytes, out),
             Kind::Prize => self.on_prize(index, now_us, bytes, out),
             Kind::Notice => self.on_notice(index, now_us, bytes, out),
             Kind::Pong => self.on_pong(index, now_us, bytes, out),

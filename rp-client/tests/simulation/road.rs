@@ -1,0 +1,97 @@
+//! The road between clients and server: it delays, loses, repeats and reorders, and counts what it did.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use rp_core::kind::KINDS_MAX;
+
+/// What can happen to a datagram, each with its probability.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Faults {
+    pub loss: f64,
+    pub repeat: f64,
+    /// A way that is up to 50 ms longer, so that later ones arrive earlier.
+    pub detour: f64,
+    /// A client's socket gets another port, per datagram sent.
+    pub move_socket: f64,
+}
+
+/// A datagram on its way.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub struct Parcel {
+    pub at_us: u64,
+    number: u64,
+    pub to_server: bool,
+    pub machine: usize,
+    pub socket: usize,
+    pub port: u16,
+    pub bytes: Vec<u8>,
+}
+
+pub struct Road {
+    pub faults: Faults,
+    rng: ChaCha8Rng,
+    parcels: BinaryHeap<Reverse<Parcel>>,
+    number: u64,
+    /// By kind: how many more arrived than were sent; negative for losses.
+    pub surplus: [i64; KINDS_MAX],
+    /// Of all bytes that were sent, with their times.
+    pub digest: u64,
+}
+
+impl Road {
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { faults, rng, parcels: BinaryHeap::new(), number: 0, surplus: [0; KINDS_MAX], digest: 0 }
+    }
+
+    pub fn happens(&mut self, probability: f64) -> bool {
+        (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
+    }
+
+    pub fn send(&mut self, now_us: u64, parcel: Parcel) {
+        let mut hasher = DefaultHasher::new();
+        (self.digest, now_us, &parcel.bytes).hash(&mut hasher);
+        self.digest = hasher.finish();
+        let kind = usize::from(parcel.bytes[0] & 0x3f);
+        if self.happens(self.faults.loss) {
+            self.surplus[kind] -= 1;
+            return;
+        }
+        if self.happens(self.faults.repeat) {
+            self.surplus[kind] += 1;
+            let copy = Parcel { bytes: parcel.bytes.clone(), ..parcel };
+            self.queue(now_us, copy);
+        }
+        self.queue(now_us, parcel);
+    }
+
+    fn queue(&mut self, now_us: u64, mut parcel: Parcel) {
+        let detour = if self.happens(self.faults.detour) { 50_000 } else { 400 };
+        parcel.at_us = now_us + 50 + self.rng.next_u64() % detour;
+        parcel.number = self.number;
+        self.number += 1;
+        self.parcels.push(Reverse(parcel));
+    }
+
+    /// The next parcel that has arrived.
+    pub fn arrived(&mut self, now_us: u64) -> Option<Parcel> {
+        let Reverse(first) = self.parcels.peek()?;
+        if first.at_us > now_us {
+            return None;
+        }
+        self.parcels.pop().map(|Reverse(parcel)| parcel)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.parcels.is_empty()
+    }
+}
+
+/// A parcel from a client, or back to it.
+pub fn parcel(to_server: bool, machine: usize, socket: usize, port: u16, bytes: Vec<u8>) -> Parcel {
+    Parcel { at_us: 0, number: 0, to_server, machine, socket, port, bytes }
+}

@@ -1,0 +1,242 @@
+//! Client machines, the road and the server under one virtual clock.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rp_client::books::Sum;
+use rp_client::conductor::{Conductor, Plan};
+use rp_client::fleet::{Config, Fleet, Outbox};
+use rp_client::population::Population;
+use rp_client::realm::Mint;
+use rp_client::record::PhaseRecord;
+use rp_core::engine::books::Books;
+use rp_core::kind::Kind;
+use rp_core::limits::DATAGRAM_MAX;
+use rp_core::wire::Peer;
+use rp_net::{address_of, peer_of};
+
+use crate::road::{Faults, Road, parcel};
+use crate::server::{Server, realm};
+
+/// When the world begins, in seconds since 1970.
+pub const START_S: u64 = 1_771_243_200;
+/// The grain of virtual time.
+const STEP_US: u64 = 250;
+/// Longer than any run.
+const RUN_MAX_US: u64 = 400_000_000;
+/// The server repeats a notice after 32 seconds at the latest.
+const SETTLE_US: u64 = 70_000_000;
+const SOCKETS: usize = 2;
+const MACHINES: u64 = 2;
+/// Users of all machines.
+pub const USERS: u64 = 300;
+
+/// What a fleet wants to send, by socket.
+struct Out {
+    buffer: [u8; DATAGRAM_MAX],
+    sent: Vec<(usize, Vec<u8>)>,
+}
+
+impl Outbox for Out {
+    fn slot(&mut self, _socket: usize) -> &mut [u8; DATAGRAM_MAX] {
+        &mut self.buffer
+    }
+
+    fn commit(&mut self, socket: usize, len: usize) {
+        self.sent.push((socket, self.buffer[..len].to_vec()));
+    }
+}
+
+pub struct Machine {
+    pub fleet: Fleet,
+    pub conductor: Conductor,
+    out: Out,
+    ports: [u16; SOCKETS],
+}
+
+pub struct World {
+    pub now_us: u64,
+    pub machines: Vec<Machine>,
+    pub server: Server,
+    pub road: Road,
+    /// Sessions that had ended in silence when the last machine was done.
+    pub idle_at_end: u64,
+}
+
+fn ip(machine: usize) -> IpAddr {
+    Ipv4Addr::new(10, 0, 0, machine as u8 + 1).into()
+}
+
+impl World {
+    pub fn new(seed: u64, faults: Faults, idle_s: u64, plan: impl Fn(Population) -> Plan) -> Self {
+        let (users, machines) = (USERS, MACHINES);
+        let machine = |m: u64| {
+            let range = (1 + m * users / machines)..=((m + 1) * users / machines);
+            let population = Population::new(range, Some(users)).expect("within the total");
+            let plan = plan(population);
+            let auditors = usize::from(plan.reconcile);
+            let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, echo: false };
+            Machine {
+                fleet: Fleet::new(config, Mint::new(&realm())),
+                conductor: Conductor::new(plan),
+                out: Out { buffer: [0; DATAGRAM_MAX], sent: Vec::new() },
+                ports: [10_000, 10_001],
+            }
+        };
+        let now_us = START_S * 1_000_000;
+        Self {
+            now_us,
+            machines: (0..machines).map(machine).collect(),
+            server: Server::new(seed, idle_s * 1_000_000, now_us),
+            road: Road::new(seed, faults),
+            idle_at_end: 0,
+        }
+    }
+
+    /// Gives every user money.
+    pub fn mint(&mut self, fen: u64) {
+        (1..=USERS).for_each(|user| self.server.mint(user, fen));
+        self.server_alone(10 * STEP_US);
+    }
+
+    pub fn start_campaign(&mut self) {
+        self.server.start_campaign(self.now_us);
+    }
+
+    /// Until all machines are done; then the road is calm and time enough that the server's last notice arrives.
+    pub fn run(&mut self) {
+        let end_us = self.now_us + RUN_MAX_US;
+        while !self.machines.iter().all(|machine| machine.conductor.is_done()) {
+            assert!(self.now_us < end_us, "the run does not end");
+            self.step();
+        }
+        self.idle_at_end = self.server.count(|books| &books.idle_outs);
+        self.road.faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_socket: 0.0 };
+        self.server.stop_campaign();
+        let settled_us = self.now_us + SETTLE_US;
+        while self.now_us < settled_us || !self.road.is_empty() || !self.server.is_still() {
+            self.step();
+        }
+    }
+
+    pub fn run_until(&mut self, until_us: u64) {
+        while self.now_us < until_us {
+            self.step();
+        }
+    }
+
+    /// Time passes at the server only.
+    pub fn server_alone(&mut self, us: u64) {
+        let until_us = self.now_us + us;
+        while self.now_us < until_us {
+            self.now_us += STEP_US;
+            self.server.step(self.now_us);
+        }
+    }
+
+    fn step(&mut self) {
+        self.now_us += STEP_US;
+        while let Some(parcel) = self.road.arrived(self.now_us) {
+            if parcel.to_server {
+                let from = peer_of(SocketAddr::new(ip(parcel.machine), parcel.port));
+                self.server.hear(self.now_us, from, &parcel.bytes);
+            } else {
+                let machine = &mut self.machines[parcel.machine];
+                // Who moved does not hear what was sent to where he was.
+                if machine.ports[parcel.socket] == parcel.port {
+                    machine.fleet.receive(self.now_us, &parcel.bytes, &mut machine.out);
+                } else {
+                    self.road.surplus[usize::from(parcel.bytes[0] & 0x3f)] -= 1;
+                }
+            }
+            self.send_replies();
+        }
+        self.server.step(self.now_us);
+        self.send_replies();
+        for machine in 0..self.machines.len() {
+            self.drive(machine);
+        }
+    }
+
+    fn drive(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        machine.conductor.poll(self.now_us, &mut machine.fleet, &mut machine.out).expect("the server answers");
+        machine.fleet.poll(self.now_us, &mut machine.out);
+        for (socket, bytes) in std::mem::take(&mut machine.out.sent) {
+            let port = machine.ports[socket];
+            self.road.send(self.now_us, parcel(true, number, socket, port, bytes));
+            if self.road.happens(self.road.faults.move_socket) {
+                machine.ports[socket] += 2;
+            }
+        }
+    }
+
+    fn send_replies(&mut self) {
+        for (to, bytes) in std::mem::take(&mut self.server.wires.out) {
+            let (machine, socket, port) = self.door(&to);
+            self.road.send(self.now_us, parcel(false, machine, socket, port, bytes));
+        }
+    }
+
+    /// Whose address this is, or was.
+    fn door(&self, to: &Peer) -> (usize, usize, u16) {
+        let address = address_of(to);
+        let machine = (0..self.machines.len()).find(|m| ip(*m) == address.ip()).expect("replies go to clients");
+        (machine, usize::from(address.port() % 2), address.port())
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = &PhaseRecord> {
+        self.machines.iter().flat_map(|machine| &machine.fleet.records)
+    }
+
+    /// All machines together were due exactly `total` shakes, and none has two ends or none.
+    pub fn all_shakes_end(&self, total: u64) {
+        let due: u64 = self.records().map(|record| record.shakes.due).sum();
+        assert_eq!(due, total);
+    }
+
+    /// Both sides' books, with what the road did between them.
+    pub fn audit(&self) {
+        self.server.audit();
+        for record in self.records() {
+            assert_eq!(record.outstanding(), 0, "{}", record.name);
+            for ends in [record.shakes, record.sends, record.grabs] {
+                assert_eq!(ends.due, ends.answered + ends.refused + ends.lost, "{}: {ends:?}", record.name);
+            }
+            let answered: u64 = record.per_second.iter().map(|second| second.answered).sum();
+            assert_eq!(answered, record.shakes.answered);
+            assert_eq!(record.sends.lost + record.grabs.lost, 0, "{}: money was given up", record.name);
+        }
+        let sum = |of: fn(&rp_client::books::Books) -> Sum| {
+            self.machines
+                .iter()
+                .map(|machine| of(&machine.fleet.books))
+                .fold(Sum::default(), |a, b| Sum { count: a.count + b.count, fen: a.fen + b.fen })
+        };
+        let theirs = |of: fn(&Books) -> &rp_core::engine::books::Sum| Sum {
+            count: self.server.count(|books| &of(books).count),
+            fen: self.server.count(|books| &of(books).fen),
+        };
+        assert_eq!(sum(|books| books.prizes), theirs(|books| &books.prizes), "prizes");
+        assert_eq!(sum(|books| books.packets), theirs(|books| &books.made), "packets made");
+        assert_eq!(sum(|books| books.shares), theirs(|books| &books.taken), "shares taken");
+        self.audit_datagrams();
+    }
+
+    fn audit_datagrams(&self) {
+        for kind in Kind::ALL {
+            let surplus = self.road.surplus[kind.index()];
+            let of = |counts: fn(&rp_client::books::Books, Kind) -> u64| -> i64 {
+                self.machines.iter().map(|machine| counts(&machine.fleet.books, *kind) as i64).sum()
+            };
+            if kind.is_request() {
+                let received = self.server.count(|books| &books.received[*kind]) as i64;
+                assert_eq!(of(|books, kind| books.sent_of(kind)) + surplus, received, "{}", kind.name());
+            }
+        }
+        // What clients throw away keeps no kind, so replies are summed.
+        let sent: u64 = Kind::ALL.iter().map(|kind| self.server.count(|books| &books.sent[*kind])).sum();
+        let surplus: i64 = Kind::ALL.iter().filter(|k| !k.is_request()).map(|k| self.road.surplus[k.index()]).sum();
+        let received: u64 = self.machines.iter().map(|machine| machine.fleet.books.received_in_all()).sum();
+        assert_eq!(sent as i64 + surplus, received as i64, "replies");
+    }
+}
