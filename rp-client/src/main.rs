@@ -7,7 +7,15 @@ use rp_client::cli::Cli;
 use rp_client::run::run;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().into_flags()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failures; the words go where clap sends them, and if that fails nobody listens.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&cli.into_flags()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

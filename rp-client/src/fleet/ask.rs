@@ -7,9 +7,10 @@ use rp_core::wire::{Ping, SessionHead};
 use super::pool::{NODE_MAX, NONE};
 use super::{Asking, Deferred, Fleet, Outbox, State};
 
-/// Wait for the first answer; each further wait is twice as long.
-const WAIT_US: u64 = 200_000;
-/// Transmissions before a request is given up: after 0.2 + 0.4 + 0.8 + 1.6 seconds.
+/// Wait for the first answer; each further wait is twice as long. About the second of RFC 8085, section 3.1.1: a shorter
+/// one doubled the load of a server that had fallen a fifth of a second behind, which then never caught up.
+pub(super) const WAIT_US: u64 = 800_000;
+/// Transmissions before a request is given up: after 0.8 + 1.6 + 3.2 + 6.4 seconds.
 const TRIES_MAX: u8 = 4;
 /// Sessions that log out at once.
 const LEAVING_MAX: u32 = 1024;

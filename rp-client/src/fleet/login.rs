@@ -21,7 +21,7 @@ const WINDOW_MAX: u32 = 1024;
 /// The window halves at most once in this time: one burst of losses is one loss.
 const WINDOW_REST_US: u64 = 400_000;
 /// First wait for an answer; each further wait is twice as long, up to [`WAIT_MAX_US`].
-const WAIT_US: u64 = 400_000;
+const WAIT_US: u64 = 800_000;
 const WAIT_MAX_US: u64 = 6_400_000;
 /// Transmissions of HELLO before a session is given up.
 const TRIES_MAX: u8 = 30;

@@ -8,14 +8,14 @@ use rp_core::wire::{
     AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent, TRAILER, close_money,
 };
 
+use super::ask::WAIT_US;
 use super::pool::{NODE_MAX, NONE};
 use super::{Fleet, Outbox, State, Target};
 use crate::books::Discard;
 use crate::record::{Ends, PhaseRecord};
 use crate::scenario::Sends;
 
-/// Wait for the first answer; each further wait is twice as long, up to [`WAIT_MAX_US`].
-const WAIT_US: u64 = 200_000;
+/// Each wait for an answer is twice as long as the one before, up to this.
 const WAIT_MAX_US: u64 = 6_400_000;
 /// Transmissions before a request is given up: after more than a minute.
 const TRIES_MAX: u8 = 16;
