@@ -1,0 +1,203 @@
+//! The real client and the real server over loopback, without root: both sides' books must agree, and each refusal must
+//! say what to do.
+
+mod server;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use server::{Folder, Server, free_port};
+
+const SCENARIO: &str = "
+    [[phase]]
+    kind = 'login'
+    [[phase]]
+    kind = 'shake'
+    seconds = 3
+    rate = 1000
+    send = { rate = 20, fen = 300, shares = 3 }
+    [[phase]]
+    kind = 'ramp'
+    seconds = 2
+    rate = 500
+    rate_to = 1500
+    send = { rate = 20, fen = 300, shares = 3, split = 'equal' }
+    [[phase]]
+    kind = 'logout'
+";
+
+fn client(folder: &Folder, server: &str, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rp-client"));
+    command.args(["--server", server, "--realm-key"]).arg(folder.file("realm.key")).args(flags);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn write(folder: &Folder, name: &str, text: &str) -> String {
+    let path = folder.file(name);
+    std::fs::write(&path, text).expect("our own folder");
+    text_of(&path)
+}
+
+fn text_of(path: &Path) -> String {
+    path.to_str().expect("temporary folders have plain names").to_string()
+}
+
+fn words(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn report(path: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("a report")).expect("the report is JSON")
+}
+
+fn sum(reports: &[Value], pointer: &str) -> u64 {
+    reports.iter().map(|report| report.pointer(pointer).and_then(Value::as_u64).expect(pointer)).sum()
+}
+
+/// Adds the rows of a table of counts.
+fn total(table: &Value) -> u64 {
+    table.as_object().expect("a table").values().map(|count| count.as_u64().expect("a count")).sum()
+}
+
+fn unix_s() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    now.expect("it is past 1970").as_secs()
+}
+
+/// Two client machines, at addresses of their own, play the scenario together.
+#[test]
+fn two_machines_and_the_server_agree_to_the_datagram_and_to_the_fen() {
+    let house = Server::start("127.0.0.1");
+    house.order(&["mint", "--users", "1..=2000", "--fen", "10000"]);
+    let campaign = ["--budget-fen", "100000", "--rate", "50", "--from-fen", "10", "--to-fen", "309"];
+    house.order(&[&["campaign", "start"][..], &campaign[..]].concat());
+    let scenario = write(&house.folder, "scenario.toml", SCENARIO);
+    let start_at = unix_s() + 4;
+    let ends = [("1..=700", "one.json"), ("701..=2000", "two.json")];
+    let running = [0, 1].map(|machine| {
+        let (users, json) = ends[machine];
+        let json = text_of(&house.folder.file(json));
+        let start_at = start_at.to_string();
+        let mut flags = vec!["--users", users, "--total", "2000", "--scenario", &scenario, "--json", &json];
+        flags.extend(["--start-at", &start_at, "--expect", "loss=0,refused=0,mismatch=0"]);
+        flags.extend(["--source", ["127.0.0.1", "127.0.0.2"][machine]]);
+        client(&house.folder, &format!("127.0.0.1:{}", house.port), &flags).spawn().expect("our program starts")
+    });
+    for child in running {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", words(&output));
+    }
+    let reports = ends.map(|(_, json)| report(&text_of(&house.folder.file(json))));
+    assert_eq!(sum(&reports, "/phases/1/due"), 3 * 1000);
+    assert_eq!(sum(&reports, "/phases/2/due"), 500 + 1500);
+    for report in &reports {
+        assert_eq!(report["reconciled"]["checked"], true);
+        for second in report["phases"][1]["per_second"].as_array().expect("seconds") {
+            assert!(second["due"].as_u64() > Some(0), "every machine is active every second: {second}");
+            assert_eq!(second["due"], second["answered"], "{second}");
+        }
+    }
+    let status = house.status();
+    for (what, ours) in [("prizes", "prizes"), ("made", "sent"), ("taken", "taken")] {
+        for part in ["count", "fen"] {
+            let count = sum(&reports, &format!("/money/{ours}/{part}"));
+            assert_eq!(status["money"][what][part], count, "{what} {part}");
+            assert!(count > 0, "{what} {part}");
+        }
+    }
+    let sent: u64 = reports.iter().map(|report| total(&report["datagrams"]["sent"])).sum();
+    let received: u64 = reports.iter().map(|report| total(&report["datagrams"]["received"])).sum();
+    assert_eq!((total(&status["received"]), total(&status["sent"])), (sent, received));
+    assert_eq!(total(&status["dropped"]), 0, "no wrong worker, no wrong tag: {}", status["dropped"]);
+    assert_eq!((&status["socket_overflow"], &status["sessions"]), (&Value::from(0), &Value::from(0)));
+}
+
+#[test]
+fn two_families_meet_at_the_wildcard_address() {
+    // One machine speaks IPv6 and one IPv4 to the same server, so that both have an address of their own.
+    let house = Server::start("::");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=2\nrate=500";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    for (server, users) in [("[::1]", "1..=500"), ("127.0.0.3", "501..=1000")] {
+        let server = format!("{server}:{}", house.port);
+        let flags = ["--users", users, "--scenario", &scenario, "--expect", "loss=0,mismatch=0"];
+        let output = client(&house.folder, &server, &flags).output().expect("our program starts");
+        assert!(output.status.success(), "{}", words(&output));
+        assert!(words(&output).contains("agree with the server's"), "{}", words(&output));
+    }
+}
+
+#[test]
+fn a_client_that_is_told_to_stop_still_settles_its_books() {
+    let house = Server::start("127.0.0.1");
+    let json = text_of(&house.folder.file("report.json"));
+    let scenario =
+        write(&house.folder, "long.toml", "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=600\nrate=500");
+    let server = format!("127.0.0.1:{}", house.port);
+    let flags = ["--users", "1..=300", "--scenario", &scenario, "--json", &json];
+    let child = client(&house.folder, &server, &flags).spawn().expect("our program starts");
+    std::thread::sleep(Duration::from_secs(3));
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is there");
+    assert!(kill.success());
+    let begun = Instant::now();
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success() && begun.elapsed() < Duration::from_secs(20), "{}", words(&output));
+    let report = report(&json);
+    assert_eq!((&report["ok"], &report["reconciled"]["checked"]), (&true.into(), &true.into()));
+    assert!(report["phases"][1]["answered"].as_u64() > Some(0));
+}
+
+#[test]
+fn users_without_money_are_refused_by_type_and_told_what_to_do() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='hold'\nseconds=2\nsend={rate=50,fen=300,shares=3}";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    let json = text_of(&house.folder.file("report.json"));
+    let server = format!("127.0.0.1:{}", house.port);
+    let flags = ["--users", "1..=100", "--scenario", &scenario, "--json", &json];
+    let output = client(&house.folder, &server, &flags).output().expect("our program starts");
+    assert!(output.status.success() && words(&output).contains("rp-server mint"), "{}", words(&output));
+    assert_eq!(report(&json)["phases"][1]["refusals"]["insufficient"], 100);
+}
+
+/// Runs a client that cannot do its work, and looks for the words that say why and what next.
+fn check_refusal(folder: &Folder, server: &str, flags: &[&str], expected: &[&str]) {
+    let output = client(folder, server, flags).output().expect("our program starts");
+    let said = words(&output);
+    assert_eq!(output.status.code(), Some(1), "{flags:?}: {said}");
+    for word in expected {
+        assert!(said.contains(word), "{flags:?} must say {word:?}: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_a_remedy() {
+    let folder = Folder::new();
+    let nobody = format!("127.0.0.1:{}", free_port("127.0.0.1"));
+    check_refusal(&folder, &nobody, &[], &["realm.key", "rp-server makes the file", "--realm-key"]);
+    write(&folder, "realm.key", &format!("1 {}\n", "0".repeat(64)));
+    let bad = write(&folder, "bad.toml", "[[phase]]\nkind='shake'\nseconds=3");
+    for (flags, expected) in [
+        (&["--scenario", &bad][..], &["bad.toml", "phase 1", "`rate`"][..]),
+        (&["--scenario", "/nowhere.toml"], &["/nowhere.toml", "--scenario"]),
+        (&["--users", "5..=20", "--total", "18"], &["raise --total"]),
+        (&["--source", "203.0.113.77"], &["203.0.113.77", "address of this machine"]),
+        (&["--expect", "speed<1ms"], &["--expect 'speed<1ms'"]),
+        (&["--json", "/nowhere/report.json", "--scenario", &bad], &["bad.toml"]),
+        (&["--users", "1..=10"], &["no answer", "refused", "is rp-server running"]),
+    ] {
+        check_refusal(&folder, &nobody, flags, expected);
+    }
+}
+
+#[test]
+fn another_realms_key_is_named_as_the_cause() {
+    let house = Server::start("127.0.0.1");
+    let folder = Folder::new();
+    write(&folder, "realm.key", &format!("1 {}\n", "5a".repeat(32)));
+    let server = format!("127.0.0.1:{}", house.port);
+    check_refusal(&folder, &server, &["--users", "1..=10"], &["realm key the same", "bad_ticket"]);
+}
