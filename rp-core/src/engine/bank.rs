@@ -13,14 +13,15 @@ use rand_core::SeedableRng;
 use super::books::{Books, Counter, Sum};
 use super::notes::{BANK, Body, Note, PrizeNote};
 use super::split::below;
+use crate::limits::SETS_MAX;
 use crate::steer::set_of_user;
 
 /// Prizes that may be at the SETs, untaken.
-pub const PRIZES_OUT_MAX: u64 = 32_768;
+pub const PRIZES_OUT_MAX: u64 = 16_384;
 /// Deposits that may be on their way.
-pub const DEPOSITS_OUT_MAX: usize = 8192;
-/// Notes between the bank and one worker: all prizes and deposits that can be out, twice.
-pub const RING_SLOTS: usize = 2 * (PRIZES_OUT_MAX as usize + DEPOSITS_OUT_MAX);
+pub const DEPOSITS_OUT_MAX: usize = 2048;
+/// Notes between the bank and one worker, each way: all that can be out, and the end of a campaign for each SET.
+pub const RING_SLOTS: usize = PRIZES_OUT_MAX as usize + DEPOSITS_OUT_MAX + SETS_MAX;
 /// Seconds without a shake after which a SET gets no prize that another gave back.
 const ACTIVE_S: u64 = 2;
 
