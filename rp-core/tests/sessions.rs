@@ -224,6 +224,42 @@ fn a_new_address_must_echo_before_anything_is_done() {
 }
 
 #[test]
+fn a_late_copy_of_a_log_in_moves_no_session_that_has_spoken() {
+    let (mut house, mut guest) = (House::new(), Guest::new(7));
+    let challenge = house.hear(guest.peer, &guest.hello()).1.expect("a HELLO is answered");
+    let login = guest.login(&challenge);
+    let home = guest.peer;
+    let welcome = house.hear(home, &login).1.expect("welcome");
+    guest.enter(&welcome);
+    guest.ask(&mut house, Kind::Shake);
+    guest.peer.ip[15] ^= 1;
+    let head = SessionHead::take(&guest.ask(&mut house, Kind::Shake)).expect("whole");
+    assert!(is(&house.hear(guest.peer, &guest.head(Kind::Echo, head.sequence)).1.expect("echoed"), Kind::Echoed));
+    assert!(is(&house.hear(home, &login).1.expect("the same welcome"), Kind::Welcome));
+    assert!(is(&guest.ask(&mut house, Kind::Shake), Kind::Nothing), "it is where it was");
+    house.audit();
+}
+
+#[test]
+fn a_session_is_counted_at_the_address_where_it_is() {
+    let (mut house, mut guest) = (House::new(), Guest::new(7));
+    let at = |house: &House, peer: &Peer| {
+        house.books.iter().filter_map(|b| b.clients.find(&peer.ip)).map(|row| row.sessions.read()).sum::<u64>()
+    };
+    guest.knock(&mut house, 9);
+    let home = guest.peer;
+    assert_eq!(at(&house, &home), 1);
+    // The WELCOME was lost, and the client asks again under the same nonce from another address.
+    guest.peer.ip[15] ^= 1;
+    let welcome = guest.knock(&mut house, 9);
+    assert_eq!((at(&house, &home), at(&house, &guest.peer)), (0, 1));
+    guest.enter(&welcome);
+    assert!(is(&guest.ask(&mut house, Kind::Bye), Kind::Goodbye));
+    assert_eq!((at(&house, &home), at(&house, &guest.peer)), (0, 0));
+    house.audit();
+}
+
+#[test]
 fn hints_have_a_limit_and_datagrams_of_other_workers_a_reason() {
     let (mut house, guest) = (House::new(), Guest::new(7));
     let lost = guest.head(Kind::Shake, 1);
@@ -257,6 +293,10 @@ fn totals_are_for_auditors() {
     assert_eq!((0..32).map(word).sum::<u64>(), 8);
     assert_eq!((32..64).map(word).sum::<u64>(), 6);
     assert_eq!((word(64), word(65), word(72)), (1, 0, 2));
+    // Its sequence rises like any other: what somebody recorded brings nobody a page of numbers.
+    let old = auditor.head(Kind::Totals, auditor.sequence - 1);
+    auditor.is_dropped(&mut house, "an older one", &old, Reason::StaleSequence);
+    assert!(house.hear(auditor.peer, &auditor.head(Kind::Totals, auditor.sequence)).1.is_some(), "the same again");
     assert_eq!((word(80), word(81), word(82), word(83), word(84)), (500, 500, 0, 0, 0));
     house.audit();
 }

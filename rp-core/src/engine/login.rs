@@ -47,7 +47,10 @@ impl Set {
         // The same nonce is the same log-in: its WELCOME was lost.
         for slot in [self.accounts[at].fresh, self.accounts[at].session] {
             if slot != NONE && self.slots.cold(slot).client_nonce == login.client_nonce {
-                self.slots.entry_mut(slot).peer = asked.from;
+                // One that has spoken moves by an ECHO alone: this may be a late copy from where its client was.
+                if self.slots.cold(slot).fresh {
+                    self.move_to(slot, asked, shared);
+                }
                 return self.welcome(slot, asked, shared, tx);
             }
         }

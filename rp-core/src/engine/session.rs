@@ -67,7 +67,7 @@ impl Set {
 
     /// Moves the session to a sequence; `Ok(false)` when it was there already.
     #[inline]
-    fn advance(&mut self, slot: u16, sequence: u32) -> Result<bool, Reason> {
+    pub(super) fn advance(&mut self, slot: u16, sequence: u32) -> Result<bool, Reason> {
         let entry = self.slots.entry_mut(slot);
         if sequence < entry.sequence || sequence == 0 {
             return Err(Reason::StaleSequence);
@@ -268,15 +268,20 @@ impl Set {
         if !good.contains(&head.sequence) {
             return Outcome::Dropped(Reason::BadEcho);
         }
+        self.move_to(slot, asked, shared);
+        self.heard(slot, asked, shared);
+        let len = head.put_tagged(Kind::Echoed, &key, tx.buffer());
+        shared.reply(asked, tx, len)
+    }
+
+    /// The session is where this request came from, and is counted there.
+    pub(super) fn move_to(&mut self, slot: u16, asked: &Asked, shared: &Shared) {
         self.slots.entry_mut(slot).peer = asked.from;
         let rows = &shared.books.clients;
         let cold = self.slots.cold(slot);
         rows.row(usize::from(cold.client)).sessions.sub(1);
         rows.row(asked.client).sessions.add(1);
-        cold.client = asked.client as u16;
-        self.heard(slot, asked, shared);
-        let len = head.put_tagged(Kind::Echoed, &key, tx.buffer());
-        shared.reply(asked, tx, len)
+        (cold.client, cold.door) = (asked.client as u16, asked.door);
     }
 }
 

@@ -16,11 +16,13 @@ impl Set {
         shared: &Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
-        let cold = self.slots.cold(slot);
-        if cold.role != ROLE_AUDITOR {
+        if self.slots.cold(slot).role != ROLE_AUDITOR {
             return Outcome::Dropped(Reason::NotAuditor);
         }
-        let counter = cold.next_counter();
+        if let Err(reason) = self.advance(slot, head.sequence) {
+            return Outcome::Dropped(reason);
+        }
+        let counter = self.slots.cold(slot).next_counter();
         let totals = TotalsAre {
             flags: 0,
             session: head.session,
@@ -56,9 +58,9 @@ fn words(ip: &[u8; 16], shared: &Shared) -> [u8; 8 * TOTALS_WORDS] {
     words[80] = bank.issued_fen.read();
     words[81] = all(|books| &books.users_fen);
     words[82] = all(|books| &books.open.fen);
-    words[83] = all(|books| &books.campaign_fen) + bank.campaign_fen.read();
-    let out = all(|books| &books.transit_out_fen) + bank.transit_out_fen.read();
-    let come = all(|books| &books.transit_in_fen) + bank.transit_in_fen.read();
+    words[83] = all(|books| &books.campaign_fen).wrapping_add(bank.campaign_fen.read());
+    let out = all(|books| &books.transit_out_fen).wrapping_add(bank.transit_out_fen.read());
+    let come = all(|books| &books.transit_in_fen).wrapping_add(bank.transit_in_fen.read());
     words[84] = out.wrapping_sub(come);
     for books in &shared.all_books {
         for (at, sum) in [(85, &books.made), (87, &books.taken), (89, &books.refunded), (91, &books.open)] {
