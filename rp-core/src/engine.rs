@@ -244,7 +244,8 @@ impl Shard {
     /// Ends the day: sums of all SETs to the books, so that they can be read when the worker is gone.
     pub fn publish(&self) {
         let books = &self.shared.books;
-        let total = |part: fn(&ledger::Sums) -> u64| self.sets.iter().map(|set| part(set.sums())).sum();
+        let total =
+            |part: fn(&ledger::Sums) -> u64| self.sets.iter().map(|set| part(set.sums())).fold(0, u64::wrapping_add);
         books.users_fen.set(total(|sums| sums.users));
         books.campaign_fen.set(total(|sums| sums.campaign));
         books.transit_out_fen.set(total(|sums| sums.transit_out));

@@ -10,7 +10,7 @@ mod house;
 use guest::Guest;
 use house::House;
 use rp_core::engine::Outcome;
-use rp_core::engine::bank::{Plan, PlanError};
+use rp_core::engine::bank::{PRIZES_OUT_MAX, Plan, PlanError};
 use rp_core::kind::Kind;
 use rp_core::wire::*;
 
@@ -177,6 +177,49 @@ fn a_late_copy_of_a_shake_brings_no_prize_of_an_earlier_session() {
     guest.acknowledge(&mut house, 2);
     assert_eq!(house.hear(guest.peer, &guest.head(Kind::Shake, 100)), (Outcome::Accepted, None));
     house.audit();
+}
+
+#[test]
+fn nobody_there_holds_the_campaign_up_and_no_flood_follows() {
+    let mut house = House::new();
+    assert!(house.bank.start(Plan { budget_fen: u64::MAX / 4, rate: 1_000, ..PLAN }, house.now.mono_us).is_ok());
+    house.pass_ms(60_000);
+    let released = house.bank_books.released.count.read();
+    assert_eq!(released, PRIZES_OUT_MAX, "60 000 were due; what nobody takes is kept, and that has a limit");
+    house.audit();
+    // Sixty users come for a tenth of a second: new prizes leave at their rate, not those of half a minute at once.
+    let mut guests = guests(&mut house, 60);
+    for _ in 0..20 {
+        guests.iter_mut().for_each(|guest| drop(shake(&mut house, guest)));
+        house.pass_ms(5);
+    }
+    let won = house.count(|books| &books.prizes.count);
+    assert_eq!(won, 180, "three for each");
+    assert!(house.bank_books.released.count.read() <= released + 101);
+    house.stop_campaign();
+    house.pass_ms(5);
+    assert_eq!(house.bank_books.issued_fen.read(), house.count(|books| &books.prizes.fen));
+    house.audit();
+}
+
+#[test]
+fn prizes_of_any_size_may_move_for_ever() {
+    let mut house = House::new();
+    let mut guest = guests(&mut house, 1).remove(0);
+    let half = i64::MAX as u64 / 2;
+    let plan = Plan { budget_fen: 2 * half, rate: 1, from_fen: half, to_fen: half, per_user: 1 };
+    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    // The first prize is his; the second finds nobody else and comes back to his SET every second.
+    for _ in 0..200 {
+        house.pass_ms(100);
+        shake(&mut house, &mut guest);
+    }
+    house.audit();
+    assert!(house.count(|books| &books.prizes_back.count) > 10);
+    house.stop_campaign();
+    house.pass_ms(100);
+    house.audit();
+    assert_eq!((guest.balance(&mut house), house.bank_books.issued_fen.read()), (half, half));
 }
 
 #[test]

@@ -261,9 +261,9 @@ impl Sight {
         let users_fen = self.all(|books| &books.users_fen);
         let (made, taken) = (self.sum(|books| &books.made), self.sum(|books| &books.taken));
         let (refunded, open) = (self.sum(|books| &books.refunded), self.sum(|books| &books.open));
-        let campaign_fen = self.all(|books| &books.campaign_fen) + bank.campaign_fen.read();
-        let out = self.all(|books| &books.transit_out_fen) + bank.transit_out_fen.read();
-        let come = self.all(|books| &books.transit_in_fen) + bank.transit_in_fen.read();
+        let campaign_fen = self.all(|books| &books.campaign_fen).wrapping_add(bank.campaign_fen.read());
+        let out = self.all(|books| &books.transit_out_fen).wrapping_add(bank.transit_out_fen.read());
+        let come = self.all(|books| &books.transit_in_fen).wrapping_add(bank.transit_in_fen.read());
         let transit_fen = out.wrapping_sub(come) as i64;
         let issued_fen = bank.issued_fen.read();
         let held = i128::from(users_fen) + i128::from(open.fen) + i128::from(campaign_fen) + i128::from(transit_fen);

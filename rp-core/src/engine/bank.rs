@@ -215,6 +215,13 @@ impl Bank {
             self.send(set, prize, out);
             room -= 1;
         }
+        // What came back and found no SET to go to is out as well: else a campaign for nobody would grow without end.
+        room = room.saturating_sub(self.back.len() as u64);
+        if room == 0
+            && let Some(campaign) = &mut self.campaign
+        {
+            campaign.wait(now_us);
+        }
         while room > 0 {
             let Some(campaign) = self.campaign.as_mut().filter(|c| c.due_us <= now_us) else { return };
             let Some(fen) = campaign.draw_fen(&mut self.rng) else { return };
@@ -271,10 +278,17 @@ impl Campaign {
         self.started_us + parts_us / u64::from(self.plan.rate)
     }
 
-    /// The next prize, out of the budget; `None` when that is spent.
+    /// Nothing can leave at `now_us`: that time does not count, so that no flood follows it.
+    fn wait(&mut self, now_us: u64) {
+        let late_us = now_us.saturating_sub(self.due_us);
+        self.started_us += late_us;
+        self.due_us += late_us;
+    }
+
+    /// The next prize, out of the budget; `None` when that, or the numbers for prizes, are spent.
     fn draw_fen(&mut self, rng: &mut ChaCha12Rng) -> Option<u64> {
         let Plan { from_fen, to_fen, budget_fen, .. } = self.plan;
-        if budget_fen < from_fen {
+        if budget_fen < from_fen || self.released == u32::MAX {
             return None;
         }
         let fen = (from_fen + below(to_fen - from_fen + 1, rng)).min(budget_fen);

@@ -12,9 +12,9 @@ pub struct Sums {
     pub packets: u64,
     /// Prizes that wait in the SET.
     pub campaign: u64,
-    /// Sent away, in all.
+    /// Sent away, in all; wraps, since the same money may go to and fro for ever.
     pub transit_out: u64,
-    /// Come from elsewhere, in all.
+    /// Come from elsewhere, in all; wraps.
     pub transit_in: u64,
 }
 
@@ -56,7 +56,7 @@ impl Sums {
     /// Debits and credits are equal.
     pub fn balanced(&self) -> bool {
         let held = u128::from(self.users) + u128::from(self.packets) + u128::from(self.campaign);
-        held + u128::from(self.transit_out) == u128::from(self.transit_in)
+        held == u128::from(self.transit_in.wrapping_sub(self.transit_out))
     }
 
     fn debit(&mut self, account: &Account<'_>, fen: u64) -> Option<u64> {
@@ -74,7 +74,7 @@ impl Sums {
                 Some(0)
             }
             Account::Transit => {
-                self.transit_in = self.transit_in.checked_add(fen)?;
+                self.transit_in = self.transit_in.wrapping_add(fen);
                 Some(0)
             }
         }
@@ -95,7 +95,7 @@ impl Sums {
                 Some(0)
             }
             Account::Transit => {
-                self.transit_out = self.transit_out.checked_add(fen)?;
+                self.transit_out = self.transit_out.wrapping_add(fen);
                 Some(0)
             }
         }

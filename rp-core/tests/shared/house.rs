@@ -153,7 +153,7 @@ impl House {
 
     /// A counter over all workers.
     pub fn count(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {
-        self.books.iter().map(|books| counter(books).read()).sum()
+        self.books.iter().map(|books| counter(books).read()).fold(0, u64::wrapping_add)
     }
 
     /// Every fen is in exactly one account, and every datagram in exactly one place.
@@ -164,8 +164,8 @@ impl House {
         }
         let held = self.count(|b| &b.users_fen) + self.count(|b| &b.open.fen) + self.count(|b| &b.campaign_fen);
         let bank = &self.bank_books;
-        let out = self.count(|b| &b.transit_out_fen) + bank.transit_out_fen.read();
-        let come = self.count(|b| &b.transit_in_fen) + bank.transit_in_fen.read();
+        let out = self.count(|b| &b.transit_out_fen).wrapping_add(bank.transit_out_fen.read());
+        let come = self.count(|b| &b.transit_in_fen).wrapping_add(bank.transit_in_fen.read());
         assert_eq!(out, come, "all notes were carried, so no money is on its way");
         assert_eq!(held + bank.campaign_fen.read(), bank.issued_fen.read(), "issued is held");
         let packets = |count: fn(&rp_core::engine::books::Sum) -> &Counter| {
