@@ -40,7 +40,8 @@ pub struct Control {
 /// Money on its way to a range of users.
 struct Mint {
     next: u64,
-    last: u64,
+    /// Users who come yet, `next` among them.
+    left: u64,
     fen: u64,
     booked_before: u64,
     refused_before: u64,
@@ -113,19 +114,26 @@ impl Control {
 
     fn push_mints(&mut self) {
         let Some(mint) = self.mints.first_mut() else { return };
-        while mint.next <= mint.last && self.bank.deposit(mint.next, mint.fen, &mut self.waiting) {
-            mint.next += 1;
+        while mint.left > 0 && self.bank.deposit(mint.next, mint.fen, &mut self.waiting) {
+            // The last user of all has no next.
+            mint.next = mint.next.wrapping_add(1);
+            mint.left -= 1;
+        }
+        if self.bank.deposits_out() == 0 {
+            // No deposit is on its way, and the bank takes none: with what others got since, it would be more than can be
+            // counted.
+            mint.refused_before = mint.refused_before.wrapping_sub(mint.left);
+            mint.left = 0;
         }
     }
 
     fn end_mints(&mut self) {
-        let is_done = |mint: &Mint| mint.next > mint.last;
-        if !self.mints.first().is_some_and(is_done) || self.bank.deposits_out() > 0 {
+        if self.mints.first().is_none_or(|mint| mint.left > 0) || self.bank.deposits_out() > 0 {
             return;
         }
         let mut mint = self.mints.remove(0);
         let booked = self.books.deposits.count.read() - mint.booked_before;
-        let refused = self.books.deposits_back.count.read() - mint.refused_before;
+        let refused = self.books.deposits_back.count.read().wrapping_sub(mint.refused_before);
         if let Some(done) = mint.done.take() {
             // Whoever asked may be gone; the money is booked all the same.
             let _ = done.send(Answer::Minted { booked, refused, fen_each: mint.fen });
@@ -167,16 +175,18 @@ impl Control {
     }
 
     fn mint(&mut self, first: u64, last: u64, fen: u64, done: oneshot::Sender<Answer>) {
-        let total = last.checked_sub(first).and_then(|n| n.checked_add(1)).and_then(|n| n.checked_mul(fen));
+        let users = last.checked_sub(first).and_then(|n| n.checked_add(1));
+        let total = users.and_then(|users| users.checked_mul(fen));
         let issued = total.and_then(|fen| self.books.issued_fen.read().checked_add(fen));
-        if fen == 0 || issued.is_none_or(|fen| fen > i64::MAX as u64) {
+        let countable = issued.is_some_and(|fen| fen <= i64::MAX as u64);
+        let Some(left) = users.filter(|_| fen > 0 && countable) else {
             let why = format!("{fen} fen for users {first}..={last}: nothing, or more money than can be counted");
             let _ = done.send(Answer::Refused(why));
             return;
-        }
+        };
         let booked_before = self.books.deposits.count.read();
         let refused_before = self.books.deposits_back.count.read();
-        self.mints.push(Mint { next: first, last, fen, booked_before, refused_before, done: Some(done) });
+        self.mints.push(Mint { next: first, left, fen, booked_before, refused_before, done: Some(done) });
     }
 
     /// Tells all workers to stop.

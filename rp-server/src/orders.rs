@@ -181,7 +181,10 @@ impl MintArgs {
         match ask(admin, &Question::Mint { first, last, fen: self.fen })? {
             Answer::Minted { booked, refused: 0, fen_each } => println!("{booked} users got {fen_each} fen each"),
             Answer::Minted { booked, refused, .. } => {
-                bail!("{booked} users got the money; {refused} did not, because the accounts of their SETs are full")
+                bail!(
+                    "{booked} users got the money; {refused} did not: the accounts of their SETs are full (serve with more \
+                     --sets), or it would be more money than 63 bits count"
+                )
             }
             _ => return unexpected(),
         }

@@ -92,12 +92,12 @@ impl RunArgs {
     /// # Errors
     /// What was tried at start, what the system said and what to do next; or what ended a worker.
     pub fn run(&self, admin: &AdminArgs) -> Result<()> {
-        let cpus = self.plan_cpus()?;
         ensure!(
             (1..=SETS_MAX).contains(&self.sets),
             "--sets {}: a server has 1 ..= {SETS_MAX} SETs of {SLOTS_PER_SET} sessions",
             self.sets
         );
+        let cpus = self.plan_cpus()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control plane")?;
         let socket = {
@@ -119,9 +119,14 @@ impl RunArgs {
 
     fn plan_cpus(&self) -> Result<Vec<usize>> {
         let allowed = rp_net::affinity::allowed_cpus().context("asking which CPUs this process may use")?;
-        let workers = self.workers.unwrap_or(allowed.len()).min(WORKERS_MAX);
-        ensure!(workers > 0, "--workers 0: at least one worker must serve");
-        ensure!(workers <= self.sets, "--workers {workers}: {} SETs keep at most as many workers busy", self.sets);
+        // A worker without a SET would have nothing to do.
+        let most = self.sets.min(WORKERS_MAX);
+        let workers = self.workers.unwrap_or(allowed.len().min(most));
+        ensure!(
+            (1..=most).contains(&workers),
+            "--workers {workers}: {} SETs are served by 1 ..= {most} workers; give fewer, or more --sets",
+            self.sets
+        );
         Ok(allowed.into_iter().cycle().take(workers).collect())
     }
 

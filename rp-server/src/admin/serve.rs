@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +18,10 @@ use crate::control::Call;
 const QUESTION_MAX: u64 = 4096;
 /// Conversations at once; more wait in the socket's queue.
 const CONVERSATIONS_MAX: usize = 32;
+/// Time in which a question must have come: who says nothing must not keep the others out.
+const QUESTION_WAIT: Duration = Duration::from_secs(10);
+/// Pause after a connection that could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The bound socket; its file goes with it.
 pub struct AdminSocket {
@@ -43,12 +48,7 @@ impl AdminSocket {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).with_context(|| format!("making {} for the admin socket", dir.display()))?;
         }
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("removing the old admin socket {}", path.display()));
-            }
-            _ => {}
-        }
+        remove_old(&path)?;
         let listener = bind_private(&path)?;
         Ok(Self { listener, path })
     }
@@ -58,8 +58,11 @@ impl AdminSocket {
         let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONVERSATIONS_MAX));
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
-            // A failed accept is the caller's trouble, or passes.
-            let Ok((stream, _)) = self.listener.accept().await else { continue };
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // The caller's trouble, or no file descriptor is left: that passes, but not at once.
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            };
             let calls = calls.clone();
             tokio::task::spawn_local(async move {
                 // Whoever asked and went away gets no answer.
@@ -68,6 +71,19 @@ impl AdminSocket {
             });
         }
     }
+}
+
+/// Removes the socket that a killed server left, and nothing else.
+fn remove_old(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e).with_context(|| format!("looking for an old admin socket {}", path.display())),
+        Ok(old) if old.file_type().is_socket() => {}
+        Ok(_) => bail!("{} is there and no socket: name another place by --admin", path.display()),
+    }
+    fs::remove_file(path).with_context(|| {
+        format!("removing the old admin socket {}: remove it, or name another place by --admin", path.display())
+    })
 }
 
 fn bind_private(path: &Path) -> Result<UnixListener> {
@@ -80,7 +96,8 @@ fn bind_private(path: &Path) -> Result<UnixListener> {
 async fn converse(stream: UnixStream, calls: &mpsc::Sender<Call>) -> Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(QUESTION_MAX)).read_line(&mut line).await?;
+    let mut read = BufReader::new(read.take(QUESTION_MAX));
+    tokio::time::timeout(QUESTION_WAIT, read.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Question>(&line) {
         Err(error) => Answer::Refused(format!("that is no question of this version: {error}")),
         Ok(question) => {

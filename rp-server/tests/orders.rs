@@ -1,0 +1,119 @@
+//! Orders and flags at their edges, by a real server over loopback: without root and without XDP.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_rp-server");
+
+/// A folder of one test; gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("rp-orders-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        Self(folder)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(SERVER);
+        command.args(words).current_dir(&self.0).env("RP_ADMIN", self.0.join("admin"));
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the server was built for this test")
+    }
+
+    /// Refused with exit code 1, and these words among those that say why.
+    fn is_refused(&self, what: &str, words: &[&str], why: &[&str]) {
+        let output = self.run(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{what}: {said}");
+        assert!(why.iter().all(|why| said.contains(why)), "{what}: not {why:?} in: {said}");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server that serves until the test ends.
+struct Server<'a> {
+    folder: &'a Folder,
+    child: Child,
+}
+
+impl<'a> Server<'a> {
+    fn start(folder: &'a Folder, flags: &[&str]) -> Self {
+        let words = [&["run", "--xdp", "off", "--listen", "127.0.0.1:0"], flags].concat();
+        let log = std::fs::File::create(folder.0.join("log")).expect("the folder is writable");
+        let child = folder.command(&words).stdout(log).spawn().expect("the server was built for this test");
+        let mut server = Self { folder, child };
+        let until = Instant::now() + Duration::from_secs(30);
+        while !folder.run(&["status"]).status.success() {
+            let ended = server.child.try_wait().expect("it is our child");
+            assert!(ended.is_none() && Instant::now() < until, "the server does not serve");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// What `status` says once the sums have come from the workers.
+    fn status_at_rest(&self) -> serde_json::Value {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let printed = self.folder.run(&["status", "--json"]).stdout;
+            let status: serde_json::Value = serde_json::from_slice(&printed).expect("it is JSON");
+            if status["money"]["balanced"] == true {
+                return status;
+            }
+            assert!(Instant::now() < until, "the books do not balance: {status}");
+        }
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_last_user_of_all_gets_his_money_and_nobody_after_him() {
+    let folder = Folder::new("mint");
+    // One SET: no more workers than that are started unless they are asked for.
+    let server = Server::start(&folder, &["--sets", "1"]);
+    let last = format!("{}..={}", u64::MAX - 1, u64::MAX);
+    let output = folder.run(&["mint", "--users", &last, "--fen", "5"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2 users got 5 fen each\n");
+    std::thread::sleep(Duration::from_millis(50));
+    let status = server.status_at_rest();
+    assert_eq!(status["money"]["issued_fen"], 10, "{status}");
+    assert_eq!(status["workers"].as_array().map(Vec::len), Some(1));
+    folder.is_refused("too much", &["mint", "--users", "1..=10", "--fen", "1000000000000000000"], &["counted"]);
+    folder.is_refused("more than a SET has", &["mint", "--users", "1..=9000", "--fen", "1"], &["8190", "--sets"]);
+    assert_eq!(server.status_at_rest()["money"]["issued_fen"], 10 + 8190);
+}
+
+#[test]
+fn flags_that_cannot_be_are_refused_and_nothing_is_lost() {
+    let folder = Folder::new("flags");
+    let precious = folder.0.join("admin");
+    std::fs::write(&precious, "a file of somebody").expect("the folder is writable");
+    let run = ["run", "--xdp", "off", "--listen", "127.0.0.1:0"];
+    folder.is_refused("an admin socket where a file is", &run, &["admin", "--admin"]);
+    assert_eq!(std::fs::read(&precious).expect("it is still there"), b"a file of somebody");
+    for (flags, why) in [
+        (["--workers", "65"], "64 workers"),
+        (["--workers", "0"], "1 ..= 64"),
+        (["--sets", "0"], "--sets 0"),
+        (["--sets", "911"], "910"),
+    ] {
+        folder.is_refused(&flags.join(" "), &[&run[..], &flags].concat(), &[why]);
+    }
+}
