@@ -1,4 +1,4 @@
-//! Batches of datagrams: one system call moves up to [`RX_SLOTS`](rp_core::limits::RX_SLOTS) of them.
+//! Batches of datagrams: one system call moves up to [`RX_SLOTS`] of them.
 //!
 //! Headers, addresses, control buffers and payloads are one allocation, made and linked once; per datagram only what the
 //! kernel changed is put right again.
