@@ -22,7 +22,7 @@ use crate::books::Books;
 use crate::population::Population;
 use crate::realm::Mint;
 use crate::record::PhaseRecord;
-use ask::Leave;
+use ask::{Leave, Patience};
 use login::LoginWindow;
 use money::MoneyRequest;
 use pool::Pool;
@@ -86,6 +86,7 @@ pub struct Fleet {
     counter: u64,
     window: LoginWindow,
     leave: Leave,
+    patience: Patience,
     swept: u32,
     swept_us: u64,
     idle_s: u32,
@@ -127,6 +128,7 @@ impl Fleet {
             counter: 0,
             window: LoginWindow::default(),
             leave: Leave::default(),
+            patience: Patience::default(),
             swept: 0,
             swept_us: 0,
             idle_s: 0,

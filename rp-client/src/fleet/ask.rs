@@ -14,6 +14,28 @@ pub(super) const WAIT_US: u64 = 800_000;
 const TRIES_MAX: u8 = 4;
 /// Sessions that log out at once.
 const LEAVING_MAX: u32 = 1024;
+/// How long an answer may take before the question is repeated: twice what answers take on average, and [`WAIT_US`] at
+/// least. A server that has fallen behind is then not given the same work twice.
+#[derive(Default)]
+pub(super) struct Patience {
+    smooth_us: u64,
+}
+
+impl Patience {
+    /// Average over the last few thousand answers: each moves it by this part of the difference, as a power of two.
+    const GAIN_BITS: u32 = 10;
+    const MAX_US: u64 = 3_200_000;
+
+    /// An answer took this long.
+    pub fn learn(&mut self, took_us: u64) {
+        self.smooth_us = self.smooth_us - (self.smooth_us >> Self::GAIN_BITS) + took_us.min(Self::MAX_US);
+    }
+
+    fn us(&self) -> u64 {
+        (2 * (self.smooth_us >> Self::GAIN_BITS)).clamp(WAIT_US, Self::MAX_US)
+    }
+}
+
 /// Who is to be logged out yet, and who is being.
 #[derive(Default)]
 pub(super) struct Leave {
@@ -168,6 +190,14 @@ impl Fleet {
         if session.asking == Asking::Held {
             return self.end_ask(index, now_us, out);
         }
+        if session.asking == Asking::Shake {
+            let patience_us = self.patience.us() << (session.tries - 1);
+            let rest_us = (session.due_us + patience_us).saturating_sub(now_us);
+            if rest_us > 0 {
+                return self.arm(index, now_us, rest_us);
+            }
+        }
+        let session = &mut self.sessions[index as usize];
         if session.tries < TRIES_MAX {
             self.count_retry(index);
             return self.transmit_ask(index, now_us, out);
@@ -277,5 +307,22 @@ impl Fleet {
             }
             self.swept = (self.swept + 1) % self.sessions.len() as u32;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_slow_answers_and_shrinks_again() {
+        let mut patience = Patience::default();
+        assert_eq!(patience.us(), WAIT_US);
+        (0..10_000).for_each(|_| patience.learn(300));
+        assert_eq!(patience.us(), WAIT_US);
+        (0..10_000).for_each(|_| patience.learn(1_500_000));
+        assert!(patience.us() > 2_900_000 && patience.us() <= 3_000_000, "{}", patience.us());
+        (0..10_000).for_each(|_| patience.learn(300));
+        assert_eq!(patience.us(), WAIT_US);
     }
 }

@@ -96,6 +96,7 @@ impl Fleet {
         }
         let (phase, due_us) = (usize::from(session.phase), session.due_us);
         self.records[phase].answered(due_us, now_us);
+        self.patience.learn(now_us.saturating_sub(due_us));
         self.end_ask(index, now_us, out);
     }
 
