@@ -27,9 +27,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use rand_chacha::ChaCha12Rng;
-use rand_core::SeedableRng;
+use rand_core::{RngCore, SeedableRng};
 
 use crate::cookie::Baker;
+use crate::key::Key;
 use crate::kind::{Kind, request_of};
 use crate::limits::DATAGRAM_MAX;
 use crate::reason::Reason;
@@ -148,15 +149,18 @@ impl Shard {
         bank: Arc<BankBooks>,
     ) -> Self {
         let books = all_books[config.worker as usize].clone();
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let mut key = Key::default();
+        rng.fill_bytes(&mut key);
         let sets = (config.worker..config.sets)
             .step_by(config.workers as usize)
-            .map(|set| Set::new(set as u16, &config))
+            .map(|set| Set::new(set as u16, &config, key))
             .collect();
         let shared = Shared {
             config,
             baker,
             realms,
-            rng: ChaCha12Rng::from_seed(seed),
+            rng,
             outbox: Outbox::default(),
             books,
             all_books,

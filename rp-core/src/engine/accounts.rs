@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::blocks::NIL;
 use super::requests::Requests;
 use super::slots::NONE;
+use crate::key::{Key, sip};
 use crate::limits::ACCOUNTS_PER_SET_MAX;
 
 /// One user.
@@ -63,22 +64,23 @@ impl Account {
 
 /// The accounts.
 pub struct Accounts {
+    key: Key,
     rows: Vec<Account>,
     free: Vec<u16>,
     index: HashTable<u16>,
 }
 
-impl Default for Accounts {
-    fn default() -> Self {
+impl Accounts {
+    /// No accounts yet. `key` is secret: senders name whom they like, and must not be able to choose who collides.
+    pub fn new(key: Key) -> Self {
         Self {
+            key,
             rows: Vec::with_capacity(ACCOUNTS_PER_SET_MAX),
             free: Vec::new(),
             index: HashTable::with_capacity(ACCOUNTS_PER_SET_MAX),
         }
     }
-}
 
-impl Accounts {
     /// Accounts in use.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -86,7 +88,7 @@ impl Accounts {
 
     /// The account of a user.
     pub fn find(&self, user: u64) -> Option<u16> {
-        self.index.find(hash(user), |at| self.rows[usize::from(*at)].user == user).copied()
+        self.index.find(hash(&self.key, user), |at| self.rows[usize::from(*at)].user == user).copied()
     }
 
     /// The account of a user, made if there is none; `None` when the SET is full.
@@ -105,8 +107,8 @@ impl Accounts {
                 self.rows.len() as u16 - 1
             }
         };
-        let rows = &self.rows;
-        self.index.insert_unique(hash(user), at, |at| hash(rows[usize::from(*at)].user));
+        let (rows, key) = (&self.rows, &self.key);
+        self.index.insert_unique(hash(key, user), at, |at| hash(key, rows[usize::from(*at)].user));
         Some(at)
     }
 
@@ -117,7 +119,7 @@ impl Accounts {
             return;
         }
         let user = account.user;
-        if let Ok(entry) = self.index.find_entry(hash(user), |at| self.rows[usize::from(*at)].user == user) {
+        if let Ok(entry) = self.index.find_entry(hash(&self.key, user), |at| self.rows[usize::from(*at)].user == user) {
             entry.remove();
             self.free.push(at);
         }
@@ -150,9 +152,19 @@ impl core::ops::IndexMut<u16> for Accounts {
     }
 }
 
-// User ids are given out by the account service, not chosen by the user, so a fixed mixer is enough; its high bits chose
-// the SET, its other bits choose the row.
-fn hash(user: u64) -> u64 {
-    let x = (user ^ (user >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x ^ (x >> 29)
+fn hash(key: &Key, user: u64) -> u64 {
+    sip(key, &user.to_le_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_who_collide_under_one_key_do_not_under_another() {
+        let row = |key: u8, user: u64| hash(&[key; 16], user) % 4096;
+        let chosen: Vec<u64> = (0..400_000).filter(|user| row(1, *user) == 0).collect();
+        let collide = chosen.iter().filter(|user| row(2, **user) == 0).count();
+        assert!(chosen.len() > 50 && collide < 5, "{collide} of {}", chosen.len());
+    }
 }

@@ -13,6 +13,7 @@ use super::packets::Packets;
 use super::prizes::Prizes;
 use super::slots::{NONE, Slots, State};
 use super::{Asked, Config, Now, Outcome, Shared, Transmit};
+use crate::key::Key;
 use crate::kind::Kind;
 use crate::limits::{SLOT_BITS, SLOTS_PER_SET};
 
@@ -41,11 +42,11 @@ pub struct Set {
 }
 
 impl Set {
-    pub(super) fn new(number: u16, config: &Config) -> Self {
+    pub(super) fn new(number: u16, config: &Config, key: Key) -> Self {
         Self {
             number,
             slots: Slots::new(config.idle_us),
-            accounts: Accounts::default(),
+            accounts: Accounts::new(key),
             blocks: Blocks::default(),
             packets: Packets::new(number),
             prizes: Prizes::default(),
