@@ -58,6 +58,8 @@ pub struct Config {
 const DEFERRED_MAX: usize = 4 << 20;
 /// Requests that move money under way, in all; further ones are lost.
 const MONEY_MAX: usize = 1 << 20;
+/// Timers that end in one poll; the others wait until answers have been looked at again.
+const TIMERS_MAX: usize = 256;
 /// No session.
 const NOBODY: u32 = u32::MAX;
 /// Auditors' user ids start here, far from any user's.
@@ -173,7 +175,8 @@ impl Fleet {
 
     /// Does what time demands: repeats, gives up, logs in and out.
     pub fn poll(&mut self, now_us: u64, out: &mut impl Outbox) {
-        while let Some((target, stamp)) = self.timers.pop(now_us) {
+        for _ in 0..TIMERS_MAX {
+            let Some((target, stamp)) = self.timers.pop(now_us) else { break };
             match target {
                 Target::Session(index) if self.sessions[index as usize].stamp == stamp => {
                     self.session_timer(index, now_us, out);

@@ -13,6 +13,9 @@ use crate::fleet::Outbox;
 /// Asked for each socket; what the system grants unprivileged processes is less, and enough for small fleets.
 const BUFFERS: Buffers = Buffers { receive_bytes: 16 << 20, send_bytes: 4 << 20 };
 
+/// Batches taken from one socket before the others have their turn.
+const BATCHES_MAX: usize = 64;
+
 /// The sending half.
 pub struct Post {
     sockets: Vec<UdpSocket>,
@@ -62,31 +65,39 @@ impl Network {
         Ok(())
     }
 
-    /// Takes one batch from each socket that has datagrams and hands them over one by one; returns how many.
+    /// Takes what waits at the sockets and hands it over one by one; returns how many. Answers come before all else: what is
+    /// left in a full socket is lost.
     ///
     /// # Errors
     /// A socket is broken. An unreachable port is none: it is noted as a refusal.
     pub fn receive(&mut self, mut each: impl FnMut(&[u8], &mut Post)) -> Result<usize> {
         let mut received = 0;
         for i in 0..self.hot.len() {
-            if !self.hot[i] && !self.sleeper.readable(i) {
-                continue;
-            }
-            let count = match self.batch.receive(&self.post.sockets[i]) {
-                Ok(count) => count,
-                Err(error) if is_refusal(&error) => {
-                    self.post.errno = error.raw_os_error();
-                    continue;
+            self.hot[i] |= self.sleeper.readable(i);
+            for _ in 0..BATCHES_MAX {
+                if !self.hot[i] {
+                    break;
                 }
-                Err(error) => return Err(error).context("receiving datagrams"),
-            };
-            self.hot[i] = count == rp_core::limits::RX_SLOTS;
-            received += count;
-            for slot in 0..count {
-                each(self.batch.payload(slot), &mut self.post);
+                received += self.receive_one(i, &mut each)?;
             }
         }
         Ok(received)
+    }
+
+    fn receive_one(&mut self, i: usize, each: &mut impl FnMut(&[u8], &mut Post)) -> Result<usize> {
+        let count = match self.batch.receive(&self.post.sockets[i]) {
+            Ok(count) => count,
+            Err(error) if is_refusal(&error) => {
+                self.post.errno = error.raw_os_error();
+                0
+            }
+            Err(error) => return Err(error).context("receiving datagrams"),
+        };
+        self.hot[i] = count == rp_core::limits::RX_SLOTS;
+        for slot in 0..count {
+            each(self.batch.payload(slot), &mut self.post);
+        }
+        Ok(count)
     }
 
     /// Datagrams that our own sockets had no room for.

@@ -149,6 +149,7 @@ impl Fleet {
             return self.log_in_again(index, now_us, out);
         }
         session.asking = asking;
+        session.asked_ms = (now_us / 1000) as u32;
         session.sequence += 1;
         session.tries = 0;
         session.gave_up = false;
@@ -192,7 +193,7 @@ impl Fleet {
         }
         if session.asking == Asking::Shake {
             let patience_us = self.patience.us() << (session.tries - 1);
-            let rest_us = (session.due_us + patience_us).saturating_sub(now_us);
+            let rest_us = patience_us.saturating_sub(session.asked_for_us(now_us));
             if rest_us > 0 {
                 return self.arm(index, now_us, rest_us);
             }

@@ -95,8 +95,9 @@ impl Fleet {
             return self.repeated(index, sequence);
         }
         let (phase, due_us) = (usize::from(session.phase), session.due_us);
+        let asked_for_us = session.asked_for_us(now_us);
         self.records[phase].answered(due_us, now_us);
-        self.patience.learn(now_us.saturating_sub(due_us));
+        self.patience.learn(asked_for_us);
         self.end_ask(index, now_us, out);
     }
 

@@ -70,6 +70,8 @@ pub struct Session {
     pub deferred: u32,
     /// Unix second of the last datagram sent.
     pub last_s: u32,
+    /// When what it asks was first sent, in milliseconds since 1970, cut to 32 bits.
+    pub asked_ms: u32,
     /// Where it stands.
     pub state: State,
     /// What it asks.
@@ -103,6 +105,7 @@ impl Default for Session {
             money: NONE,
             deferred: NONE,
             last_s: 0,
+            asked_ms: 0,
             state: State::Down,
             asking: Asking::Nothing,
             tries: 0,
@@ -119,6 +122,11 @@ impl Default for Session {
 const _: () = assert!(size_of::<Session>() <= 88);
 
 impl Session {
+    /// How long ago what it asks was first sent, in microseconds, to the millisecond.
+    pub fn asked_for_us(&self, now_us: u64) -> u64 {
+        u64::from(((now_us / 1000) as u32).wrapping_sub(self.asked_ms)) * 1000
+    }
+
     /// Was the notice seen before? What is below the window counts as seen.
     pub fn has_seen(&self, notice: u64) -> bool {
         match self.notice_highest.checked_sub(notice) {

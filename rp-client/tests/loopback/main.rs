@@ -151,6 +151,20 @@ fn a_client_that_is_told_to_stop_still_settles_its_books() {
 }
 
 #[test]
+fn a_rate_beyond_the_machine_falls_behind_but_loses_nothing() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=1\nrate=400000";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    let json = text_of(&house.folder.file("report.json"));
+    let server = format!("127.0.0.1:{}", house.port);
+    let flags = ["--users", "1..=20000", "--scenario", &scenario, "--json", &json];
+    let output = client(&house.folder, &server, &flags).output().expect("our program starts");
+    assert!(output.status.success(), "{}", words(&output));
+    let report = report(&json);
+    assert_eq!((&report["phases"][1]["answered"], &report["datagrams"]["overflow"]), (&400_000.into(), &0.into()));
+}
+
+#[test]
 fn users_without_money_are_refused_by_type_and_told_what_to_do() {
     let house = Server::start("127.0.0.1");
     let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='hold'\nseconds=2\nsend={rate=50,fen=300,shares=3}";
