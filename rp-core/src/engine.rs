@@ -228,12 +228,11 @@ impl Shard {
 
     /// Does what time demands: idle sessions end, packets expire, notices go out again, untaken prizes go back.
     pub fn tick(&mut self, now: Now, tx: &mut impl Transmit) {
-        let since_us = now.mono_us.saturating_sub(self.visited_us).min(ROUND_US);
-        let due = self.sets.len() * since_us as usize / ROUND_US as usize;
-        if due == 0 {
-            return;
-        }
-        self.visited_us = now.mono_us;
+        // After a long sleep one round makes up for all that were missed.
+        self.visited_us = self.visited_us.max(now.mono_us.saturating_sub(ROUND_US));
+        let sets = self.sets.len() as u64;
+        let due = sets * now.mono_us.saturating_sub(self.visited_us) / ROUND_US;
+        self.visited_us += due * ROUND_US / sets;
         for _ in 0..due {
             self.sets[self.visited].tick(now, &mut self.shared, tx);
             self.visited += 1;

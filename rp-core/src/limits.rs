@@ -28,6 +28,8 @@ pub const LISTENS_MAX: usize = 8;
 pub const ACCOUNTS_PER_SET_MAX: usize = 8192;
 /// Packets that one SET remembers, finished ones included; a SEND that finds only open ones is refused as *full*.
 pub const PACKETS_PER_SET_MAX: usize = 4096;
+/// Packets addressed to a whole SET that its users are told of in a second: each is a visit to every account.
+pub const SET_WIDE_TOLD_PER_SECOND_MAX: u32 = 16;
 /// Open packets addressed to a whole SET, per SET: each makes a notice for every user there.
 pub const SET_WIDE_OPEN_MAX: usize = 16;
 /// Blocks of 64 bytes per SET for recipients, shares and greetings of packets.
@@ -60,6 +62,8 @@ pub const ANSWERS_KEPT: usize = 16;
 pub const REQUEST_WINDOW: u64 = 64;
 /// Notices that wait for one user's acknowledgement.
 pub const NOTICES_PER_USER_MAX: usize = 32;
+/// Of them those about packets, which any user can cause: the rest is kept for prizes and refunds.
+pub const PACKET_NOTICES_PER_USER_MAX: usize = NOTICES_PER_USER_MAX / 4 * 3;
 /// Prizes one user may win in a campaign unless it says otherwise.
 pub const PRIZES_PER_USER_DEFAULT: u8 = 3;
 

@@ -197,6 +197,24 @@ fn a_packet_for_a_set_is_for_its_users_and_its_sender() {
     house.audit();
 }
 
+#[test]
+fn packets_for_a_whole_set_are_told_so_often_a_second_and_no_more() {
+    const MOST: usize = rp_core::limits::SET_WIDE_TOLD_PER_SECOND_MAX as usize;
+    let mut house = House::new();
+    let mut guests = company(&mut house, 1..=40);
+    let set = set_of_user(2, 8);
+    // The sender empties each packet at once, so the limit of open ones is never met.
+    for request in 0..3 * MOST as u64 {
+        let bytes = guests[0].send_to_set_bytes(2 * request + 1, 1, 1, set as u16);
+        let packet = packet_of(guests[0].settle(&mut house, 2 * request + 1, &bytes).expect("answered"));
+        guests[0].request = 2 * request + 1;
+        assert_eq!(share_of(guests[0].grab(&mut house, packet)), 1);
+    }
+    house.pass_ms(200);
+    assert_eq!(guests[1].notices(&mut house).len(), MOST);
+    house.audit();
+}
+
 /// One request of the property test: who, what, and how often it is repeated.
 #[derive(Clone, Debug)]
 struct Wish {
@@ -288,7 +306,7 @@ fn a_repeat_while_the_owner_decides_is_absorbed() {
 
 #[test]
 fn a_user_who_never_acknowledges_has_a_bounded_list() {
-    const MOST: usize = rp_core::limits::NOTICES_PER_USER_MAX;
+    const MOST: usize = rp_core::limits::PACKET_NOTICES_PER_USER_MAX;
     let mut house = House::new();
     let mut guests = company(&mut house, 1..=2);
     for _ in 0..3 * MOST {

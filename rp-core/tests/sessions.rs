@@ -302,12 +302,22 @@ fn totals_are_for_auditors() {
 }
 
 #[test]
-fn log_ins_that_never_speak_hold_one_slot() {
+fn log_ins_that_never_speak_hold_one_slot_and_come_once_a_second() {
     let (mut house, mut guest) = (House::new(), Guest::new(7));
     guest.log_in(&mut house);
+    let mut welcomes = 0;
     for nonce in 0..100 {
-        guest.knock(&mut house, nonce);
+        let answer = guest.knock(&mut house, nonce);
+        if answer[0] == Kind::Welcome.first_byte() {
+            welcomes += 1;
+        } else {
+            let refused = LoginRefused::take(&answer).expect("a refusal");
+            assert_eq!(refused.refusal, Refusal::Full as u8);
+            assert!((1..=1000).contains(&refused.retry_after_ms), "{}", refused.retry_after_ms);
+        }
+        house.pass_ms(100);
     }
+    assert_eq!(welcomes, 10);
     assert_eq!(house.count(|books| &books.sessions), 2, "the one that speaks and the newest that does not");
     house.audit();
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, BankBooks, Plan, PlanError};
 use rp_core::engine::books::Books;
 use rp_core::engine::notes::Note;
+use rp_core::limits::ACCOUNTS_PER_SET_MAX;
 use rp_core::steer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -179,8 +180,12 @@ impl Control {
         let total = users.and_then(|users| users.checked_mul(fen));
         let issued = total.and_then(|fen| self.books.issued_fen.read().checked_add(fen));
         let countable = issued.is_some_and(|fen| fen <= i64::MAX as u64);
-        let Some(left) = users.filter(|_| fen > 0 && countable) else {
-            let why = format!("{fen} fen for users {first}..={last}: nothing, or more money than can be counted");
+        let accounts = u64::from(self.sight.sets) * ACCOUNTS_PER_SET_MAX as u64;
+        let Some(left) = users.filter(|users| fen > 0 && countable && *users <= accounts) else {
+            let why = format!(
+                "{fen} fen for users {first}..={last}: nothing, more money than can be counted, or more users than the \
+                 {accounts} accounts of this server"
+            );
             let _ = done.send(Answer::Refused(why));
             return;
         };

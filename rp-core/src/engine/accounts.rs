@@ -32,6 +32,8 @@ pub struct Account {
     pub prizes: u8,
     /// Notices in the chain.
     pub notice_count: u8,
+    /// Not forgotten.
+    used: bool,
 }
 
 impl Account {
@@ -47,6 +49,7 @@ impl Account {
             fresh: NONE,
             prizes: 0,
             notice_count: 0,
+            used: true,
         }
     }
 
@@ -121,13 +124,19 @@ impl Accounts {
         let user = account.user;
         if let Ok(entry) = self.index.find_entry(hash(&self.key, user), |at| self.rows[usize::from(*at)].user == user) {
             entry.remove();
+            self.rows[usize::from(at)].used = false;
             self.free.push(at);
         }
     }
 
-    /// The indices of the accounts in use.
-    pub fn indices(&self) -> impl Iterator<Item = u16> + '_ {
-        self.index.iter().copied()
+    /// Indices below this one may be in use.
+    pub fn end(&self) -> u16 {
+        self.rows.len() as u16
+    }
+
+    /// Is there an account at an index below [`Self::end`]?
+    pub fn is_used(&self, at: u16) -> bool {
+        self.rows[usize::from(at)].used
     }
 
     /// Sum of all balances, in fen.

@@ -13,6 +13,8 @@ use crate::wire::{Challenge, Hello, Login, LoginRefused, Refusal, Welcome};
 
 /// How long a user waits who found the SET full.
 const FULL_RETRY_MS: u32 = 2000;
+/// The least time between two log-ins of a user of which the first never spoke.
+const FRESH_REST_MS: u32 = 1000;
 
 impl Set {
     pub(super) fn hello(&self, asked: &Asked, datagram: &[u8], shared: &Shared, tx: &mut impl Transmit) -> Outcome {
@@ -57,6 +59,11 @@ impl Set {
         // One that never spoke makes place for the next, so a user holds two slots at most.
         let fresh = self.accounts[at].fresh;
         if fresh != NONE {
+            // Closed slots rest: without a pause one ticket under ever-new nonces would use up those of the whole SET.
+            let age_ms = ((asked.now.mono_us / 1000) as u32).wrapping_sub(self.slots.entry(fresh).last_seen_ms);
+            if age_ms < FRESH_REST_MS {
+                return refuse(&login, &ticket, Refusal::Full, FRESH_REST_MS - age_ms, asked, shared, tx);
+            }
             self.accounts[at].fresh = NONE;
             self.close(fresh, asked.now, shared);
             // Closing forgets an account that holds nothing.

@@ -161,10 +161,7 @@ impl Set {
         let content =
             Content { number: 0, about_type: NoticeType::Packet, about: packet, from: sender, fen, at_ms, sequence: 0 };
         let Some(user) = user else {
-            let is_other = |at: &u16| self.accounts[*at].user != sender;
-            let others: alloc::vec::Vec<u16> = self.accounts.indices().filter(is_other).collect();
-            others.into_iter().for_each(|at| self.add_notice(at, content, now, shared));
-            return;
+            return self.tell_everyone(sender, content, now, shared);
         };
         // A stranger gets an account to hear of it, as long as every free slot can still become a session.
         let has_room = self.accounts.len() + self.slots.free() < ACCOUNTS_PER_SET_MAX;
@@ -172,6 +169,18 @@ impl Set {
         match at {
             Some(at) => self.add_notice(at, content, now, shared),
             None => shared.books.notices_refused.add(1),
+        }
+    }
+
+    /// Tells every user of the SET but the sender, if not too many packets for all of them came in this second.
+    fn tell_everyone(&mut self, sender: u64, content: Content, now: Now, shared: &Shared) {
+        if !self.may_tell_everyone() {
+            return shared.books.notices_refused.add(1);
+        }
+        for at in 0..self.accounts.end() {
+            if self.accounts.is_used(at) && self.accounts[at].user != sender {
+                self.add_notice(at, content, now, shared);
+            }
         }
     }
 

@@ -7,7 +7,9 @@ use alloc::collections::VecDeque;
 
 use super::accounts::{Account, Accounts};
 use super::blocks::{Blocks, NIL};
-use crate::limits::{NOTICES_PER_SET_MAX, NOTICES_PER_USER_MAX, PACKET_NOTICES_PER_SET_MAX};
+use crate::limits::{
+    NOTICES_PER_SET_MAX, NOTICES_PER_USER_MAX, PACKET_NOTICES_PER_SET_MAX, PACKET_NOTICES_PER_USER_MAX,
+};
 use crate::wire::{Field, NoticeType};
 
 /// Waits before a notice is sent for the first time, the second, and so on, in microseconds.
@@ -109,8 +111,11 @@ impl Notices {
     ) -> Option<u64> {
         let account = &mut accounts[at];
         let is_packet = content.about_type == NoticeType::Packet;
-        let held_max = if is_packet { PACKET_NOTICES_PER_SET_MAX } else { NOTICES_PER_SET_MAX };
-        if usize::from(account.notice_count) >= NOTICES_PER_USER_MAX || self.held >= held_max {
+        let (user_max, set_max) = match is_packet {
+            true => (PACKET_NOTICES_PER_USER_MAX, PACKET_NOTICES_PER_SET_MAX),
+            false => (NOTICES_PER_USER_MAX, NOTICES_PER_SET_MAX),
+        };
+        if usize::from(account.notice_count) >= user_max || self.held >= set_max {
             return None;
         }
         let highest = account.notice_highest.checked_add(1)?;

@@ -15,7 +15,7 @@ use super::slots::{NONE, Slots, State};
 use super::{Asked, Config, Now, Outcome, Shared, Transmit};
 use crate::key::Key;
 use crate::kind::Kind;
-use crate::limits::{SLOT_BITS, SLOTS_PER_SET};
+use crate::limits::{SET_WIDE_TOLD_PER_SECOND_MAX, SLOT_BITS, SLOTS_PER_SET};
 
 /// Notices that one visit sends at most: a packet for a whole SET must not hold up the shakes.
 const NOTICES_PER_VISIT: usize = 32;
@@ -39,6 +39,8 @@ pub struct Set {
     idle: Vec<u16>,
     checks: u64,
     check_us: u64,
+    /// Packets for all users of the SET that were told of, in the second of `check_us`.
+    set_wide_told: u32,
 }
 
 impl Set {
@@ -56,6 +58,7 @@ impl Set {
             // The SETs recount in turn, not all in the same second.
             checks: u64::from(number),
             check_us: 0,
+            set_wide_told: 0,
         }
     }
 
@@ -224,7 +227,14 @@ impl Set {
         shared.outbox.answer(Note { to: BANK, from: self.number, body: Body::PrizeBack(prize) });
     }
 
+    /// Takes one of the second's places for a packet that all users of the SET are told of.
+    pub(super) fn may_tell_everyone(&mut self) -> bool {
+        self.set_wide_told += 1;
+        self.set_wide_told <= SET_WIDE_TOLD_PER_SECOND_MAX
+    }
+
     fn check(&mut self, shared: &Shared) {
+        self.set_wide_told = 0;
         assert!(self.sums.balanced(), "SET {}: debits and credits differ: {:?}", self.number, self.sums);
         self.checks += 1;
         if self.checks.is_multiple_of(RECOUNT_EVERY) {
