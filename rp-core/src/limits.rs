@@ -76,8 +76,8 @@ pub const NOTE_RING_SLOTS: usize = 2 * NOTE_CREDITS;
 pub const COOKIE_LIFE_S: u32 = 30;
 /// Seconds between changes of the cookie secret: with two secrets alive, every cookie outlives none of them.
 pub const COOKIE_ROTATE_S: u32 = 64;
-/// Microseconds a slot rests before it is used again.
-pub const SLOT_REST_US: u64 = 1_000_000;
+/// Milliseconds a slot rests before it is used again.
+pub const SLOT_REST_MS: u32 = 1000;
 
 /// Client addresses that are counted one by one per worker; further ones share a row.
 pub const CLIENTS_MAX: usize = 256;

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
 use crate::key::Key;
-use crate::limits::{SLOT_BITS, SLOT_REST_US, SLOTS_PER_SET};
+use crate::limits::{SLOT_BITS, SLOT_REST_MS, SLOTS_PER_SET};
 use crate::wire::Peer;
 
 /// No slot, no account.
@@ -87,7 +87,9 @@ impl Cold {
 pub struct Slots {
     entries: Box<[Entry]>,
     cold: Vec<Cold>,
-    rested: VecDeque<(u16, u64)>,
+    /// Free slots with the millisecond, wrapping, in which they became so. No room is set aside: a ring of which a part is in use
+    /// turns through all of it, and would touch every page in time.
+    rested: VecDeque<(u16, u32)>,
     wheel: [u16; WHEEL_SPOKES],
     wheel_at: u64,
     spoke_us: u64,
@@ -100,7 +102,7 @@ impl Slots {
         Self {
             entries: alloc::vec![Entry::default(); SLOTS_PER_SET].into_boxed_slice(),
             cold: Vec::with_capacity(SLOTS_PER_SET),
-            rested: VecDeque::with_capacity(SLOTS_PER_SET),
+            rested: VecDeque::new(),
             wheel: [NONE; WHEEL_SPOKES],
             wheel_at: 0,
             // Two spokes of the wheel stay free: a session is never put on the spoke that turns.
@@ -137,8 +139,8 @@ impl Slots {
     /// Takes a slot that is free and has rested, under its next generation; `None` when there is none.
     /// `generation` is used for a slot that was never open.
     pub fn take(&mut self, now_us: u64, generation: u16) -> Option<u16> {
-        if let Some((slot, free_us)) = self.rested.front().copied()
-            && now_us >= free_us + SLOT_REST_US
+        if let Some((slot, free_ms)) = self.rested.front().copied()
+            && ((now_us / 1000) as u32).wrapping_sub(free_ms) >= SLOT_REST_MS
         {
             self.rested.pop_front();
             let entry = self.entry_mut(slot);
@@ -181,7 +183,7 @@ impl Slots {
         let entry = self.entry_mut(slot);
         entry.state = State::Closed;
         entry.key = [0; 16];
-        self.rested.push_back((slot, now_us));
+        self.rested.push_back((slot, (now_us / 1000) as u32));
     }
 
     /// Turns the wheel to `now_us` and calls `idle` with each slot whose session was idle too long.
