@@ -123,6 +123,13 @@ pub struct Memory {
     pub maps_bytes: u64,
 }
 
+impl Memory {
+    /// All of it.
+    pub fn bytes(&self) -> u64 {
+        self.rss_anon_bytes + self.maps_bytes
+    }
+}
+
 /// `rp-client --json`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Report {

@@ -4,7 +4,8 @@
 //! generators on CPU 1. Their load takes turns, one idle while the other works, and the receive work of each end is a
 //! pinned kernel thread whose time is counted. Figures go into a dated folder that names the machine.
 
-mod churn;
+pub mod churn;
+
 mod echo;
 mod ground;
 mod rounds;
@@ -60,7 +61,7 @@ impl Extent {
                 search: (60_000, 80_000, 20_000),
                 turns: 2,
                 turn_s: 4,
-                churn: (20_000, 4),
+                churn: (20_000, 5),
             };
         }
         Extent { sessions: 1_000_000, search: (60_000, 240_000, 10_000), turns: 3, turn_s: 6, churn: (1_000_000, 10) }
@@ -106,7 +107,7 @@ impl BenchArgs {
             println!("highest rate without loss: {}/s", search.highest);
             (search.clone(), rounds::compare(&mut ground, &extent, &[PHASE_RATE, search.highest])?)
         };
-        let churn = churn::run(&programs, &extent)?;
+        let churn = churn::run(&programs, extent.churn.0, extent.churn.1)?;
         let results = Results { machine, extent, search, comparisons, churn };
         let text = summary::text_of(&results);
         print!("\n{text}");

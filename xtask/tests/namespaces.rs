@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use xtask::answers::total;
+use xtask::bench::churn;
 use xtask::command;
 use xtask::demo::books::Books;
 use xtask::demo::evidence::Evidence;
@@ -131,6 +132,15 @@ fn a_killed_server_leaves_no_gate_and_starts_again() {
     assert!(!attached(), "SIGTERM undoes the gate");
     let pins = std::fs::read_dir(lab.room().pins()).map(|entries| entries.count()).unwrap_or(0);
     assert_eq!(pins, 0, "SIGTERM removes the pins");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn memory_is_flat_while_users_come_and_go() {
+    let churn = churn::run(&programs(), 20_000, 6).expect("everyone comes and goes");
+    let auditors = 6;
+    assert_eq!((churn.logins, churn.logouts), (120_000 + auditors, 120_000 + auditors), "{churn:?}");
+    assert!(churn.growth_percent < churn::GROWTH_MAX_PERCENT, "{churn:?}");
 }
 
 /// Where a server with default flags pinned its maps.

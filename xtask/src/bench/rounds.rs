@@ -12,7 +12,7 @@ use crate::answers::Phase;
 
 /// Log-ins and last questions of a million sessions, in seconds.
 const SLACK_S: u64 = 240;
-/// Samples that a median needs.
+/// Quiet samples that a median needs.
 const SAMPLES_MIN: usize = 5;
 
 /// One step of the search.
@@ -52,6 +52,8 @@ pub struct Comparison {
     pub lost: [u64; 2],
     /// Median and 99.9 % latency of the server's answers and of the echo's, in microseconds.
     pub latency_us: [[f64; 2]; 2],
+    /// Too few windows were quiet, so the medians are over disturbed ones, too.
+    pub disturbed: bool,
     /// Windows behind the medians.
     pub windows: [Vec<Window>; 2],
 }
@@ -93,7 +95,7 @@ fn step_of(phase: &Phase) -> Step {
 /// Lets server and echo take turns at each rate.
 ///
 /// # Errors
-/// What stopped the run, or too few undisturbed windows.
+/// What stopped the run, or no answer at all.
 pub fn compare(ground: &mut Ground, extent: &Extent, rates: &[u64]) -> Result<Vec<Comparison>> {
     let rounds = rates.len() as u64 * extent.turns * 2;
     let (mut server, mut echo) = (String::from(LOGIN), String::from(LOGIN));
@@ -114,16 +116,15 @@ pub fn compare(ground: &mut Ground, extent: &Extent, rates: &[u64]) -> Result<Ve
 
 fn comparison(rate: u64, phases: &[Vec<&Phase>; 2], meter: &Meter) -> Result<Comparison> {
     let of = |subject: Subject| phases[subject as usize].iter().copied().filter(move |phase| phase.rate as u64 == rate);
-    let windows = Subject::ALL.map(|subject| of(subject).flat_map(|phase| meter.windows(phase, subject)).collect());
-    let medians = windows.each_ref().map(|windows: &Vec<Window>| {
-        median(windows.iter().map(|window| window.cpu_us)).filter(|_| windows.len() >= SAMPLES_MIN)
-    });
+    let all = Subject::ALL.map(|subject| of(subject).flat_map(|phase| meter.windows(phase, subject)).collect());
+    let quiet = all
+        .each_ref()
+        .map(|windows: &Vec<Window>| windows.iter().filter(|window| window.is_quiet()).copied().collect::<Vec<_>>());
+    let disturbed = quiet.iter().any(|windows| windows.len() < SAMPLES_MIN);
+    let windows = if disturbed { all } else { quiet };
+    let medians = windows.each_ref().map(|windows| median(windows.iter().map(|window| window.cpu_us)));
     let [Some(server_us), Some(echo_us)] = medians else {
-        bail!(
-            "at {rate}/s only {} and {} windows were undisturbed, {SAMPLES_MIN} are needed: what else runs here?",
-            windows[0].len(),
-            windows[1].len()
-        );
+        bail!("at {rate}/s nothing was answered in any whole second");
     };
     Ok(Comparison {
         rate,
@@ -135,6 +136,7 @@ fn comparison(rate: u64, phases: &[Vec<&Phase>; 2], meter: &Meter) -> Result<Com
             let worst = |value: fn(&Phase) -> f64| of(subject).map(value).fold(0.0, f64::max);
             [worst(|phase| phase.latency_us.p50), worst(|phase| phase.latency_us.p999)]
         }),
+        disturbed,
         windows,
     })
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Results;
+use super::churn::GROWTH_MAX_PERCENT;
 use crate::command;
 use crate::demo::table::{grouped, write_json};
 
+/// Datagrams of a receive batch.
+const BATCH: u64 = 64;
 /// Allowed CPU time of the server, in that of the echo.
 const RATIO_MAX: f64 = 1.3;
-/// Growth of memory that counts as flat, in percent: the allocator's own rounding.
-const GROWTH_MAX_PERCENT: f64 = 1.0;
 
 /// The summary.
 pub fn text_of(results: &Results) -> String {
@@ -30,7 +31,7 @@ pub fn text_of(results: &Results) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:>12} {:>9.2} {:>9.2} {:>9.2}  <= {RATIO_MAX} {verdict:<5} {:>5}/{:<5} {:>8.0}/{:<8.0} {:>6.0}/{:.0}   ({} and {} windows)",
+            "{:>12} {:>9.2} {:>9.2} {:>9.2}  <= {RATIO_MAX} {verdict:<5} {:>5}/{:<5} {:>8.0}/{:<8.0} {:>6.0}/{:.0}   ({} and {} windows{})",
             grouped(row.rate as f64),
             row.server_us,
             row.echo_us,
@@ -43,6 +44,7 @@ pub fn text_of(results: &Results) -> String {
             echo[1],
             row.windows[0].len(),
             row.windows[1].len(),
+            if row.disturbed { ", DISTURBED by other programs" } else { "" },
         );
     }
     let _ = writeln!(
@@ -51,6 +53,7 @@ pub fn text_of(results: &Results) -> String {
         grouped(results.search.highest as f64),
         steps(results)
     );
+    text += &bursts(results);
     let churn = &results.churn;
     let flat = if churn.growth_percent <= GROWTH_MAX_PERCENT { "flat" } else { "NOT FLAT" };
     let _ = writeln!(
@@ -58,11 +61,26 @@ pub fn text_of(results: &Results) -> String {
         "churn: {} log-ins, {} log-outs, memory {} -> {} bytes ({:+.2} %): {flat}",
         grouped(churn.logins as f64),
         grouped(churn.logouts as f64),
-        grouped(churn.bytes[0] as f64),
+        grouped(churn.bytes[1] as f64),
         grouped(churn.bytes[churn.bytes.len() - 1] as f64),
         churn.growth_percent,
     );
     text
+}
+
+/// What came of bursts of at least a receive batch, at the lowest rate that has them.
+fn bursts(results: &Results) -> String {
+    let burst = |rate: u64| rate / 1000;
+    match results.search.steps.iter().find(|step| burst(step.rate) >= BATCH) {
+        Some(step) => {
+            let (size, rate) = (burst(step.rate), grouped(step.rate as f64));
+            format!(
+                "bursts of {size} datagrams, one a millisecond ({rate}/s): {} lost, {} repeated\n",
+                step.lost, step.retries
+            )
+        }
+        None => String::new(),
+    }
 }
 
 fn steps(results: &Results) -> String {

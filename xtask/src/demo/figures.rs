@@ -45,7 +45,7 @@ fn sessions(evidence: &Evidence) -> Vec<Row> {
         Row::new("log-in of all", "s", seconds).original(540.0).target(Target::AtMost(20.0)),
     ];
     if let Some(sample) = evidence.fullest() {
-        let bytes = (sample.memory.rss_anon_bytes + sample.memory.maps_bytes) as f64;
+        let bytes = sample.memory.bytes() as f64;
         let row = Row::new("server memory, all logged in", "MB", bytes / MB).original(5350.0);
         rows.push(row.target(Target::AtMost(250.0)));
         rows.push(

@@ -78,20 +78,19 @@ impl Stage {
         workers: usize,
         scenario: &Scenario,
     ) -> Result<(Server, Fleet)> {
-        let server = self.start_server(programs, workers)?;
+        let server = self.start_server(programs, &["--workers", &workers.to_string()])?;
         let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
         server.ask(&["mint", "--users", &range, "--fen", &fen])?;
         let fleet = self.start_fleet(programs, users, scenario)?;
         Ok((server, fleet))
     }
 
-    /// Starts the server.
+    /// Starts the server, with further flags.
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub fn start_server(&self, programs: &Programs, workers: usize) -> Result<Server> {
-        let workers = workers.to_string();
-        let mut flags = vec!["--workers", &workers];
+    pub fn start_server(&self, programs: &Programs, flags: &[&str]) -> Result<Server> {
+        let mut flags = flags.to_vec();
         let listen = format!("127.0.0.1:{PORT}");
         let place = match self {
             Stage::Lab(lab) => Place::inside(lab.server()),
