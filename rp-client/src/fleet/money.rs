@@ -98,6 +98,17 @@ impl Fleet {
         self.transmit_money(number, now_us, out);
     }
 
+    /// Sends again all that the session has under way; the server has taken over its address.
+    pub(super) fn repeat_money(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let mut number = self.sessions[index as usize].money;
+        while number != NONE {
+            if self.money.value(number).tries < TRIES_MAX {
+                self.transmit_money(number, now_us, out);
+            }
+            number = self.money.next(number);
+        }
+    }
+
     fn transmit_money(&mut self, number: u32, now_us: u64, out: &mut impl Outbox) {
         let stamp = self.random() as u32;
         let request = self.money.value(number);

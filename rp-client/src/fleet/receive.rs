@@ -81,6 +81,7 @@ impl Fleet {
             Kind::PathChallenge => self.on_path_challenge(index, &head, now_us, out),
             Kind::Echoed => {
                 self.repeat_ask(index, now_us, out);
+                self.repeat_money(index, now_us, out);
                 Ok(())
             }
             // DETAIL PAGE and BALANCE IS answer what this client never asks.

@@ -15,11 +15,14 @@ use rp_core::kind::Kind;
 use road::Faults;
 use world::{USERS, World};
 
-const CALM: Faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_socket: 0.0 };
-const ROUGH: Faults = Faults { loss: 0.05, repeat: 0.05, detour: 0.1, move_socket: 0.0 };
-const STORM: Faults = Faults { loss: 0.25, repeat: 0.2, detour: 0.3, move_socket: 0.0 };
+const CALM: Faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_every_us: 0, mangle: 0.0 };
+const ROUGH: Faults = Faults { loss: 0.05, repeat: 0.05, detour: 0.1, move_every_us: 0, mangle: 0.0 };
+const STORM: Faults = Faults { loss: 0.25, repeat: 0.2, detour: 0.3, move_every_us: 0, mangle: 0.0 };
 /// NATs that change the clients' ports while they speak.
-const WANDER: Faults = Faults { loss: 0.02, repeat: 0.02, detour: 0.05, move_socket: 0.001 };
+const WANDER: Faults = Faults { loss: 0.02, repeat: 0.02, detour: 0.05, move_every_us: 2_000_000, mangle: 0.0 };
+
+/// Bytes that change on their way, which checksums in real life seldom let through, but attackers always.
+const MANGLING: Faults = Faults { loss: 0.01, repeat: 0.02, detour: 0.05, move_every_us: 0, mangle: 0.05 };
 
 /// Silent seconds after which the server ends a session, ordinarily and where that is the point.
 const IDLE_S: u64 = 300;
@@ -134,6 +137,16 @@ fn clients_whose_address_changes_prove_the_new_one_and_go_on() {
         let (due, lost) = world.records().fold((0, 0), |(due, lost), r| (due + r.shakes.due, lost + r.shakes.lost));
         // Everyone behind a socket that moves must be challenged, and echo, while shakes are given up after three seconds.
         assert!(lost < due / 10, "{lost} of {due}");
+    });
+}
+
+#[test]
+fn mangled_datagrams_are_thrown_away_and_do_nothing() {
+    play("mangled_datagrams", seeds(3), (MANGLING, IDLE_S), PaceName::Even, SHAKE_AND_SEND, |world| {
+        world.all_shakes_end(5 * 400 + 100 + 400 + 700);
+        let thrown: u64 = world.machines.iter().map(|m| m.fleet.books.discarded.iter().sum::<u64>()).sum();
+        let dropped = world.server.books.iter().map(|books| books.dropped.total()).sum::<u64>();
+        assert!(thrown > 100 && dropped > 100, "{thrown} {dropped}");
     });
 }
 

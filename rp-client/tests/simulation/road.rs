@@ -15,8 +15,10 @@ pub struct Faults {
     pub repeat: f64,
     /// A way that is up to 50 ms longer, so that later ones arrive earlier.
     pub detour: f64,
-    /// A client's socket gets another port, per datagram sent.
-    pub move_socket: f64,
+    /// Not a probability: the clients' sockets get other ports so often; 0: never.
+    pub move_every_us: u64,
+    /// One byte changes; not the first, so that the auditor knows the kind.
+    pub mangle: f64,
 }
 
 /// A datagram on its way.
@@ -52,7 +54,7 @@ impl Road {
         (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
     }
 
-    pub fn send(&mut self, now_us: u64, parcel: Parcel) {
+    pub fn send(&mut self, now_us: u64, mut parcel: Parcel) {
         let mut hasher = DefaultHasher::new();
         (self.digest, now_us, &parcel.bytes).hash(&mut hasher);
         self.digest = hasher.finish();
@@ -65,6 +67,10 @@ impl Road {
             self.surplus[kind] += 1;
             let copy = Parcel { bytes: parcel.bytes.clone(), ..parcel };
             self.queue(now_us, copy);
+        }
+        if self.happens(self.faults.mangle) {
+            let at = 1 + self.rng.next_u64() as usize % (parcel.bytes.len() - 1);
+            parcel.bytes[at] ^= 1 << (self.rng.next_u32() % 8);
         }
         self.queue(now_us, parcel);
     }

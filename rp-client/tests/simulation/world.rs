@@ -110,8 +110,14 @@ impl World {
             self.step();
         }
         self.idle_at_end = self.server.count(|books| &books.idle_outs);
-        self.road.faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_socket: 0.0 };
+        self.road.faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_every_us: 0, mangle: 0.0 };
         self.server.stop_campaign();
+        // Whoever moved after his last word says where he is; else the server's notices go where he was.
+        for machine in &mut self.machines {
+            for index in 0..machine.fleet.count() {
+                machine.fleet.ping(index, self.now_us, &mut machine.out);
+            }
+        }
         let settled_us = self.now_us + SETTLE_US;
         while self.now_us < settled_us || !self.road.is_empty() || !self.server.is_still() {
             self.step();
@@ -159,14 +165,15 @@ impl World {
 
     fn drive(&mut self, number: usize) {
         let machine = &mut self.machines[number];
+        let every_us = self.road.faults.move_every_us;
+        if every_us > 0 && self.now_us.is_multiple_of(every_us) {
+            machine.ports.iter_mut().for_each(|port| *port += 2);
+        }
         machine.conductor.poll(self.now_us, &mut machine.fleet, &mut machine.out).expect("the server answers");
         machine.fleet.poll(self.now_us, &mut machine.out);
         for (socket, bytes) in std::mem::take(&mut machine.out.sent) {
             let port = machine.ports[socket];
             self.road.send(self.now_us, parcel(true, number, socket, port, bytes));
-            if self.road.happens(self.road.faults.move_socket) {
-                machine.ports[socket] += 2;
-            }
         }
     }
 
