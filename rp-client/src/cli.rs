@@ -1,17 +1,23 @@
 //! The command line. Every flag is also an environment variable, RP_ and its name.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use rp_core::limits::PORT_DEFAULT;
 
 use crate::pace::PaceName;
+
+const SCENARIO_HELP: &str = "A scenario is a TOML file of [[phase]]s, played in order:
+  kind = \"login\" | \"hold\" | \"shake\" | \"ramp\" | \"storm\" | \"logout\"; name; seconds; rate (shake, ramp); rate_to (ramp);
+  send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = \"random\" } (a storm needs it, without recipients)";
 
 /// The load and reference client of the red-packet server: logs in any number of users, plays a scenario, and proves that
 /// its books and the server's agree.
 #[derive(Parser, Debug)]
-#[command(name = "rp-client", version, args_conflicts_with_subcommands = true)]
+#[command(name = "rp-client", version, args_conflicts_with_subcommands = true, after_help = SCENARIO_HELP,
+          max_term_width = 110)]
 pub struct Cli {
     /// What to do; `run` when absent.
     #[command(subcommand)]
@@ -41,8 +47,8 @@ impl Cli {
 /// Flags of a run.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Flags {
-    /// Server
-    #[arg(long, value_name = "ADDR:PORT", env = "RP_SERVER", default_value = "127.0.0.1:2015")]
+    /// Server, by address or name; without a port it is 2015
+    #[arg(long, value_name = "ADDR:PORT", env = "RP_SERVER", default_value = "127.0.0.1:2015", value_parser = server)]
     pub server: SocketAddr,
     /// Users of this client machine
     #[arg(long, value_name = "FIRST..=LAST", env = "RP_USERS", default_value = "1..=10000", value_parser = users)]
@@ -59,8 +65,8 @@ pub struct Flags {
     /// Multiplies the durations of the phases
     #[arg(long, value_name = "FACTOR", env = "RP_TIME_SCALE", default_value_t = 1.0)]
     pub time_scale: f64,
-    /// When users shake
-    #[arg(long, env = "RP_PACE", value_enum, default_value_t = PaceName::Even)]
+    /// When users shake: even, seed or poisson
+    #[arg(long, env = "RP_PACE", value_enum, default_value_t = PaceName::Even, hide_possible_values = true)]
     pub pace: PaceName,
     /// Sockets that the sessions share
     #[arg(long, value_name = "SOCKETS", env = "RP_SOCKETS", default_value_t = 4,
@@ -92,6 +98,15 @@ pub struct Flags {
     pub echo: bool,
 }
 
+fn server(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, PORT_DEFAULT));
+    }
+    let resolved = text.to_socket_addrs().or_else(|_| (text, PORT_DEFAULT).to_socket_addrs());
+    let first = resolved.map_err(|e| format!("{e}; write ADDRESS, ADDRESS:PORT or NAME:PORT"))?.next();
+    first.ok_or_else(|| "the name has no address".to_string())
+}
+
 fn users(text: &str) -> Result<RangeInclusive<u64>, String> {
     let parsed =
         text.split_once("..=").and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?));
@@ -102,6 +117,21 @@ fn users(text: &str) -> Result<RangeInclusive<u64>, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_server_is_an_address_or_a_name_with_or_without_a_port() {
+        for (text, expected) in [
+            ("10.1.2.3", "10.1.2.3:2015"),
+            ("10.1.2.3:7", "10.1.2.3:7"),
+            ("::1", "[::1]:2015"),
+            ("[::1]", "[::1]:2015"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(server(text).expect(text).to_string(), expected);
+        }
+        assert!(server("localhost:7").expect("every machine has it").ip().is_loopback());
+        assert!(server("127.0.0.1:port").is_err());
+    }
 
     #[test]
     fn flags_are_the_same_with_and_without_the_word_run() {

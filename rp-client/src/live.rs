@@ -83,7 +83,8 @@ impl Live {
         } else {
             line += &format!("  due {:>6}  sent {:>6}", now.due - last.due, now.sent.saturating_sub(last.sent));
             line += &format!("  answered {:>6}", now.answered - last.answered);
-            if let Some(record) = fleet.records.get(usize::from(fleet.phase)) {
+            // At the turn of a phase most answers are still those of the phase before.
+            if let Some(record) = fleet.records.iter().max_by_key(|record| record.latency_second_us.len()) {
                 let at = |share: f64| record.latency_second_us.value_at_quantile(share);
                 line += &format!("  p50 {:>5} us  p99 {:>6} us", at(0.5), at(0.99));
             }

@@ -121,13 +121,14 @@ fn lead(
 }
 
 fn turn_second(fleet: &mut Fleet, hdr: &mut Option<HdrLog<'_>>, elapsed_us: u64) -> Result<()> {
-    if let (Some(hdr), Some(record)) = (hdr, fleet.records.get(usize::from(fleet.phase)))
-        && !record.latency_second_us.is_empty()
-    {
-        let end = Duration::from_micros(elapsed_us);
+    if let Some(hdr) = hdr {
         let second = Duration::from_secs(1);
-        hdr.write_histogram(&record.latency_second_us, end.saturating_sub(second), second, None)
-            .map_err(|e| anyhow!("writing the HdrHistogram log: {e:?}"))?;
+        let start = Duration::from_micros(elapsed_us).saturating_sub(second);
+        // At the turn of a phase two records have latencies of the same second.
+        for record in fleet.records.iter().filter(|record| !record.latency_second_us.is_empty()) {
+            hdr.write_histogram(&record.latency_second_us, start, second, None)
+                .map_err(|e| anyhow!("writing the HdrHistogram log: {e:?}"))?;
+        }
     }
     fleet.turn_second();
     Ok(())

@@ -165,6 +165,70 @@ fn a_rate_beyond_the_machine_falls_behind_but_loses_nothing() {
 }
 
 #[test]
+fn a_datagram_that_is_not_ours_and_a_missed_expectation_make_the_exit_code_1() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=3\nrate=200";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    let json = text_of(&house.folder.file("report.json"));
+    let server = format!("127.0.0.1:{}", house.port);
+    let flags = ["--users", "1..=200", "--scenario", &scenario, "--json", &json, "--expect", "p50<1us"];
+    let mut child = client(&house.folder, &server, &flags).spawn().expect("our program starts");
+    // The server counts by address, so a stranger at ours shows up in the books.
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let mut sent = 0;
+    while child.try_wait().expect("our child").is_none() {
+        if sent < 20 {
+            stranger.send_to(b"luck", &server).expect("loopback takes it");
+            sent += 1;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    let report = report(&json);
+    let differences = report["reconciled"]["differences"].as_array().expect("a list");
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    let sentence = differences[0].as_str().expect("text");
+    assert!(sentence.starts_with("not one of our requests: 0, but the server received:"), "{sentence}");
+    assert_eq!(report["failures"].as_array().map(Vec::len), Some(2), "{}", report["failures"]);
+}
+
+#[test]
+fn latencies_are_logged_for_hdrhistogram_second_by_second() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=3\nrate=200";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    let log = text_of(&house.folder.file("latency.hlog"));
+    let server = format!("127.0.0.1:{}", house.port);
+    let flags = ["--users", "1..=200", "--scenario", &scenario, "--hdr", &log, "--no-reconcile"];
+    let output = client(&house.folder, &server, &flags).output().expect("our program starts");
+    assert!(output.status.success(), "{}", words(&output));
+    let text = std::fs::read(&log).expect("a log");
+    let mut read = hdrhistogram::serialization::Deserializer::new();
+    let mut count = 0;
+    for entry in hdrhistogram::serialization::interval_log::IntervalLogIterator::new(&text) {
+        if let hdrhistogram::serialization::interval_log::LogEntry::Interval(interval) = entry.expect("a good log") {
+            let bytes = base64(interval.encoded_histogram());
+            let histogram: hdrhistogram::Histogram<u64> = read.deserialize(&mut &bytes[..]).expect("a histogram");
+            count += histogram.len();
+        }
+    }
+    assert_eq!(count, 600);
+}
+
+/// Decodes base64 (RFC 4648, section 4).
+fn base64(text: &str) -> Vec<u8> {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let value = |c: u8| digits.iter().position(|d| *d == c).map_or(0, |v| v as u32);
+    let padding = text.bytes().rev().take_while(|c| *c == b'=').count();
+    let chunks = text.as_bytes().chunks_exact(4);
+    let words = chunks.map(|four| four.iter().fold(0, |word, c| word << 6 | value(*c)));
+    let mut bytes: Vec<u8> = words.flat_map(|word| [(word >> 16) as u8, (word >> 8) as u8, word as u8]).collect();
+    bytes.truncate(bytes.len() - padding);
+    bytes
+}
+
+#[test]
 fn users_without_money_are_refused_by_type_and_told_what_to_do() {
     let house = Server::start("127.0.0.1");
     let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='hold'\nseconds=2\nsend={rate=50,fen=300,shares=3}";
