@@ -64,7 +64,7 @@ impl Extent {
                 churn: (20_000, 5),
             };
         }
-        Extent { sessions: 1_000_000, search: (60_000, 240_000, 10_000), turns: 3, turn_s: 6, churn: (1_000_000, 10) }
+        Extent { sessions: 1_000_000, search: (60_000, 160_000, 20_000), turns: 3, turn_s: 6, churn: (1_000_000, 10) }
     }
 }
 
@@ -103,10 +103,12 @@ impl BenchArgs {
         let extent = Extent::new(self.quick);
         let (search, comparisons) = {
             let mut ground = Ground::prepare(&programs, &echo)?;
+            println!("searching the highest rate without loss ...");
             let search = rounds::search(&mut ground, &extent)?;
-            println!("highest rate without loss: {}/s", search.highest);
+            println!("highest rate without loss: {}/s; server and echo take turns ...", search.highest);
             (search.clone(), rounds::compare(&mut ground, &extent, &[PHASE_RATE, search.highest])?)
         };
+        println!("log-ins and log-outs in turn ...");
         let churn = churn::run(&programs, extent.churn.0, extent.churn.1)?;
         let results = Results { machine, extent, search, comparisons, churn };
         let text = summary::text_of(&results);

@@ -48,6 +48,9 @@ pub struct DemoArgs {
     /// Client machines.
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     clients: usize,
+    /// Play over 127.0.0.1 without XDP, as without root.
+    #[arg(long)]
+    loopback: bool,
     /// Workers of the server [default: one per CPU, at least two].
     #[arg(long, value_name = "COUNT")]
     workers: Option<usize>,
@@ -65,7 +68,7 @@ impl DemoArgs {
         if self.sessions == 0 || self.clients == 0 {
             bail!("a demo needs at least one session and one client machine");
         }
-        let programs = prepare()?;
+        let programs = prepare(self.loopback)?;
         let scenario = Scenario::new(self.full, self.seconds);
         println!("{}", Machine::here());
         let evidence = self.play(&programs, &scenario)?;
@@ -88,7 +91,7 @@ impl DemoArgs {
 
     /// Sets the stage, plays the scenario and gathers what everyone has to say; the stage is gone afterwards.
     fn play(&self, programs: &Programs, scenario: &Scenario) -> Result<Evidence> {
-        let stage = Stage::set(self.clients)?;
+        let stage = if self.loopback { Stage::loopback(self.clients)? } else { Stage::set(self.clients)? };
         println!("{}", stage.description());
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));
@@ -111,8 +114,8 @@ pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, see
 }
 
 /// Builds all that the demo runs; the kernel programs only where they can be loaded.
-fn prepare() -> Result<Programs> {
-    if signal::is_root() {
+fn prepare(loopback: bool) -> Result<Programs> {
+    if signal::is_root() && !loopback {
         setup::run()?;
         ebpf::run()?;
     }

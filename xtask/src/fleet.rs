@@ -12,9 +12,8 @@ use crate::machine;
 use crate::programs::Programs;
 use crate::signal::Signal;
 
-/// Seconds that programs have to start, and log-ins per second that they have at least.
+/// Seconds that programs have to start.
 const START_S: u64 = 4;
-const LOGINS_PER_S: u64 = 25_000;
 
 /// One client machine.
 #[derive(Clone, Debug)]
@@ -99,9 +98,9 @@ impl Fleet {
     }
 }
 
-/// The unix second from which all machines shake: when the slowest has logged in, at half of the speed that is aimed at.
-pub fn common_start(users: u64) -> u64 {
-    machine::unix_us() / 1_000_000 + START_S + users / LOGINS_PER_S
+/// The unix second from which all machines shake: when the slowest has logged in, at `logins_per_s` over all at least.
+pub fn common_start(users: u64, logins_per_s: u64) -> u64 {
+    machine::unix_us() / 1_000_000 + START_S + users / logins_per_s
 }
 
 /// The users 1 to `users` in `machines` neighbouring ranges, as even as whole numbers allow.

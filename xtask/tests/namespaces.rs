@@ -35,13 +35,18 @@ fn short_scenario() -> Scenario {
 
 /// Plays the short scenario with three client machines, `beside` something else.
 fn play<T>(beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
-    let (stage, programs, scenario) = (Stage::set(3).expect("a lab can be built"), programs(), short_scenario());
+    let stage = Stage::set(3).expect("a lab can be built");
+    let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
+    play_on(&stage, |server| beside(lab, server))
+}
+
+fn play_on<T>(stage: &Stage, beside: impl FnOnce(&Server) -> T) -> (Evidence, T) {
+    let (programs, scenario) = (programs(), short_scenario());
     let (server, mut fleet) =
         stage.raise_curtain(&programs, USERS, WORKERS, &scenario).expect("server and clients start");
-    let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
-    let other = beside(lab, &server);
+    let other = beside(&server);
     let seen = watch::watch(&server, &mut fleet, USERS, &scenario).expect("the run ends by itself");
-    let evidence = gather(&stage, &server, &mut fleet, USERS, seen).expect("everyone answers");
+    let evidence = gather(stage, &server, &mut fleet, USERS, seen).expect("everyone answers");
     server.end().expect("SIGTERM ends the server cleanly");
     (evidence, other)
 }
@@ -83,6 +88,18 @@ fn kernel_server_and_clients_agree_to_the_datagram() {
     assert_eq!(total(&status.dropped), 0, "{:?}", status.dropped);
     assert!(status.money.prizes.count > 100, "campaigns ran: {:?}", status.money);
     assert!(status.money.made.count > 100, "users sent packets: {:?}", status.money);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn without_xdp_server_and_clients_agree_to_the_datagram() {
+    let stage = Stage::loopback(3).expect("a folder can be made");
+    let (evidence, ()) = play_on(&stage, |_| ());
+    assert_eq!((evidence.status.gate.mode.as_str(), evidence.status.gate.steering.as_str()), ("off", "cbpf"));
+    assert!(evidence.kernel.is_none());
+    assert_every_shake_was_answered(&evidence);
+    assert_eq!(Books::of(&evidence).differences, Vec::<String>::new());
+    assert_eq!(total(&evidence.status.dropped), 0, "none on the wrong worker either: {:?}", evidence.status.dropped);
 }
 
 #[test]

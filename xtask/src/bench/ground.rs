@@ -15,6 +15,8 @@ use crate::signal;
 
 const SERVER_PORT: u16 = 2015;
 const ECHO_PORT: u16 = 2016;
+/// What one worker and one generator, each on a CPU of its own, do at least.
+const LOGINS_PER_S: u64 = 12_000;
 /// CPU of server, echo and their receive work; and of the generators and theirs.
 const SUBJECT_CPU: usize = 0;
 const GENERATOR_CPU: usize = 1;
@@ -86,7 +88,7 @@ impl Ground {
     /// When one cannot be started.
     pub fn generate(&self, users: u64, scenarios: &[(Subject, String)]) -> Result<Vec<Fleet>> {
         let mut fleets = Vec::new();
-        let start_s = common_start(users).to_string();
+        let start_s = common_start(users, LOGINS_PER_S).to_string();
         for (subject, scenario) in scenarios {
             let index = *subject as usize;
             let file = self.lab.room().file(&format!("scenario-{index}.toml"));

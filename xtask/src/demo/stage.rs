@@ -12,6 +12,8 @@ use crate::server::Server;
 use crate::signal;
 
 const PORT: u16 = 2015;
+/// Half of the log-ins per second that are aimed at.
+const LOGINS_PER_S: u64 = 25_000;
 
 /// Where the demo plays.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Stage {
                 lab.server().name(),
                 lab.clients().len()
             ),
-            Stage::Loopback(..) => "No root, so: no namespaces, no XDP, no kernel counters; classic BPF steers instead, and \
+            Stage::Loopback(..) => "loopback (no root, or asked for): no namespaces, no XDP, no kernel counters; classic BPF steers instead, and \
                                     the books of server and clients are compared over 127.0.0.1.\nFor the whole demo: sudo \
                                     env \"PATH=$PATH\" cargo xtask demo"
                 .into(),
@@ -109,7 +111,8 @@ impl Stage {
     pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
-        self.start_fleet_of(programs, users, &file, &["--start-at", &common_start(users).to_string()])
+        let start_s = common_start(users, LOGINS_PER_S).to_string();
+        self.start_fleet_of(programs, users, &file, &["--start-at", &start_s])
     }
 
     /// The same for the scenario in `file`, with further flags.
