@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, BankBooks, Plan, PlanError};
 use rp_core::engine::books::Books;
 use rp_core::engine::notes::Note;
-use rp_core::limits::ACCOUNTS_PER_SET_MAX;
 use rp_core::steer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +22,9 @@ use crate::worker::BankRings;
 
 /// The bank's beat: prizes leave at most this late.
 const BEAT: Duration = Duration::from_millis(1);
+
+/// Users of one mint; more would hold up the next one for minutes.
+const MINT_USERS_MAX: u64 = 100_000_000;
 
 /// A question from the admin socket and where its answer goes.
 pub type Call = (Question, oneshot::Sender<Answer>);
@@ -180,11 +182,10 @@ impl Control {
         let total = users.and_then(|users| users.checked_mul(fen));
         let issued = total.and_then(|fen| self.books.issued_fen.read().checked_add(fen));
         let countable = issued.is_some_and(|fen| fen <= i64::MAX as u64);
-        let accounts = u64::from(self.sight.sets) * ACCOUNTS_PER_SET_MAX as u64;
-        let Some(left) = users.filter(|users| fen > 0 && countable && *users <= accounts) else {
+        let Some(left) = users.filter(|users| fen > 0 && countable && *users <= MINT_USERS_MAX) else {
             let why = format!(
-                "{fen} fen for users {first}..={last}: nothing, more money than can be counted, or more users than the \
-                 {accounts} accounts of this server"
+                "{fen} fen for users {first}..={last}: nothing, more money than can be counted, or more than \
+                 {MINT_USERS_MAX} users at once"
             );
             let _ = done.send(Answer::Refused(why));
             return;

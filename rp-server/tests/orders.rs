@@ -96,6 +96,7 @@ fn the_last_user_of_all_gets_his_money_and_nobody_after_him() {
     assert_eq!(status["money"]["issued_fen"], 10, "{status}");
     assert_eq!(status["workers"].as_array().map(Vec::len), Some(1));
     folder.is_refused("too much", &["mint", "--users", "1..=10", "--fen", "1000000000000000000"], &["counted"]);
+    folder.is_refused("half the world", &["mint", "--users", "1..=4000000000", "--fen", "1"], &["users at once"]);
     folder.is_refused("more than a SET has", &["mint", "--users", "1..=9000", "--fen", "1"], &["8190", "--sets"]);
     assert_eq!(server.status_at_rest()["money"]["issued_fen"], 10 + 8190);
 }

@@ -55,6 +55,8 @@ impl Fleet {
         let index = self.by_slot[slot_of(head.session)];
         let session = match self.sessions.get(index as usize) {
             Some(session) if session.id == head.session && session.state == State::Up => session,
+            // Neither side has the session: something said before it ended arrived after.
+            _ if kind == Kind::UnknownSession && bytes.len() == UNKNOWN_SESSION_LEN => return Ok(()),
             _ => return Err(Discard::NoSuchSession),
         };
         if kind == Kind::UnknownSession {
