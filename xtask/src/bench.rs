@@ -30,6 +30,9 @@ pub struct BenchArgs {
     /// Fewer sessions, rates and rounds: shows that the bench works, not what the server costs.
     #[arg(long)]
     quick: bool,
+    /// Rounds of the churn, a million log-ins each [default: 10].
+    #[arg(long, value_name = "COUNT")]
+    rounds: Option<u64>,
     /// Write everything measured as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -100,7 +103,8 @@ impl BenchArgs {
         ebpf::run()?;
         let programs = Programs::build(Profile::Release)?;
         let echo = echo::build()?;
-        let extent = Extent::new(self.quick);
+        let mut extent = Extent::new(self.quick);
+        extent.churn.1 = self.rounds.unwrap_or(extent.churn.1);
         let (search, comparisons) = {
             let mut ground = Ground::prepare(&programs, &echo)?;
             println!("searching the highest rate without loss ...");

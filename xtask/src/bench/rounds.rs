@@ -75,6 +75,8 @@ fn hold(seconds: u64) -> String {
 }
 
 const LOGIN: &str = "[[phase]]\nkind = \"login\"\n\n";
+/// Sessions that are left open fill the SETs, and the next run would wait until they have been idle for long.
+const LOGOUT: &str = "[[phase]]\nkind = \"logout\"\n\n";
 
 /// Raises the rate step by step until something is lost.
 ///
@@ -86,7 +88,7 @@ pub fn search(ground: &mut Ground, extent: &Extent) -> Result<Search> {
     // A pause after each step lets what was late arrive before the next.
     let turns: String = rates.iter().map(|rate| shake(*rate, extent.turn_s) + &hold(1)).collect();
     let seconds = rates.len() as u64 * (extent.turn_s + 1) + SLACK_S;
-    let mut fleets = ground.generate(extent.sessions, &[(Subject::Server, format!("{LOGIN}{turns}"))])?;
+    let mut fleets = ground.generate(extent.sessions, &[(Subject::Server, format!("{LOGIN}{turns}{LOGOUT}"))])?;
     let reports = ground.watch(&mut fleets, Duration::from_secs(seconds), |_, _| ())?;
     let steps: Vec<Step> = reports[0].phases.iter().filter(|phase| phase.due > 0).map(step_of).collect();
     match steps.iter().take_while(|step| step.is_lossless()).last() {
