@@ -57,10 +57,20 @@ impl Now {
         (self.unix_us / 1_000_000) as u32
     }
 
+    /// Milliseconds on the clock that never jumps, wrapping: enough to tell how long ago something was.
+    pub const fn mono_ms(&self) -> u32 {
+        wrapping_ms(self.mono_us)
+    }
+
     /// Milliseconds since 1970.
     pub const fn unix_ms(&self) -> u64 {
         self.unix_us / 1000
     }
+}
+
+/// Microseconds as milliseconds in 32 bits, wrapping after 49 days.
+const fn wrapping_ms(us: u64) -> u32 {
+    (us / 1000) as u32
 }
 
 /// Where replies go: the caller's transmit slots.

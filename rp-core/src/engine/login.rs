@@ -60,11 +60,10 @@ impl Set {
         let fresh = self.accounts[at].fresh;
         if fresh != NONE {
             // Closed slots rest: without a pause one ticket under ever-new nonces would use up those of the whole SET.
-            let age_ms = ((asked.now.mono_us / 1000) as u32).wrapping_sub(self.slots.entry(fresh).last_seen_ms);
+            let age_ms = asked.now.mono_ms().wrapping_sub(self.slots.entry(fresh).last_seen_ms);
             if age_ms < FRESH_REST_MS {
                 return refuse(&login, &ticket, Refusal::Full, FRESH_REST_MS - age_ms, asked, shared, tx);
             }
-            self.accounts[at].fresh = NONE;
             self.close(fresh, asked.now, shared);
             // Closing forgets an account that holds nothing.
             return match self.account_of(ticket.user, shared) {

@@ -57,7 +57,7 @@ impl Set {
     /// A sign of life from the session's own address.
     #[inline]
     fn heard(&mut self, slot: u16, asked: &Asked, shared: &Shared) {
-        self.slots.entry_mut(slot).last_seen_ms = (asked.now.mono_us / 1000) as u32;
+        self.slots.entry_mut(slot).last_seen_ms = asked.now.mono_ms();
         let cold = self.slots.cold(slot);
         cold.door = asked.door;
         if cold.fresh {

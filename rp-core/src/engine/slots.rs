@@ -8,6 +8,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
+use super::wrapping_ms;
 use crate::key::Key;
 use crate::limits::{SLOT_BITS, SLOT_REST_MS, SLOTS_PER_SET};
 use crate::wire::Peer;
@@ -140,7 +141,7 @@ impl Slots {
     /// `generation` is used for a slot that was never open.
     pub fn take(&mut self, now_us: u64, generation: u16) -> Option<u16> {
         if let Some((slot, free_ms)) = self.rested.front().copied()
-            && ((now_us / 1000) as u32).wrapping_sub(free_ms) >= SLOT_REST_MS
+            && wrapping_ms(now_us).wrapping_sub(free_ms) >= SLOT_REST_MS
         {
             self.rested.pop_front();
             let entry = self.entry_mut(slot);
@@ -167,7 +168,7 @@ impl Slots {
         entry.key = key;
         entry.peer = peer;
         entry.sequence = 0;
-        entry.last_seen_ms = (now_us / 1000) as u32;
+        entry.last_seen_ms = wrapping_ms(now_us);
         entry.state = State::Nothing;
         let old = self.cold(slot);
         // The wheel may still hold the slot from an earlier session: it is looked at once and put where it belongs.
@@ -183,7 +184,7 @@ impl Slots {
         let entry = self.entry_mut(slot);
         entry.state = State::Closed;
         entry.key = [0; 16];
-        self.rested.push_back((slot, (now_us / 1000) as u32));
+        self.rested.push_back((slot, wrapping_ms(now_us)));
     }
 
     /// Turns the wheel to `now_us` and calls `idle` with each slot whose session was idle too long.
@@ -209,7 +210,7 @@ impl Slots {
         if entry.state == State::Closed {
             return;
         }
-        let quiet_us = u64::from(((now_us / 1000) as u32).wrapping_sub(entry.last_seen_ms)) * 1000;
+        let quiet_us = u64::from(wrapping_ms(now_us).wrapping_sub(entry.last_seen_ms)) * 1000;
         if quiet_us >= self.idle_us {
             idle.push(slot);
         } else {
