@@ -72,6 +72,10 @@ pub struct Flags {
     #[arg(long, value_name = "SOCKETS", env = "RP_SOCKETS", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub sockets: u16,
+    /// Hand datagrams of one length to the kernel as one (UDP_SEGMENT), for less CPU per datagram. Only where the network
+    /// parts them again: behind a network card, or a veth with driver-mode XDP at the far end; not over loopback
+    #[arg(long, env = "RP_SEGMENT")]
+    pub segment: bool,
     /// Address to send from; repeatable. Two clients of one server must not share one
     #[arg(long, value_name = "IP", env = "RP_SOURCE", value_delimiter = ',')]
     pub source: Vec<IpAddr>,

@@ -38,11 +38,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// `count` connected sockets towards the server, from the sources in turn.
+    /// `count` connected sockets towards the server, from the sources in turn; `segments` as in
+    /// [`SendBatch::joining`].
     ///
     /// # Errors
     /// A source is not ours, there is no route, or more sources than sockets are given.
-    pub fn open(server: SocketAddr, sources: &[IpAddr], count: usize) -> Result<Self> {
+    pub fn open(server: SocketAddr, sources: &[IpAddr], count: usize, segments: bool) -> Result<Self> {
         if sources.len() > count {
             bail!("{} sources need as many sockets; raise --sockets above {count}", sources.len());
         }
@@ -50,7 +51,8 @@ impl Network {
             .map(|i| UdpSocket::towards(server, sources.get(i % sources.len().max(1)).copied(), BUFFERS))
             .collect::<Result<Vec<_>>>()?;
         let sleeper = Sleeper::new(&sockets).context("making an eventfd")?;
-        let batches = std::iter::repeat_with(SendBatch::new).take(count).collect();
+        let batches =
+            std::iter::repeat_with(if segments { SendBatch::joining } else { SendBatch::new }).take(count).collect();
         let post = Post { sockets, batches, unsent: 0, errno: None, broken: None };
         Ok(Self { post, batch: RecvBatch::new(), sleeper, hot: vec![false; count] })
     }

@@ -41,7 +41,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
         Some(seed) => seed,
         None => OsRng.try_next_u64().map_err(|e| anyhow!("drawing a seed from the system: {e}; name one by --seed"))?,
     };
-    let mut network = Network::open(flags.server, &flags.source, flags.sockets.into())?;
+    let mut network = Network::open(flags.server, &flags.source, flags.sockets.into(), flags.segment)?;
     let reconcile = !flags.no_reconcile && !flags.echo;
     let config = Config {
         population,

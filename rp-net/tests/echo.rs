@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket as Plain};
 use std::time::{Duration, Instant};
 
 use rp_core::limits::{DATAGRAM_MAX, RX_SLOTS};
-use rp_net::{Buffers, Local, RecvBatch, SendBatch, Sleeper, UdpSocket, address_of, peer_of};
+use rp_net::{Buffers, Local, RecvBatch, SendBatch, Sent, Sleeper, UdpSocket, address_of, peer_of};
 
 const BUFFERS: Buffers = Buffers { receive_bytes: 1 << 20, send_bytes: 1 << 20 };
 
@@ -152,6 +152,56 @@ fn a_burst_of_64_is_taken_whole_and_answered_whole() {
     }
     assert_eq!(server.overflow().expect("SO_MEMINFO"), 0);
     assert_eq!(client.overflow().expect("SO_MEMINFO"), 0);
+}
+
+#[test]
+fn joined_datagrams_arrive_one_by_one_and_none_is_lost() {
+    let server = listener("127.0.0.1:0");
+    let client = UdpSocket::towards(server.local_address(), None, BUFFERS).expect("loopback is reachable");
+    let mut tx = SendBatch::joining();
+    for round in 0..50usize {
+        // One length, then up to five mixed, the largest more than one send takes; the last rounds have one datagram.
+        let (count, lengths) = (if round < 48 { 64 } else { 1 }, 1 + round % 5);
+        let mut expected: Vec<Vec<u8>> = (0..count).map(|i| vec![i as u8; 1 + i % lengths * 307]).collect();
+        for bytes in &expected {
+            tx.slot()[..bytes.len()].copy_from_slice(bytes);
+            tx.commit(bytes.len(), &Default::default(), &Local::default());
+        }
+        assert_eq!(tx.flush(&client).expect("a good socket"), Sent { sent: count, failed: 0, errno: None });
+        let mut arrived = Vec::new();
+        receive(&server, &mut RecvBatch::new(), count, |rx| {
+            arrived.extend((0..rx.len()).map(|i| rx.payload(i).to_vec()));
+        });
+        // In order within a length.
+        expected.sort_by_key(Vec::len);
+        assert_eq!(arrived, expected);
+    }
+}
+
+#[test]
+fn the_longest_datagrams_are_joined_as_far_as_the_kernel_takes_them() {
+    let server = listener("[::1]:0");
+    let client = UdpSocket::towards(server.local_address(), None, BUFFERS).expect("loopback is reachable");
+    let mut tx = SendBatch::joining();
+    for _ in 0..RX_SLOTS {
+        tx.commit(DATAGRAM_MAX, &Default::default(), &Local::default());
+    }
+    assert_eq!(tx.flush(&client).expect("a good socket"), Sent { sent: RX_SLOTS, failed: 0, errno: None });
+    receive(&server, &mut RecvBatch::new(), RX_SLOTS, |_| {});
+}
+
+#[test]
+fn empty_datagrams_are_never_joined() {
+    let server = listener("127.0.0.1:0");
+    let client = UdpSocket::towards(server.local_address(), None, BUFFERS).expect("loopback is reachable");
+    let mut tx = SendBatch::joining();
+    for len in [0, 7, 0, 7] {
+        tx.commit(len, &Default::default(), &Local::default());
+    }
+    assert_eq!(tx.flush(&client).expect("a good socket").sent, 4);
+    let mut lengths = Vec::new();
+    receive(&server, &mut RecvBatch::new(), 4, |rx| lengths.extend((0..rx.len()).map(|i| rx.payload(i).len())));
+    assert_eq!(lengths, [0, 0, 7, 7]);
 }
 
 #[test]

@@ -63,6 +63,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Do joined datagrams part before they are steered?
+    pub fn parts_joined(&self) -> bool {
+        self.gate.mode == "driver"
+    }
+
     /// Datagrams the workers took, by where they ended.
     pub fn ended(&self) -> u64 {
         self.replied + self.accepted + total(&self.dropped)

@@ -44,7 +44,7 @@ pub fn run(programs: &Programs, sessions: u64, rounds: u64) -> Result<Churn> {
     std::fs::write(&file, "[[phase]]\nkind = \"login\"\n\n[[phase]]\nkind = \"logout\"\n")?;
     let mut bytes = Vec::new();
     for _ in 0..rounds {
-        let mut fleet = stage.start_fleet_of(programs, sessions, &file, &[])?;
+        let mut fleet = stage.start_fleet_of(programs, &server, sessions, &file, &[])?;
         wait(&mut fleet)?;
         let status = server.status()?;
         println!("{:>9} log-ins, server memory {} bytes", status.logins, status.memory.bytes());

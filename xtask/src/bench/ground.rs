@@ -102,7 +102,8 @@ impl Ground {
                 sources: Vec::new(),
             };
             let file = file.display().to_string();
-            let mut flags = vec!["--scenario", file.as_str(), "--start-at", &start_s];
+            // One socket each: nothing is steered by content, so joined datagrams need no parting.
+            let mut flags = vec!["--scenario", file.as_str(), "--start-at", &start_s, "--segment"];
             if *subject == Subject::Echo {
                 flags.push("--echo");
             }

@@ -83,7 +83,7 @@ impl Stage {
         let server = self.start_server(programs, &["--workers", &workers.to_string()])?;
         let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
         server.ask(&["mint", "--users", &range, "--fen", &fen])?;
-        let fleet = self.start_fleet(programs, users, scenario)?;
+        let fleet = self.start_fleet(programs, &server, users, scenario)?;
         Ok((server, fleet))
     }
 
@@ -108,20 +108,30 @@ impl Stage {
     ///
     /// # Errors
     /// As [`Fleet::start`].
-    pub fn start_fleet(&self, programs: &Programs, users: u64, scenario: &Scenario) -> Result<Fleet> {
+    fn start_fleet(&self, programs: &Programs, server: &Server, users: u64, scenario: &Scenario) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
         let start_s = common_start(users, LOGINS_PER_S).to_string();
-        self.start_fleet_of(programs, users, &file, &["--start-at", &start_s])
+        self.start_fleet_of(programs, server, users, &file, &["--start-at", &start_s])
     }
 
     /// The same for the scenario in `file`, with further flags.
     ///
     /// # Errors
     /// As [`Fleet::start`].
-    pub fn start_fleet_of(&self, programs: &Programs, users: u64, file: &Path, flags: &[&str]) -> Result<Fleet> {
+    pub fn start_fleet_of(
+        &self,
+        programs: &Programs,
+        server: &Server,
+        users: u64,
+        file: &Path,
+        flags: &[&str],
+    ) -> Result<Fleet> {
         let file = file.display().to_string();
-        let flags = [&["--scenario", file.as_str()], flags].concat();
+        let mut flags = [&["--scenario", file.as_str()], flags].concat();
+        if server.status()?.parts_joined() {
+            flags.push("--segment");
+        }
         Fleet::start(programs, self.room(), &self.seats(), users, &flags)
     }
 

@@ -33,8 +33,11 @@ impl<'a> Place<'a> {
         if let Some(namespace) = self.namespace {
             words.extend(["nsenter".into(), format!("--net=/run/netns/{}", namespace.name()).into(), "--".into()]);
         }
-        if let Some(cpu) = self.cpu {
-            words.extend(["taskset".into(), "-c".into(), cpu.to_string().into()]);
+        match self.cpu {
+            Some(cpu) => words.extend(["taskset".into(), "-c".into(), cpu.to_string().into()]),
+            // Both sides share the CPUs here as they never would elsewhere: a program that wakes must not push the other
+            // off its CPU after each datagram.
+            None => words.extend(["chrt", "--batch", "0"].map(Into::into)),
         }
         words.extend(["setpriv", "--pdeathsig", "KILL", "--"].map(Into::into));
         let mut command = Command::new(&words[0]);
