@@ -139,12 +139,18 @@ pub struct Shard {
     /// What they share.
     pub shared: Shared,
     sets: Vec<Set>,
+    /// SETs that something happened in besides shakes: they are visited in the next round.
+    stirred: Vec<bool>,
     visited: usize,
     visited_us: u64,
+    round: usize,
 }
 
-/// Every SET is visited once in this time: the grain of expiry and of repeated notices.
+/// Every stirred SET is visited once in this time: the grain of what is sent at once.
 const ROUND_US: u64 = 20_000;
+/// The others once in so many rounds, the grain of expiry and of repeated notices: a visit costs ten cache misses, and 256
+/// SETs visited every round were a twentieth of a worker's time.
+const QUIET_ROUNDS: usize = 5;
 /// Hints *unknown session* per round: each is a reply to somebody who has proven nothing.
 const HINTS_PER_ROUND: u32 = 400;
 
@@ -165,7 +171,7 @@ impl Shard {
         let sets = (config.worker..config.sets)
             .step_by(config.workers as usize)
             .map(|set| Set::new(set as u16, &config, key))
-            .collect();
+            .collect::<Vec<_>>();
         let shared = Shared {
             config,
             baker,
@@ -177,7 +183,8 @@ impl Shard {
             bank,
             hints_left: HINTS_PER_ROUND,
         };
-        Self { shared, sets, visited: 0, visited_us: 0 }
+        let stirred = alloc::vec![false; sets.len()];
+        Self { shared, sets, stirred, visited: 0, visited_us: 0, round: 0 }
     }
 
     /// Looks at the session of a datagram that will be received next, so that the look-ups of a batch overlap in memory.
@@ -220,8 +227,9 @@ impl Shard {
         if steer::worker_of(set, config.workers) != config.worker {
             return Outcome::Dropped(Reason::MisSteered);
         }
-        let set = &mut self.sets[(set / config.workers) as usize];
-        set.receive(asked, kind, datagram, &mut self.shared, tx)
+        let at = (set / config.workers) as usize;
+        self.stirred[at] |= !matches!(kind, Kind::Shake | Kind::Ping | Kind::Hello);
+        self.sets[at].receive(asked, kind, datagram, &mut self.shared, tx)
     }
 
     /// Handles one note for a SET of this shard.
@@ -232,8 +240,9 @@ impl Shard {
             config.worker,
             "notes are carried to the worker that owns the SET"
         );
-        let at = u32::from(note.to) / config.workers;
-        self.sets[at as usize].note(now, note, &mut self.shared, tx);
+        let at = (u32::from(note.to) / config.workers) as usize;
+        self.stirred[at] = true;
+        self.sets[at].note(now, note, &mut self.shared, tx);
     }
 
     /// Does what time demands: idle sessions end, packets expire, notices go out again, untaken prizes go back.
@@ -244,10 +253,14 @@ impl Shard {
         let due = sets * now.mono_us.saturating_sub(self.visited_us) / ROUND_US;
         self.visited_us += due * ROUND_US / sets;
         for _ in 0..due {
-            self.sets[self.visited].tick(now, &mut self.shared, tx);
+            let is_due = (self.round + self.visited).is_multiple_of(QUIET_ROUNDS);
+            if core::mem::take(&mut self.stirred[self.visited]) || is_due {
+                self.stirred[self.visited] = self.sets[self.visited].tick(now, &mut self.shared, tx);
+            }
             self.visited += 1;
             if self.visited == self.sets.len() {
                 self.visited = 0;
+                self.round += 1;
                 self.shared.hints_left = HINTS_PER_ROUND;
                 self.publish();
             }

@@ -66,10 +66,13 @@ impl Set {
         &self.sums
     }
 
-    /// Reads a word of both halves of a session's slot; see [`Shard::touch`](super::Shard::touch).
+    /// Reads a word of what a session's datagram will need; see [`Shard::touch`](super::Shard::touch).
     #[inline(always)]
     pub(super) fn touch(&self, session: u32) -> u32 {
-        self.slots.touch(slot_of(session))
+        let slot = slot_of(session);
+        // A session's first datagram ends the user's old session, which is the account's to say.
+        let session = self.slots.fresh_account(slot).map_or(0, |at| self.accounts[at].session);
+        self.slots.touch(slot) ^ u32::from(session)
     }
 
     pub(super) fn receive(
@@ -118,17 +121,19 @@ impl Set {
         }
     }
 
-    pub(super) fn tick(&mut self, now: Now, shared: &mut Shared, tx: &mut impl Transmit) {
+    /// Does what time demands; `true` when a limit of this visit left some of it for the next.
+    pub(super) fn tick(&mut self, now: Now, shared: &mut Shared, tx: &mut impl Transmit) -> bool {
         self.end_idle(now, shared);
-        self.refund_expired(now, shared);
+        let refunds_wait = self.refund_expired(now, shared);
         while let Some(prize) = self.prizes.take_untaken(now.mono_us) {
             self.prize_back(prize, shared);
         }
-        self.send_notices(now, shared, tx);
+        let notices_wait = self.send_notices(now, shared, tx);
         if now.mono_us >= self.check_us + CHECK_US {
             self.check_us = now.mono_us;
             self.check(shared);
         }
+        refunds_wait || notices_wait
     }
 
     /// The account of a user, made if the SET has room.
@@ -174,9 +179,9 @@ impl Set {
         self.idle = idle;
     }
 
-    fn refund_expired(&mut self, now: Now, shared: &Shared) {
+    fn refund_expired(&mut self, now: Now, shared: &Shared) -> bool {
         for _ in 0..REFUNDS_PER_VISIT {
-            let Some((id, sender, left)) = self.packets.expire(now.mono_us) else { return };
+            let Some((id, sender, left)) = self.packets.expire(now.mono_us) else { return false };
             let fen = *left;
             let at = self.accounts.find(sender).expect("who sent a packet has used a request number, and is kept");
             let account = &mut self.accounts[at];
@@ -187,12 +192,13 @@ impl Set {
             shared.books.open.sub(fen);
             self.tell_refund(at, id, fen, now, shared);
         }
+        true
     }
 
-    fn send_notices(&mut self, now: Now, shared: &Shared, tx: &mut impl Transmit) {
+    fn send_notices(&mut self, now: Now, shared: &Shared, tx: &mut impl Transmit) -> bool {
         for _ in 0..NOTICES_PER_VISIT {
             let Some((account, block, content)) = self.notices.due(now.mono_us, &self.accounts, &self.blocks) else {
-                return;
+                return false;
             };
             let slot = self.accounts[account].session;
             if slot == NONE {
@@ -202,6 +208,7 @@ impl Set {
                 self.notices.sent(block, now.mono_us, &self.accounts, &mut self.blocks);
             }
         }
+        true
     }
 
     fn deposit(&mut self, user: u64, fen: u64, shared: &mut Shared) {

@@ -130,11 +130,16 @@ impl Slots {
         &mut self.cold[usize::from(slot)]
     }
 
-    /// Reads a word of each half, so that both are in the cache when the slot's datagram is handled.
+    /// Reads a word of the gate's half, so that it is in the cache when the slot's datagram is handled.
     #[inline(always)]
     pub fn touch(&self, slot: u16) -> u32 {
-        let door = self.cold.get(usize::from(slot)).map_or(0, |cold| cold.door);
-        self.entry(slot).sequence ^ u32::from(door)
+        self.entry(slot).sequence
+    }
+
+    /// The account of a session that has not spoken yet; reads the worker's half.
+    #[inline(always)]
+    pub fn fresh_account(&self, slot: u16) -> Option<u16> {
+        self.cold.get(usize::from(slot)).filter(|cold| cold.fresh).map(|cold| cold.account)
     }
 
     /// Takes a slot that is free and has rested, under its next generation; `None` when there is none.
