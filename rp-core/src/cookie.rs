@@ -4,10 +4,10 @@
 //! changes every [`COOKIE_ROTATE_S`] seconds and is derived from one master, so that all workers and the kernel agree
 //! without talking; the secrets of the running and the past period are both alive.
 
-use crate::key::{Key, sip};
+use crate::key::{Key, sip_words};
 use crate::limits::{COOKIE_LIFE_S, COOKIE_ROTATE_S};
 use crate::reason::Reason;
-use crate::wire::Peer;
+use crate::wire::Origin;
 
 /// Bytes of a cookie: time in seconds (4), hash (8).
 pub const COOKIE_LEN: usize = 12;
@@ -28,41 +28,57 @@ impl Baker {
     }
 
     /// The cookie for a client at `unix_s`, in seconds.
-    pub fn bake(&self, peer: &Peer, client_nonce: u64, unix_s: u32) -> Cookie {
-        let mut cookie = [0; COOKIE_LEN];
-        cookie[..4].copy_from_slice(&unix_s.to_le_bytes());
-        cookie[4..].copy_from_slice(&self.hash(peer, client_nonce, unix_s).to_le_bytes());
-        cookie
+    #[inline(always)]
+    pub fn bake(&self, from: &Origin, client_nonce: u64, unix_s: u32) -> Cookie {
+        let [t0, t1, t2, t3] = unix_s.to_le_bytes();
+        let [h0, h1, h2, h3, h4, h5, h6, h7] = self.hash(from, client_nonce, unix_s).to_le_bytes();
+        [t0, t1, t2, t3, h0, h1, h2, h3, h4, h5, h6, h7]
     }
 
     /// Checks a cookie that came back at `unix_s`.
     ///
     /// # Errors
     /// [`Reason::ExpiredCookie`] when older than [`COOKIE_LIFE_S`] or from the future, [`Reason::BadCookie`] when false.
-    pub fn check(&self, cookie: &Cookie, peer: &Peer, client_nonce: u64, unix_s: u32) -> Result<(), Reason> {
+    #[inline(always)]
+    pub fn check(&self, cookie: &Cookie, from: &Origin, client_nonce: u64, unix_s: u32) -> Result<(), Reason> {
         let [t0, t1, t2, t3, hash @ ..] = *cookie;
         let made_s = u32::from_le_bytes([t0, t1, t2, t3]);
         if unix_s.wrapping_sub(made_s) > COOKIE_LIFE_S {
             return Err(Reason::ExpiredCookie);
         }
-        if self.hash(peer, client_nonce, made_s) != u64::from_le_bytes(hash) {
+        if self.hash(from, client_nonce, made_s) != u64::from_le_bytes(hash) {
             return Err(Reason::BadCookie);
         }
         Ok(())
     }
 
-    fn hash(&self, peer: &Peer, client_nonce: u64, made_s: u32) -> u64 {
-        let period = made_s / COOKIE_ROTATE_S;
-        let mut secret = [0; 16];
-        for (half, chunk) in secret.chunks_exact_mut(8).enumerate() {
-            let [p0, p1, p2, p3] = period.to_le_bytes();
-            chunk.copy_from_slice(&sip(&self.master, &[half as u8, p0, p1, p2, p3]).to_le_bytes());
-        }
-        let mut input = [0; 34];
-        input[..4].copy_from_slice(&self.server.to_le_bytes());
-        input[4..8].copy_from_slice(&made_s.to_le_bytes());
-        input[8..26].copy_from_slice(&peer.bytes());
-        input[26..].copy_from_slice(&client_nonce.to_le_bytes());
-        sip(&secret, &input)
+    /// The bucket, as 32 bits of a keyed hash, of the part of the network that a client is in: IPv4 /24, IPv6 /64.
+    #[inline(always)]
+    pub fn prefix_bucket(&self, from: &Origin) -> u32 {
+        let is_v4 = from.ip[0] == 0 && from.ip[1] as u32 == 0xffff_0000;
+        // Longer than what derives cookie secrets, so never the same input.
+        let words = if is_v4 { [4, from.ip[1] & 0x00ff_ffff_ffff_ffff] } else { [6, from.ip[0]] };
+        sip_words(&self.master, words, 0, 0) as u32
     }
+
+    /// The hash of server, time, address and nonce, 34 bytes in that order, under the secret of the time's period.
+    #[inline(always)]
+    fn hash(&self, from: &Origin, client_nonce: u64, made_s: u32) -> u64 {
+        let period = u64::from(made_s / COOKIE_ROTATE_S);
+        let secret = [0, 1].map(|half| sip_words(&self.master, [], half | period << 8, 5));
+        let words = [
+            u64::from(self.server) | u64::from(made_s) << 32,
+            from.ip[0],
+            from.ip[1],
+            u64::from(from.port) | client_nonce << 16,
+        ];
+        sip_words(&join(secret), words, client_nonce >> 48, 2)
+    }
+}
+
+#[inline(always)]
+fn join([low, high]: [u64; 2]) -> Key {
+    let [a, b, c, d, e, f, g, h] = low.to_le_bytes();
+    let [i, j, k, l, m, n, o, p] = high.to_le_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }

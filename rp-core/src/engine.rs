@@ -7,6 +7,7 @@
 mod accounts;
 pub mod bank;
 pub mod blocks;
+pub mod board;
 pub mod books;
 mod detail;
 mod ledger;
@@ -19,6 +20,7 @@ mod prizes;
 mod requests;
 mod session;
 mod set;
+mod shake;
 mod slots;
 pub mod split;
 mod totals;
@@ -29,49 +31,22 @@ use alloc::vec::Vec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use crate::bucket::Rate;
+use crate::clients::Clients as _;
 use crate::cookie::Baker;
 use crate::key::Key;
 use crate::kind::{Kind, request_of};
 use crate::limits::DATAGRAM_MAX;
+pub use crate::now::Now;
 use crate::reason::Reason;
 use crate::steer;
 use crate::ticket::Realm;
-use crate::wire::Peer;
+use crate::wire::{Origin, Peer};
 use bank::BankBooks;
+use board::Board;
 use books::Books;
 use notes::{Note, Outbox};
 use set::Set;
-
-/// The time, from two clocks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Now {
-    /// Microseconds on a clock that never jumps.
-    pub mono_us: u64,
-    /// Microseconds since 1970.
-    pub unix_us: u64,
-}
-
-impl Now {
-    /// Seconds since 1970.
-    pub const fn unix_s(&self) -> u32 {
-        (self.unix_us / 1_000_000) as u32
-    }
-
-    /// Milliseconds on the clock that never jumps, wrapping: enough to tell how long ago something was.
-    pub const fn mono_ms(&self) -> u32 {
-        wrapping_ms(self.mono_us)
-    }
-
-    /// Milliseconds since 1970.
-    pub const fn unix_ms(&self) -> u64 {
-        self.unix_us / 1000
-    }
-}
-
-/// Microseconds as milliseconds in 32 bits, wrapping after 49 days.
-const fn wrapping_ms(us: u64) -> u32 {
-    (us / 1000) as u32
-}
 
 /// Where replies go: the caller's transmit slots.
 pub trait Transmit {
@@ -102,11 +77,11 @@ pub struct Asked {
     /// The address that it was sent to, as the worker numbers them.
     pub door: u16,
     /// Row of the sender's address in the books.
-    client: usize,
+    client: u16,
 }
 
 /// What an engine is told at start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Config {
     /// SETs of the server.
     pub sets: u32,
@@ -118,6 +93,8 @@ pub struct Config {
     pub idle_us: u64,
     /// Microseconds that a packet may be taken.
     pub packet_life_us: u64,
+    /// A gate has asked the buckets already for the shakes and pings that come up.
+    pub is_gated: bool,
 }
 
 /// What all SETs of a worker share.
@@ -131,6 +108,7 @@ pub struct Shared {
     books: Arc<Books>,
     all_books: Vec<Arc<Books>>,
     bank: Arc<BankBooks>,
+    board: Arc<Board>,
     hints_left: u32,
 }
 
@@ -163,6 +141,7 @@ impl Shard {
         seed: [u8; 32],
         all_books: Vec<Arc<Books>>,
         bank: Arc<BankBooks>,
+        board: &Arc<Board>,
     ) -> Self {
         let books = all_books[config.worker as usize].clone();
         let mut rng = ChaCha12Rng::from_seed(seed);
@@ -170,7 +149,7 @@ impl Shard {
         rng.fill_bytes(&mut key);
         let sets = (config.worker..config.sets)
             .step_by(config.workers as usize)
-            .map(|set| Set::new(set as u16, &config, key))
+            .map(|set| Set::new(set as u16, &config, key, board))
             .collect::<Vec<_>>();
         let shared = Shared {
             config,
@@ -181,6 +160,7 @@ impl Shard {
             books,
             all_books,
             bank,
+            board: board.clone(),
             hints_left: HINTS_PER_ROUND,
         };
         let stirred = alloc::vec![false; sets.len()];
@@ -204,7 +184,7 @@ impl Shard {
 
     /// Handles one datagram; it is counted in exactly one place.
     pub fn receive(&mut self, now: Now, from: Peer, door: u16, datagram: &[u8], tx: &mut impl Transmit) -> Outcome {
-        let client = self.shared.books.clients.find_or_take(&from.ip);
+        let client = self.shared.board.clients().find(Origin::from(&from).ip);
         let asked = Asked { now, from, door, client };
         let asks = request_of(datagram.first().copied().unwrap_or(0), datagram.len());
         self.shared.count_received(asks.ok(), client);
@@ -228,8 +208,10 @@ impl Shard {
             return Outcome::Dropped(Reason::MisSteered);
         }
         let at = (set / config.workers) as usize;
-        self.stirred[at] |= !matches!(kind, Kind::Shake | Kind::Ping | Kind::Hello);
-        self.sets[at].receive(asked, kind, datagram, &mut self.shared, tx)
+        let outcome = self.sets[at].receive(asked, kind, datagram, &mut self.shared, tx);
+        let stirs = !matches!(kind, Kind::Shake | Kind::Ping | Kind::Hello);
+        self.stirred[at] |= stirs && !matches!(outcome, Outcome::Dropped(_));
+        outcome
     }
 
     /// Handles one note for a SET of this shard.
@@ -288,9 +270,15 @@ impl Shard {
 }
 
 impl Shared {
+    /// How fast a session may ask.
+    #[inline(always)]
+    fn session_rate(&self) -> Rate {
+        self.board.rules().session()
+    }
+
     #[inline]
-    fn count_received(&self, kind: Option<Kind>, client: usize) {
-        let row = self.books.clients.row(client);
+    fn count_received(&self, kind: Option<Kind>, client: u16) {
+        let row = &self.books.clients[client];
         match kind {
             Some(kind) => self.books.received[kind].add(1),
             None => self.books.received.none().add(1),
@@ -299,8 +287,8 @@ impl Shared {
     }
 
     #[inline]
-    fn count_outcome(&self, outcome: Outcome, client: usize) {
-        let row = self.books.clients.row(client);
+    fn count_outcome(&self, outcome: Outcome, client: u16) {
+        let row = &self.books.clients[client];
         match outcome {
             Outcome::Replied => self.books.replied.add(1),
             Outcome::Accepted => {
@@ -315,11 +303,11 @@ impl Shared {
     }
 
     /// Sends what was written to the buffer, and counts it.
-    fn send(&self, tx: &mut impl Transmit, len: usize, to: Peer, door: u16, client: usize) {
+    fn send(&self, tx: &mut impl Transmit, len: usize, to: Peer, door: u16, client: u16) {
         let number = tx.buffer()[0] & 0x3f;
         let kind = Kind::of_number(number).expect("the engine writes only kinds that there are");
         self.books.sent[kind].add(1);
-        self.books.clients.row(client).sent[kind.index() - 32].add(1);
+        self.books.clients[client].sent[kind.index() - 32].add(1);
         tx.commit(len, to, door);
     }
 

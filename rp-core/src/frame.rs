@@ -8,6 +8,9 @@
 //! length: clients send no batches where such a gate listens. Before a driver-mode gate the kernel splits them.
 
 mod ip;
+mod reply;
+
+pub use reply::{FrameMut, Payload, sender, turn};
 
 use crate::kind::{Kind, request_of};
 use crate::limits::PORTS_MAX;
@@ -77,6 +80,31 @@ pub struct Request {
     pub payload_offset: usize,
     /// Bytes of the UDP payload.
     pub payload_len: usize,
+    /// Which IP.
+    pub network: Network,
+    /// Where the IP header begins in the frame.
+    pub network_offset: usize,
+}
+
+/// An IP protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Request {
+    /// Is the IP header without options or extensions? Only such a frame can be turned into its answer.
+    #[inline(always)]
+    pub const fn is_plain(&self) -> bool {
+        let header_len = match self.network {
+            Network::V4 => ip::IPV4_LEN,
+            Network::V6 => ip::IPV6_LEN,
+        };
+        self.payload_offset == self.network_offset + header_len + UDP_LEN
+    }
 }
 
 /// Where UDP begins, as the IP header has it.
@@ -84,6 +112,9 @@ pub struct Request {
 struct Transport {
     /// Offset of the UDP header in the frame.
     offset: usize,
+    network: Network,
+    /// Offset of the IP header in the frame.
+    network_offset: usize,
     /// Bytes behind the IP header (and its extensions), by that header; none when it is less than itself.
     len: Option<usize>,
     /// The first fragment of several.
@@ -106,22 +137,26 @@ pub fn classify<F: Frame + ?Sized>(frame: &F, ours: &Ours) -> Verdict {
     if transport.len != Some(udp_len) || udp_len < UDP_LEN || frame.frame_len() < transport.offset + udp_len {
         return Verdict::Drop(Reason::BadHeader);
     }
-    name_request(frame, transport.offset + UDP_LEN, udp_len - UDP_LEN, ours)
+    name_request(frame, &transport, udp_len - UDP_LEN, ours)
 }
 
 #[inline(always)]
-fn name_request<F: Frame + ?Sized>(frame: &F, payload_offset: usize, payload_len: usize, ours: &Ours) -> Verdict {
+fn name_request<F: Frame + ?Sized>(frame: &F, transport: &Transport, payload_len: usize, ours: &Ours) -> Verdict {
+    let payload_offset = transport.offset + UDP_LEN;
     if payload_len == 0 {
         return Verdict::Drop(Reason::BadLength);
     }
-    let Some([first_byte]) = frame.read(payload_offset) else { return Verdict::Drop(Reason::BadHeader) };
+    // The byte before comes along: from a comparison for a single byte the verifier learns nothing.
+    let Some([_, first_byte]) = frame.read(payload_offset - 1) else { return Verdict::Drop(Reason::BadHeader) };
     let kind = match request_of(first_byte, payload_len) {
         Ok(kind) => kind,
         Err(reason) => return Verdict::Drop(reason),
     };
     // No kind is shorter than its head, so this reads inside the payload.
     let Some(head) = frame.read::<HEAD_LEN>(payload_offset) else { return Verdict::Drop(Reason::BadHeader) };
-    Verdict::Request(Request { kind, set: set_of(head, ours.sets), payload_offset, payload_len })
+    let Transport { network, network_offset, .. } = *transport;
+    let set = set_of(head, ours.sets);
+    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset })
 }
 
 /// Finds the UDP header; none when the frame holds no readable UDP over IP, or a later fragment.

@@ -1,7 +1,7 @@
 //! The gate's counters: one block of rows per CPU, the same in the kernel's map, in `rp-server pps` and in the tests.
 //!
-//! A frame counts once in `seen` and once in exactly one place after it: `not_ours`, a reason, `passed_here`,
-//! `sent_to_cpu` or `redirect_failed`. The structs name the rows so that bpftool prints names; everyone else reads words,
+//! A frame counts once in `seen` and once in exactly one place after it: `not_ours`, a reason, `answered`,
+//! `passed_here`, `sent_to_cpu` or `redirect_failed`. The structs name the rows so that bpftool prints names; everyone else reads words,
 //! by [`Place`], [`Kind`] and [`Reason`].
 
 use crate::kind::{Kind, REQUESTS_MAX};
@@ -38,6 +38,8 @@ rows! {
         seen,
         /// Passed untouched: not for our ports.
         not_ours,
+        /// Requests answered in place and sent back.
+        answered,
         /// Requests passed to the stack on the CPU they came to.
         passed_here,
         /// Requests sent to the CPU of their SET's worker.
@@ -65,8 +67,14 @@ rows! {
     Reasons {
         fragment, bad_header, bad_length, bad_version, unknown_kind, mis_steered, no_such_slot, bad_cookie,
         expired_cookie, bad_ticket, set_mismatch, bad_tag, stale_sequence, bad_field, hint_limited, bad_echo,
-        not_auditor,
+        not_auditor, denied, stranger_limited, prefix_limited,
     }
+}
+
+rows! {
+    /// Answers by kind.
+    #[expect(missing_docs)]
+    Answers { challenge, pong, nothing, busy, }
 }
 
 /// The counters of one CPU.
@@ -79,6 +87,10 @@ pub struct GateCounters {
     pub kinds: Kinds,
     /// Drops by reason.
     pub reasons: Reasons,
+    /// Answers by kind.
+    pub answers: Answers,
+    /// Requests that went up to their worker, by kind.
+    pub ups: Kinds,
 }
 
 /// A row of [`Places`].
@@ -88,6 +100,7 @@ pub struct GateCounters {
 pub enum Place {
     Seen,
     NotOurs,
+    Answered,
     PassedHere,
     SentToCpu,
     RedirectFailed,
@@ -101,6 +114,7 @@ impl Place {
     pub const ALL: &'static [Place] = &[
         Place::Seen,
         Place::NotOurs,
+        Place::Answered,
         Place::PassedHere,
         Place::SentToCpu,
         Place::RedirectFailed,
@@ -129,7 +143,12 @@ const REASONS_FIRST: usize = KINDS_FIRST + Kinds::NAMES.len();
 const _: () = assert!(Place::ALL.len() == Places::NAMES.len());
 const _: () = assert!(Kinds::NAMES.len() == REQUESTS_MAX);
 const _: () = assert!(Reasons::NAMES.len() == Reason::ALL.len());
-const _: () = assert!(REASONS_FIRST + Reasons::NAMES.len() == ROWS);
+const ANSWERS_FIRST: usize = REASONS_FIRST + Reasons::NAMES.len();
+const UPS_FIRST: usize = ANSWERS_FIRST + Answers::NAMES.len();
+const _: () = assert!(UPS_FIRST + Kinds::NAMES.len() == ROWS);
+
+/// Kinds that the gate answers with, in the order of their rows.
+pub const ANSWERS: [Kind; 4] = [Kind::Challenge, Kind::Pong, Kind::Nothing, Kind::Busy];
 
 impl RowIndex {
     /// The row of a place.
@@ -141,14 +160,25 @@ impl RowIndex {
     /// The row of a request's kind.
     #[inline(always)]
     pub const fn of_kind(kind: Kind) -> RowIndex {
-        // Kinds of replies cannot be requests; the mask keeps the row inside the block whatever comes.
-        RowIndex(KINDS_FIRST + (kind.index().wrapping_sub(1) & 0x0f) % REQUESTS_MAX)
+        RowIndex(KINDS_FIRST + request_index(kind))
+    }
+
+    /// The row of a kind among those that went up.
+    #[inline(always)]
+    pub const fn of_up(kind: Kind) -> RowIndex {
+        RowIndex(UPS_FIRST + request_index(kind))
     }
 
     /// The row of a reason.
     #[inline(always)]
     pub const fn of_reason(reason: Reason) -> RowIndex {
         RowIndex(REASONS_FIRST + reason.index())
+    }
+
+    /// The row of an answer's kind.
+    #[inline(always)]
+    pub const fn of_answer(kind: Kind) -> RowIndex {
+        RowIndex(ANSWERS_FIRST + answer_index(kind))
     }
 
     /// Which of [`ROWS`].
@@ -190,9 +220,19 @@ impl Counts {
         self.row(RowIndex::of_kind(kind))
     }
 
+    /// Requests of a kind that went up.
+    pub fn up(&self, kind: Kind) -> Row {
+        self.row(RowIndex::of_up(kind))
+    }
+
     /// Drops with a reason.
     pub fn reason(&self, reason: Reason) -> Row {
         self.row(RowIndex::of_reason(reason))
+    }
+
+    /// Answers of a kind.
+    pub fn answer(&self, kind: Kind) -> Row {
+        self.row(RowIndex::of_answer(kind))
     }
 
     /// Drops in all.
@@ -215,13 +255,61 @@ impl Counts {
     }
 }
 
+/// Kinds of replies cannot be requests; the mask keeps the row inside the block whatever comes.
+#[inline(always)]
+const fn request_index(kind: Kind) -> usize {
+    (kind.index().wrapping_sub(1) & 0x0f) % REQUESTS_MAX
+}
+
+/// Which of [`ANSWERS`].
+#[inline(always)]
+pub const fn answer_index(kind: Kind) -> usize {
+    match kind {
+        Kind::Challenge => 0,
+        Kind::Pong => 1,
+        Kind::Nothing => 2,
+        _ => 3,
+    }
+}
+
+/// Words of a client's row in the gate's books: what it asked, by kind number, what it was answered, and what was dropped.
+pub const CLIENT_WORDS: usize = 32;
+const CLIENT_ANSWERS: usize = 16;
+
+/// A word of such a row.
+#[derive(Clone, Copy)]
+pub struct ClientWord(usize);
+
+impl ClientWord {
+    /// Requests that were dropped.
+    pub const DROPPED: ClientWord = ClientWord(CLIENT_ANSWERS + ANSWERS.len());
+
+    /// Requests of a kind that ended at the gate.
+    #[inline(always)]
+    pub const fn received(kind: Kind) -> ClientWord {
+        ClientWord(kind.index() & 0x0f)
+    }
+
+    /// Answers of a kind.
+    #[inline(always)]
+    pub const fn answer(kind: Kind) -> ClientWord {
+        ClientWord(CLIENT_ANSWERS + answer_index(kind))
+    }
+
+    /// Below [`CLIENT_WORDS`].
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Names the layout an object was built for: a hash (FNV-1a) over the rows' names and what steering depends on. Loading
 /// refuses an object with another, so that no counter is read under a wrong name and no datagram steered by another rule.
 pub const LAYOUT: u64 = {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     let mut table = 0;
-    while table < 3 {
-        let names = [Places::NAMES, Kinds::NAMES, Reasons::NAMES][table];
+    while table < 4 {
+        let names = [Places::NAMES, Kinds::NAMES, Reasons::NAMES, Answers::NAMES][table];
         let mut i = 0;
         while i < names.len() {
             hash = fnv(hash, names[i].as_bytes());
@@ -236,6 +324,10 @@ pub const LAYOUT: u64 = {
         crate::limits::WORKERS_MAX as u64,
         crate::limits::PORTS_MAX as u64,
         crate::limits::LISTENS_MAX as u64,
+        crate::clients::CLIENT_ROWS as u64,
+        crate::timeline::BINS as u64,
+        crate::limits::COOKIE_LIFE_S as u64,
+        crate::limits::COOKIE_ROTATE_S as u64,
     ];
     let mut i = 0;
     while i < steering.len() {

@@ -23,6 +23,53 @@ pub fn sip(key: &Key, bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// SipHash-2-4 under `key` of `words`, little-endian, and of the `rest_len` low bytes of `rest`, fewer than eight.
+///
+/// The same as [`sip`] over the same bytes, in registers alone: the kernel programs have no stack for more, and their
+/// verifier no patience with lengths that it does not know.
+#[inline(always)]
+pub fn sip_words<const WORDS: usize>(key: &Key, words: [u64; WORDS], rest: u64, rest_len: usize) -> u64 {
+    let [a, b, c, d, e, f, g, h, last @ ..] = *key;
+    let (k0, k1) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(last));
+    let mut v = [
+        k0 ^ 0x736f_6d65_7073_6575,
+        k1 ^ 0x646f_7261_6e64_6f6d,
+        k0 ^ 0x6c79_6765_6e65_7261,
+        k1 ^ 0x7465_6462_7974_6573,
+    ];
+    for word in words {
+        absorb(&mut v, word);
+    }
+    absorb(&mut v, rest | ((8 * WORDS + rest_len) as u64) << 56);
+    v[2] ^= 0xff;
+    for _ in 0..4 {
+        round(&mut v);
+    }
+    v[0] ^ v[1] ^ v[2] ^ v[3]
+}
+
+#[inline(always)]
+fn absorb(v: &mut [u64; 4], word: u64) {
+    v[3] ^= word;
+    round(v);
+    round(v);
+    v[0] ^= word;
+}
+
+#[inline(always)]
+fn round(v: &mut [u64; 4]) {
+    v[0] = v[0].wrapping_add(v[1]);
+    v[1] = v[1].rotate_left(13) ^ v[0];
+    v[0] = v[0].rotate_left(32);
+    v[2] = v[2].wrapping_add(v[3]);
+    v[3] = v[3].rotate_left(16) ^ v[2];
+    v[0] = v[0].wrapping_add(v[3]);
+    v[3] = v[3].rotate_left(21) ^ v[0];
+    v[2] = v[2].wrapping_add(v[1]);
+    v[1] = v[1].rotate_left(17) ^ v[2];
+    v[2] = v[2].rotate_left(32);
+}
+
 /// The key of a session's tags, both ways: SipHash of a label, both nonces and the session id under the ticket's secret.
 ///
 /// Labels 2 ..= 5 are kept for the 256-bit sealing key.
@@ -68,4 +115,23 @@ pub fn verifies(key: &Key, datagram: &[u8]) -> bool {
         return false;
     };
     sip(key, body) == u64::from_le_bytes(*tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_hash_as_bytes_do() {
+        let key: Key = core::array::from_fn(|i| i as u8);
+        let bytes: [u8; 40] = core::array::from_fn(|i| (i as u8).wrapping_mul(37) ^ 0x80);
+        let word = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("eight bytes"));
+        for rest_len in 0..8 {
+            let rest = |at| word(at) & ((1u64 << (8 * rest_len)) - 1);
+            assert_eq!(sip_words(&key, [], rest(0), rest_len), sip(&key, &bytes[..rest_len]));
+            assert_eq!(sip_words(&key, [word(0)], rest(8), rest_len), sip(&key, &bytes[..8 + rest_len]));
+            let four = [0, 8, 16, 24].map(word);
+            assert_eq!(sip_words(&key, four, rest(32), rest_len), sip(&key, &bytes[..32 + rest_len]));
+        }
+    }
 }

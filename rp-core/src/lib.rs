@@ -10,14 +10,26 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod answer;
+pub mod bucket;
+pub mod clients;
 pub mod cookie;
+pub mod entry;
 pub mod frame;
+pub mod gate;
 pub mod gate_counters;
 pub mod key;
 pub mod kind;
 pub mod limits;
+// BPF has no atomics in `core` that compile.
+#[cfg(not(target_arch = "bpf"))]
+pub mod line;
+pub mod now;
+pub mod pot;
 pub mod reason;
+pub mod rules;
 pub mod steer;
+pub mod timeline;
 pub mod wire;
 
 #[cfg(feature = "engine")]

@@ -79,8 +79,12 @@ pub const COOKIE_ROTATE_S: u32 = 64;
 /// Milliseconds a slot rests before it is used again.
 pub const SLOT_REST_MS: u32 = 1000;
 
-/// Client addresses that are counted one by one per worker; further ones share a row.
+/// Client addresses that are counted one by one; further ones share a row.
 pub const CLIENTS_MAX: usize = 256;
+/// Buckets for parts of the network, under a keyed hash: two parts may share one.
+pub const PREFIX_BUCKETS: usize = 1 << 16;
+/// Prefixes on the deny list.
+pub const DENIED_MAX: usize = 65_536;
 
 /// Datagrams taken per system call.
 pub const RX_SLOTS: usize = 64;

@@ -54,6 +54,12 @@ reasons! {
     BadEcho, "bad_echo";
     /// Not an auditor's session.
     NotAuditor, "not_auditor";
+    /// Its sender is on the deny list.
+    Denied, "denied";
+    /// Those who have proven nothing ask too fast, all together.
+    StrangerLimited, "stranger_limited";
+    /// This part of the network logs in too fast.
+    PrefixLimited, "prefix_limited";
 }
 
 /// Rows of a table indexed by reason.

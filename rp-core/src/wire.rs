@@ -51,6 +51,34 @@ impl Peer {
     }
 }
 
+/// The same in words, as the kernel compares and hashes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The address, IPv4 mapped into IPv6; network order, read as little-endian.
+    pub ip: [u64; 2],
+    /// UDP port.
+    pub port: u16,
+}
+
+impl Origin {
+    /// The address in bytes.
+    #[inline(always)]
+    pub fn ip_bytes(&self) -> [u8; 16] {
+        let mut ip = [0; 16];
+        ip[..8].copy_from_slice(&self.ip[0].to_le_bytes());
+        ip[8..].copy_from_slice(&self.ip[1].to_le_bytes());
+        ip
+    }
+}
+
+impl From<&Peer> for Origin {
+    #[inline(always)]
+    fn from(peer: &Peer) -> Origin {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = peer.ip;
+        Origin { ip: [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest)], port: peer.port }
+    }
+}
+
 /// Closes a datagram that bears money: a zero seal, then the tag. Returns the length.
 pub fn close_money(key: &crate::key::Key, out: &mut [u8], len: usize) -> usize {
     out[len..len + SEAL_LEN].fill(0);

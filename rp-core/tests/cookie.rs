@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rp_core::cookie::{Baker, COOKIE_LEN, Cookie};
 use rp_core::limits::{COOKIE_LIFE_S, COOKIE_ROTATE_S};
 use rp_core::reason::Reason;
-use rp_core::wire::Peer;
+use rp_core::wire::{Origin, Peer};
 
 const NONCE: u64 = 0x0102_0304_0506_0708;
 /// The first second of a period of the secret.
@@ -38,16 +38,16 @@ fn a_cookie_lives_from_its_second_to_the_last_of_its_life() {
         ("over the wrap, too late", u32::MAX, COOKIE_LIFE_S, Err(ExpiredCookie)),
     ];
     for (case, made_s, back_s, verdict) in rows {
-        let cookie = baker().bake(&peer(), NONCE, made_s);
-        assert_eq!(baker().check(&cookie, &peer(), NONCE, back_s), verdict, "{case}");
+        let cookie = baker().bake(&Origin::from(&peer()), NONCE, made_s);
+        assert_eq!(baker().check(&cookie, &Origin::from(&peer()), NONCE, back_s), verdict, "{case}");
     }
 }
 
 #[test]
 fn a_cookie_is_good_for_one_server_address_port_and_nonce() {
-    let cookie = baker().bake(&peer(), NONCE, PERIOD_S);
+    let cookie = baker().bake(&Origin::from(&peer()), NONCE, PERIOD_S);
     let check = |case: &str, by: Baker, from: Peer, nonce: u64| {
-        assert_eq!(by.check(&cookie, &from, nonce, PERIOD_S), Err(Reason::BadCookie), "{case}");
+        assert_eq!(by.check(&cookie, &Origin::from(&from), nonce, PERIOD_S), Err(Reason::BadCookie), "{case}");
     };
     check("another server", Baker::new([0x5a; 16], 2), peer(), NONCE);
     check("the same server after a restart", Baker::new([0x5b; 16], 1), peer(), NONCE);
@@ -64,26 +64,26 @@ fn a_cookie_is_good_for_one_server_address_port_and_nonce() {
 
 #[test]
 fn a_cookie_with_any_bit_turned_is_refused() {
-    let cookie = baker().bake(&peer(), NONCE, PERIOD_S);
+    let cookie = baker().bake(&Origin::from(&peer()), NONCE, PERIOD_S);
     for bit in 0..8 * COOKIE_LEN {
         let mut bent = cookie;
         bent[bit / 8] ^= 1 << (bit % 8);
-        assert!(baker().check(&bent, &peer(), NONCE, PERIOD_S).is_err(), "bit {bit}");
+        assert!(baker().check(&bent, &Origin::from(&peer()), NONCE, PERIOD_S).is_err(), "bit {bit}");
     }
 }
 
 #[test]
 fn a_cookie_redated_into_the_window_is_false() {
-    let old = baker().bake(&peer(), NONCE, PERIOD_S);
+    let old = baker().bake(&Origin::from(&peer()), NONCE, PERIOD_S);
     let mut redated: Cookie = old;
     redated[..4].copy_from_slice(&(PERIOD_S + 100).to_le_bytes());
-    assert_eq!(baker().check(&redated, &peer(), NONCE, PERIOD_S + 100), Err(Reason::BadCookie));
+    assert_eq!(baker().check(&redated, &Origin::from(&peer()), NONCE, PERIOD_S + 100), Err(Reason::BadCookie));
 }
 
 #[test]
 fn the_secret_differs_from_period_to_period() {
-    let here = baker().bake(&peer(), NONCE, PERIOD_S);
-    let next = baker().bake(&peer(), NONCE, PERIOD_S + COOKIE_ROTATE_S);
+    let here = baker().bake(&Origin::from(&peer()), NONCE, PERIOD_S);
+    let next = baker().bake(&Origin::from(&peer()), NONCE, PERIOD_S + COOKIE_ROTATE_S);
     let mut hashes = [here, next].map(|cookie| u64::from_le_bytes(*cookie.last_chunk().expect("12 bytes end in 8")));
     hashes.sort_unstable();
     assert_ne!(hashes[0], hashes[1]);
@@ -95,7 +95,7 @@ proptest! {
         master in any::<[u8; 16]>(), server in any::<u32>(), ip in any::<[u8; 16]>(), port in any::<u16>(),
         nonce in any::<u64>(), made_s in any::<u32>(), age_s in -100i64..100,
     ) {
-        let (baker, peer) = (Baker::new(master, server), Peer { ip, port });
+        let (baker, peer) = (Baker::new(master, server), Origin::from(&Peer { ip, port }));
         let cookie = baker.bake(&peer, nonce, made_s);
         let back_s = made_s.wrapping_add(age_s as u32);
         let good = (0..=i64::from(COOKIE_LIFE_S)).contains(&age_s);

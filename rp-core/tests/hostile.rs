@@ -138,7 +138,14 @@ fn a_datagram_of_another_session_is_no_good() {
 #[test]
 fn words_of_a_user_are_never_taken_for_a_notice() {
     let packet_life_us = 60_000_000;
-    let mut house = House::with(Config { sets: 1, workers: 1, worker: 0, idle_us: 900_000_000, packet_life_us });
+    let mut house = House::with(Config {
+        sets: 1,
+        workers: 1,
+        worker: 0,
+        idle_us: 900_000_000,
+        packet_life_us,
+        ..Config::default()
+    });
     let mut guest = Guest::new(7);
     house.mint(7, 1_000);
     guest.log_in(&mut house);
@@ -161,7 +168,14 @@ fn words_of_a_user_are_never_taken_for_a_notice() {
 /// One SET on one worker, and a campaign that releases a prize every 10 ms.
 fn small_house() -> House {
     let packet_life_us = 60_000_000;
-    let mut house = House::with(Config { sets: 1, workers: 1, worker: 0, idle_us: 900_000_000, packet_life_us });
+    let mut house = House::with(Config {
+        sets: 1,
+        workers: 1,
+        worker: 0,
+        idle_us: 900_000_000,
+        packet_life_us,
+        ..Config::default()
+    });
     let plan = rp_core::engine::bank::Plan { budget_fen: 50_000, rate: 100, from_fen: 1, to_fen: 99, per_user: 3 };
     assert!(house.bank.start(plan, house.now.mono_us).is_ok());
     house

@@ -150,7 +150,14 @@ fn one_who_never_came_hears_of_his_packet_when_he_comes() {
 
 #[test]
 fn what_nobody_took_comes_back_once() {
-    let config = Config { sets: 8, workers: 2, worker: 0, idle_us: 900_000_000, packet_life_us: 60_000_000 };
+    let config = Config {
+        sets: 8,
+        workers: 2,
+        worker: 0,
+        idle_us: 900_000_000,
+        packet_life_us: 60_000_000,
+        ..Config::default()
+    };
     let mut house = House::with(config);
     let mut guests = company(&mut house, 1..=3);
     let packet = packet_of(guests[0].send(&mut house, 300, 3, SPLIT_EQUAL, &[1, 2, 3]));
@@ -250,7 +257,7 @@ proptest! {
     #[test]
     fn a_retry_changes_nothing(wishes in vec(wish(), 1..80), life_s in 1..40u64) {
         let packet_life_us = life_s * 1_000_000;
-        let mut house = House::with(Config { sets: 4, workers: 3, worker: 0, idle_us: 900_000_000, packet_life_us });
+        let mut house = House::with(Config { sets: 4, workers: 3, worker: 0, idle_us: 900_000_000, packet_life_us, ..Config::default() });
         let mut guests = company(&mut house, 1..=6);
         let mut packets = vec![0];
         for wish in wishes {

@@ -58,7 +58,7 @@ proptest! {
         }
         if let Some(cookie) = bytes.first_chunk::<COOKIE_LEN>() {
             let baker = Baker::new([3; 16], 1);
-            prop_assert!(baker.check(cookie, &Peer::default(), other, other as u32).is_err());
+            prop_assert!(baker.check(cookie, &Origin::from(&Peer::default()), other, other as u32).is_err());
         }
         if let Some(sealed) = bytes.first_chunk::<TICKET_LEN>() {
             prop_assert!(Realm::new(other as u32, &[9; 32]).open(sealed).is_none());

@@ -3,6 +3,7 @@
 use aya_ebpf::Global;
 use aya_ebpf::btf_maps::{Array, CpuMap, ReusePortSockArray};
 use aya_ebpf::macros::btf_map;
+use rp_core::cookie::Baker;
 use rp_core::frame::Ours;
 use rp_core::gate_counters::LAYOUT;
 use rp_core::limits::{CPUS_MAX, LISTENS_MAX, PORTS_MAX, WORKERS_MAX};
@@ -18,6 +19,18 @@ static RP_SETS: Global<u32> = Global::new(1);
 static RP_WORKERS: Global<u32> = Global::new(1);
 #[unsafe(no_mangle)]
 static RP_LISTENS: Global<u32> = Global::new(1);
+
+/// Does the gate answer, or only steer?
+#[unsafe(no_mangle)]
+static RP_ANSWERS: Global<u32> = Global::new(0);
+/// Cookies are made and checked under this key, for this server.
+#[unsafe(no_mangle)]
+static RP_COOKIE_KEY: Global<[u8; 16]> = Global::new([0; 16]);
+#[unsafe(no_mangle)]
+static RP_SERVER: Global<u32> = Global::new(0);
+/// For tests: the time stands in a map.
+#[unsafe(no_mangle)]
+static RP_TIME_FROM_MAP: Global<u32> = Global::new(0);
 
 /// The CPU of each worker.
 #[btf_map(name = "worker_cpus")]
@@ -43,6 +56,21 @@ pub fn sets() -> u32 {
 #[inline(always)]
 pub fn workers() -> u32 {
     RP_WORKERS.load().max(1)
+}
+
+#[inline(always)]
+pub fn answers() -> bool {
+    RP_ANSWERS.load() != 0
+}
+
+#[inline(always)]
+pub fn takes_time_from_map() -> bool {
+    RP_TIME_FROM_MAP.load() != 0
+}
+
+#[inline(always)]
+pub fn baker() -> Baker {
+    Baker::new(RP_COOKIE_KEY.load(), RP_SERVER.load())
 }
 
 #[inline(always)]

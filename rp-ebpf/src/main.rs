@@ -1,14 +1,18 @@
 //! The kernel programs: `gate` at the interface, `gate_cpu` on the worker's CPU, `select` at the sockets, `pass` for peers.
 //!
-//! Pointers are here (packet.rs, counters.rs), meaning is in rp-core. A verdict becomes an action in one exhaustive match
+//! Pointers are here (packet.rs, counters.rs, atomics.rs, shared.rs), meaning is in rp-core. A verdict becomes an action in one exhaustive match
 //! and nowhere else. Nothing here allocates, reads a clock or logs, unless the loader turned tracing on: the log level is
 //! a read-only global, so that the verifier removes the tracing branches of a silent gate before they ever run.
 #![no_std]
 #![no_main]
+#![allow(internal_features)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 
+mod atomics;
 mod config;
 mod counters;
 mod packet;
+mod shared;
 
 use aya_ebpf::bindings::{sk_action, xdp_action};
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
@@ -17,14 +21,17 @@ use aya_ebpf::programs::{SkReuseportContext, XdpContext};
 use aya_log_ebpf::info;
 use config::{CPUS, SOCKETS, WORKER_CPUS};
 use counters::Counters;
-use packet::Shown;
+use packet::{Shown, Written};
 use rp_core::frame::{Frame, Request, Verdict, classify};
+use rp_core::gate::{Ruling, rule};
 use rp_core::gate_counters::{Place, RowIndex};
 use rp_core::limits::LISTENS_MAX;
 use rp_core::steer::{HEAD_LEN, set_of, worker_of};
+use shared::Kernel;
 
 /// At the interface: counts each frame, drops what is false, and sends requests to the CPU of their SET's worker.
 #[xdp]
+#[inline(always)]
 pub fn gate(ctx: XdpContext) -> u32 {
     let Some(counters) = Counters::of_this_cpu() else { return xdp_action::XDP_PASS };
     let frame = Shown::frame(&ctx);
@@ -42,7 +49,33 @@ pub fn gate(ctx: XdpContext) -> u32 {
         }
         Verdict::Request(request) => {
             counters.count(RowIndex::of_kind(request.kind), bytes);
-            forward(&ctx, &counters, &request, bytes)
+            if config::answers() {
+                answer(&ctx, &counters, &request, bytes)
+            } else {
+                forward(&ctx, &counters, &request, bytes)
+            }
+        }
+    }
+}
+
+/// Answers a request in place when it needs no worker, and drops what is false.
+#[inline(always)]
+fn answer(ctx: &XdpContext, counters: &Counters, request: &Request, bytes: u64) -> u32 {
+    let Some(kernel) = Kernel::here() else { return forward(ctx, counters, request, bytes) };
+    let ruled = rule(&mut Written::frame(ctx), request, &kernel);
+    kernel.count(request.kind, &ruled);
+    match ruled.ruling {
+        Ruling::Up => forward(ctx, counters, request, bytes),
+        Ruling::Drop(reason) => {
+            counters.count(RowIndex::of_reason(reason), bytes);
+            info!(ctx, "gate drop reason={} bytes={}", reason.index() as u32, bytes);
+            xdp_action::XDP_DROP
+        }
+        Ruling::Answer(kind) => {
+            counters.count(RowIndex::of_place(Place::Answered), bytes);
+            counters.count(RowIndex::of_answer(kind), Shown::frame(ctx).frame_len() as u64);
+            info!(ctx, "gate answer kind={} set={} bytes={}", kind.index() as u32, request.set, bytes);
+            xdp_action::XDP_TX
         }
     }
 }
@@ -52,6 +85,7 @@ pub fn gate(ctx: XdpContext) -> u32 {
 fn forward(ctx: &XdpContext, counters: &Counters, request: &Request, bytes: u64) -> u32 {
     let worker = worker_of(request.set, config::workers());
     let kind = request.kind.index() as u32;
+    counters.count(RowIndex::of_up(request.kind), bytes);
     // SAFETY: the helper takes nothing and reads the number of this CPU.
     let here = unsafe { bpf_get_smp_processor_id() };
     match WORKER_CPUS.get(worker) {

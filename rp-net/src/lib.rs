@@ -1,13 +1,15 @@
 //! Transports: every system call of the data path and its `unsafe`, wrapped once.
 //!
 //! Batched UDP sockets (`socket`, `batch`), the classic BPF program that steers without privileges (`steer`), sleeping and
-//! waking (`wait`), CPUs (`affinity`), socket overflow (`drops`) and what the process knows of itself (`proc`). This room
+//! waking (`wait`), CPUs (`affinity`), socket overflow (`drops`), kernel maps as memory (`mapping`) and what
+//! the process knows of itself (`proc`). This room
 //! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
 
 pub mod address;
 pub mod affinity;
 pub mod batch;
 pub mod drops;
+pub mod mapping;
 pub mod proc;
 pub mod socket;
 pub mod steer;

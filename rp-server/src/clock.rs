@@ -1,25 +1,30 @@
 //! The time, read once per batch and handed to the engine, which reads no clock itself.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rp_core::engine::Now;
 
 /// Both clocks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    start: Instant,
+    start: Duration,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now() }
+        Self { start: rp_net::proc::monotonic_time() }
     }
 }
 
 impl Clock {
-    /// Microseconds since the server started, and since 1970.
+    /// Microseconds on the kernel's monotonic clock, by which the gate goes too, and since 1970.
     pub fn now(&self) -> Now {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_us: self.start.elapsed().as_micros() as u64, unix_us: since_1970.as_micros() as u64 }
+        Now { mono_us: rp_net::proc::monotonic_time().as_micros() as u64, unix_us: since_1970.as_micros() as u64 }
+    }
+
+    /// Since the server started.
+    pub fn uptime(&self) -> Duration {
+        rp_net::proc::monotonic_time().saturating_sub(self.start)
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Answer, Question};
 use crate::clock::Clock;
+use crate::limits;
 use crate::sight::Sight;
 use crate::worker::BankRings;
 
@@ -55,7 +56,7 @@ impl Control {
     /// A control plane over these workers.
     pub fn new(sight: Arc<Sight>, rings: BankRings, clock: Clock, seed: [u8; 32]) -> Self {
         let books: Vec<Arc<Books>> = sight.workers.iter().map(|worker| worker.books.clone()).collect();
-        let bank = Bank::new(sight.sets, sight.bank.clone(), books, seed, clock.now().unix_s());
+        let bank = Bank::new(sight.sets, sight.bank.clone(), books, sight.board.clone(), seed, clock.now().unix_s());
         Self { bank, books: sight.bank.clone(), rings, clock, sight, waiting: Vec::new(), mints: Vec::new() }
     }
 
@@ -89,6 +90,8 @@ impl Control {
                 self.bank.receive(note);
             }
         }
+        // Every beat: the gate's wall clock is as right as ours.
+        limits::set_clock(&self.sight.board, self.clock);
         let now = self.clock.now();
         if self.waiting.is_empty() {
             self.bank.tick(now.mono_us, now.unix_s(), &mut self.waiting);

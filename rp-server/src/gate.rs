@@ -6,6 +6,7 @@
 
 pub mod counters;
 pub mod interface;
+pub mod memory;
 pub mod object;
 pub mod passing;
 pub mod pins;
@@ -15,17 +16,22 @@ pub mod trace;
 use std::fmt;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
 use aya::maps::{Array, CpuMap, ReusePortSockArray};
 use aya::programs::{SkReuseport, Xdp, XdpMode};
 use clap::ValueEnum;
+use rp_core::engine::board::Board;
+use rp_core::key::Key;
 use rp_core::limits::{LISTENS_MAX, WORKERS_MAX};
 
+use crate::clock::Clock;
+use crate::limits::LimitArgs;
 use counters::Pinned;
 use interface::Interface;
-use object::Wanted;
+use object::{Answers, Wanted};
 use pins::PinDir;
 
 /// Frames that wait between two CPUs, as many as the kernel allows: with 4096 a rush of log-ins lost 1 in 1000, because the
@@ -65,6 +71,19 @@ pub struct GateConfig {
     pub pin: Option<PathBuf>,
     /// Print what the gate does with each datagram.
     pub trace: bool,
+    /// What it needs to answer; without, it only counts, drops and steers.
+    pub answers: Option<Answering>,
+}
+
+/// What a gate needs that answers.
+#[derive(Clone, Debug)]
+pub struct Answering {
+    /// Cookies are made under this key.
+    pub cookie_key: Key,
+    /// How fast clients may ask.
+    pub limits: LimitArgs,
+    /// The server's clock.
+    pub clock: Clock,
 }
 
 /// What became of it.
@@ -112,6 +131,7 @@ pub struct Gate {
     // Dropped in this order: programs off, then the trace's end, then the pins and their folder.
     ebpf: Ebpf,
     attached: Vec<Attached>,
+    board: Option<Arc<Board>>,
     _trace: Option<trace::Follower>,
     counters: Pinned,
 }
@@ -158,14 +178,26 @@ impl Gate {
             workers: config.worker_cpus.len() as u32,
             listens: sockets.len() as u32,
             trace: config.trace,
+            answers: config
+                .answers
+                .as_ref()
+                .map(|told| Answers { cookie_key: told.cookie_key, takes_time_from_map: false }),
         };
         let mut ebpf = object::load(&object::find(config.object.as_deref())?, &wanted)?;
         steer_to_cpus(&mut ebpf, &config.worker_cpus)?;
         steer_to_sockets(&mut ebpf, sockets)?;
+        let board = match &config.answers {
+            Some(told) => {
+                let board = memory::map(&ebpf, config.sets)?;
+                told.limits.set(&board, told.clock);
+                Some(Arc::new(board))
+            }
+            None => None,
+        };
         let trace = if config.trace { Some(trace::follow(&mut ebpf, |line| eprintln!("{line}"))?) } else { None };
         let counters = Pinned::create(PinDir::claim(config.pin.as_deref())?, &mut ebpf)?;
         let attached = attach_all(&mut ebpf, interfaces, config.xdp)?;
-        Ok(Gate { ebpf, attached, _trace: trace, counters })
+        Ok(Gate { ebpf, attached, board, _trace: trace, counters })
     }
 
     /// The weakest mode of the interfaces that have one.
@@ -177,6 +209,11 @@ impl Gate {
     /// The interfaces and their modes.
     pub fn attached(&self) -> &[Attached] {
         &self.attached
+    }
+
+    /// The memory that a gate which answers shares with the workers.
+    pub fn board(&self) -> Option<&Arc<Board>> {
+        self.board.as_ref()
     }
 
     /// The counters.

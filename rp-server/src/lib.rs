@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod gate;
+pub mod limits;
 pub mod orders;
 pub mod pps;
 pub mod realm;

@@ -12,8 +12,10 @@ use clap::Args;
 use rand_core::{OsRng, TryRngCore};
 use rp_core::cookie::Baker;
 use rp_core::engine::bank::BankBooks;
+use rp_core::engine::board::Board;
 use rp_core::engine::books::Books;
 use rp_core::engine::{Config, Shard};
+use rp_core::key::Key;
 use rp_core::limits::{SETS_DEFAULT, SETS_MAX, SLOTS_PER_SET, WORKERS_MAX};
 use rp_core::ticket::Realm;
 use rp_net::socket::{Buffers, UdpSocket};
@@ -23,7 +25,8 @@ use crate::admin::AdminArgs;
 use crate::admin::serve::AdminSocket;
 use crate::clock::Clock;
 use crate::control::{Call, Control};
-use crate::gate::{self, Gate, GateConfig, Started, XdpChoice};
+use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
+use crate::limits::LimitArgs;
 use crate::realm;
 use crate::sight::{GateStatus, Sight, WorkerSight};
 use crate::worker::{BankRings, Doors, Face, Worker, connect};
@@ -63,6 +66,11 @@ pub struct RunArgs {
     /// Print what the gate does with each datagram
     #[arg(long, env = "RP_TRACE_GATE")]
     trace_gate: bool,
+    /// Let the workers answer everything: the gate only counts, drops and steers
+    #[arg(long, env = "RP_STEER_ONLY")]
+    steer_only: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Quiet time after which a session ends
     #[arg(long, env = "RP_IDLE", value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -133,17 +141,25 @@ impl RunArgs {
     fn start(&self, cpus: &[usize]) -> Result<(Running, BankRings, Clock)> {
         let realms = self.realms()?;
         let sockets = self.sockets(cpus.len())?;
-        let started = self.gate(cpus, &sockets)?;
+        let (clock, cookie_key) = (Clock::default(), draw_key()?);
+        let started = self.gate(cpus, &sockets, cookie_key, clock)?;
         let (gate, steering) = match started {
             Started::On(gate) => (Some(gate), "xdp"),
             Started::Off(why) => (None, self.steer_without(&sockets, cpus.len(), &why)),
         };
-        let clock = Clock::default();
         let bank_books = Arc::new(BankBooks::default());
         let books: Vec<Arc<Books>> = cpus.iter().map(|_| Arc::default()).collect();
         let sockets: Vec<Arc<[UdpSocket]>> = by_worker(sockets).into_iter().map(Arc::from).collect();
+        let board = match gate.as_deref().and_then(Gate::board) {
+            Some(board) => board.clone(),
+            None => {
+                let board = Arc::new(Board::own(self.sets as u32));
+                self.limits.set(&board, clock);
+                board
+            }
+        };
         let doors = Arc::new(Doors::new(self.listen.len()));
-        let baker = Baker::new(draw_key()?, 0);
+        let baker = Baker::new(cookie_key, gate::object::SERVER);
         let mut sleepers = Vec::new();
         for group in &sockets {
             sleepers.push(Sleeper::new(group.iter()).context("making a worker's alarm")?);
@@ -162,6 +178,7 @@ impl RunArgs {
                 })
                 .collect(),
             bank: bank_books.clone(),
+            board: board.clone(),
             clock,
         });
         self.say(&sight, gate.as_deref(), &sockets);
@@ -173,12 +190,13 @@ impl RunArgs {
                 worker: number as u32,
                 idle_us: self.idle * 1_000_000,
                 packet_life_us: self.packet_life * 1_000_000,
+                is_gated: gate.as_deref().is_some_and(|gate| gate.board().is_some()),
             };
             let worker = Worker {
                 number,
                 cpu: cpus[number],
                 sockets: sockets[number].clone(),
-                shard: Shard::new(config, baker, realms.clone(), draw()?, books.clone(), bank_books.clone()),
+                shard: Shard::new(config, baker, realms.clone(), draw()?, books.clone(), bank_books.clone(), &board),
                 rings,
                 sleeper,
                 doors: doors.clone(),
@@ -212,7 +230,7 @@ impl RunArgs {
         self.listen.iter().map(|address| UdpSocket::listen(*address, workers, buffers)).collect()
     }
 
-    fn gate(&self, cpus: &[usize], sockets: &[Vec<UdpSocket>]) -> Result<Started> {
+    fn gate(&self, cpus: &[usize], sockets: &[Vec<UdpSocket>], cookie_key: Key, clock: Clock) -> Result<Started> {
         let mut ports: Vec<u16> = sockets.iter().map(|group| group[0].local_address().port()).collect();
         ports.sort_unstable();
         ports.dedup();
@@ -225,6 +243,7 @@ impl RunArgs {
             worker_cpus: cpus.iter().map(|cpu| *cpu as u32).collect(),
             pin: self.pin.clone(),
             trace: self.trace_gate,
+            answers: (!self.steer_only).then_some(Answering { cookie_key, limits: self.limits, clock }),
         };
         let fds: Vec<Vec<BorrowedFd<'_>>> =
             sockets.iter().map(|group| group.iter().map(UdpSocket::as_fd).collect()).collect();

@@ -6,10 +6,14 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use rp_core::clients::{CLIENT_ROWS, Clients as _};
 use rp_core::engine::bank::BankBooks;
-use rp_core::engine::books::{self, Books, Counter, TIMELINE_BINS};
+use rp_core::engine::board::Board;
+use rp_core::engine::books::{self, Books, Counter};
+use rp_core::gate_counters::{ANSWERS, ClientWord};
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
+use rp_core::timeline::BIN_US;
 use rp_net::socket::UdpSocket;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +32,9 @@ pub struct WorkerSight {
     pub sockets: Arc<[UdpSocket]>,
 }
 
+/// Bins of a second in the timeline.
+const BINS_PER_SECOND: usize = (1_000_000 / BIN_US) as usize;
+
 /// The whole server as others see it.
 pub struct Sight {
     /// SETs.
@@ -38,6 +45,8 @@ pub struct Sight {
     pub workers: Vec<WorkerSight>,
     /// The bank.
     pub bank: Arc<BankBooks>,
+    /// Sessions and prizes, as the gate sees them.
+    pub board: Arc<Board>,
     /// The time.
     pub clock: Clock,
 }
@@ -220,7 +229,7 @@ impl Sight {
             .collect();
         let sockets = || self.workers.iter().flat_map(|worker| worker.sockets.iter());
         Status {
-            uptime_s: self.clock.now().mono_us as f64 / 1e6,
+            uptime_s: self.clock.uptime().as_secs_f64(),
             gate: self.gate.clone(),
             workers: (0..self.workers.len()).map(|number| self.worker(number)).collect(),
             sessions: self.all(|books| &books.sessions),
@@ -287,39 +296,50 @@ impl Sight {
 
     /// Sessions and traffic by client address, most sessions first.
     pub fn by_client(&self) -> Vec<ClientStatus> {
-        let mut clients: BTreeMap<[u8; 16], ClientStatus> = BTreeMap::new();
-        for row in self.workers.iter().flat_map(|worker| worker.books.clients.rows()) {
-            let ip = row.ip();
-            let client = clients.entry(ip).or_insert_with(|| ClientStatus {
+        let mut clients = Vec::new();
+        for row in 0..CLIENT_ROWS as u16 {
+            let ip = self.board.clients().address(row.into());
+            if ip.is_none() && row != 0 {
+                continue;
+            }
+            let gate = self.board.gate_row(row);
+            let answers = ANSWERS.map(|kind| gate[ClientWord::answer(kind).index()]).iter().sum::<u64>();
+            let dropped = gate[ClientWord::DROPPED.index()];
+            let mut client = ClientStatus {
                 client: match ip {
-                    [0, ..] if ip == [0; 16] => "others".to_string(),
-                    _ => IpAddr::from(Ipv6Addr::from(ip)).to_canonical().to_string(),
+                    None => "others".to_string(),
+                    Some(ip) => IpAddr::from(Ipv6Addr::from(ip)).to_canonical().to_string(),
                 },
                 sessions: 0,
-                received: 0,
-                dropped: 0,
-                sent: 0,
+                received: answers + dropped,
+                dropped,
+                sent: answers,
                 prizes: Sum::default(),
-            });
-            client.sessions = client.sessions.wrapping_add(row.sessions.read());
-            client.received += row.received.iter().map(Counter::read).sum::<u64>();
-            client.dropped += row.dropped.read();
-            client.sent += row.sent.iter().map(Counter::read).sum::<u64>();
-            client.prizes.count += row.prizes.count.read();
-            client.prizes.fen += row.prizes.fen.read();
+            };
+            for row in self.workers.iter().map(|worker| &worker.books.clients[row]) {
+                client.sessions = client.sessions.wrapping_add(row.sessions.read());
+                client.received += row.received.iter().map(Counter::read).sum::<u64>();
+                client.dropped += row.dropped.read();
+                client.sent += row.sent.iter().map(Counter::read).sum::<u64>();
+                client.prizes.count += row.prizes.count.read();
+                client.prizes.fen += row.prizes.fen.read();
+            }
+            if client.received > 0 || client.sessions > 0 {
+                clients.push(client);
+            }
         }
-        let mut clients: Vec<_> = clients.into_values().collect();
         clients.sort_by_key(|client| std::cmp::Reverse(client.sessions));
         clients
     }
 
-    /// Shakes first seen, by second and 20 ms, all workers together.
+    /// Shakes first seen, by second and 20 ms, gate and workers together.
     pub fn timeline(&self) -> Vec<Second> {
-        let mut seconds: BTreeMap<u64, [u64; TIMELINE_BINS]> = BTreeMap::new();
-        for (second, bins) in self.workers.iter().flat_map(|worker| worker.books.timeline.read()) {
-            let sums = seconds.entry(second).or_insert([0; TIMELINE_BINS]);
-            sums.iter_mut().zip(bins).for_each(|(sum, bin)| *sum += u64::from(bin));
+        let mut seconds: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        let workers = self.workers.iter().flat_map(|worker| worker.books.timeline.read());
+        for (began_us, count) in workers.chain(self.board.gate_timeline()) {
+            let bins = seconds.entry(began_us / 1_000_000).or_insert_with(|| vec![0; BINS_PER_SECOND]);
+            bins[(began_us % 1_000_000 / BIN_US) as usize] += count;
         }
-        seconds.into_iter().map(|(second, bins)| Second { second, bins: bins.to_vec() }).collect()
+        seconds.into_iter().map(|(second, bins)| Second { second, bins }).collect()
     }
 }

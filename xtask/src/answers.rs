@@ -299,6 +299,15 @@ pub struct KernelCounts {
     pub kinds: BTreeMap<String, KernelRow>,
     /// Drops by reason.
     pub reasons: BTreeMap<String, KernelRow>,
+    /// Answers by kind.
+    pub answers: BTreeMap<String, KernelRow>,
+    /// Requests that went up to a worker, by kind.
+    pub ups: BTreeMap<String, KernelRow>,
+}
+
+/// Datagrams of each kind.
+pub fn by_kind(rows: &BTreeMap<String, KernelRow>) -> Counts {
+    rows.iter().map(|(kind, row)| (kind.clone(), row.datagrams)).collect()
 }
 
 impl KernelCounts {

@@ -91,7 +91,7 @@ impl DemoArgs {
 
     /// Sets the stage, plays the scenario and gathers what everyone has to say; the stage is gone afterwards.
     fn play(&self, programs: &Programs, scenario: &Scenario) -> Result<Evidence> {
-        let stage = if self.loopback { Stage::loopback(self.clients)? } else { Stage::set(self.clients)? };
+        let stage = if self.loopback { Stage::loopback(self.clients)? } else { Stage::set(self.clients, programs)? };
         println!("{}", stage.description());
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));

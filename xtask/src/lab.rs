@@ -8,6 +8,7 @@ mod by_hand;
 mod leftovers;
 mod link;
 mod namespace;
+mod passing;
 mod place;
 mod program;
 mod quiet;
@@ -21,11 +22,13 @@ pub use by_hand::LabArgs;
 pub use leftovers::sweep;
 pub use link::{LINKS_MAX, Link};
 pub use namespace::Namespace;
+pub use passing::pass;
 pub use place::Place;
 pub use program::Program;
 pub use quiet::{NapiThread, quiet};
 pub use room::Room;
 
+use crate::programs::Programs;
 use crate::signal;
 
 /// Labs made by this process, for their names.
@@ -34,17 +37,19 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 /// A server machine and its client machines.
 #[derive(Debug)]
 pub struct Lab {
+    passes: Vec<Program>,
     clients: Vec<(Namespace, Link)>,
     server: Namespace,
     room: Room,
 }
 
 impl Lab {
-    /// Builds a lab with `clients` client machines, after sweeping what dead ones left.
+    /// Builds a lab with `clients` client machines, after sweeping what dead ones left. The clients' ends of the cables let in
+    /// what the gate sends.
     ///
     /// # Errors
     /// Without root, or what the system refused.
-    pub fn build(clients: usize) -> Result<Lab> {
+    pub fn build(clients: usize, programs: &Programs) -> Result<Lab> {
         if !signal::is_root() {
             bail!("network namespaces need root: run the same command with `sudo env \"PATH=$PATH\"` before it");
         }
@@ -52,11 +57,12 @@ impl Lab {
         let name = next_name();
         let room = Room::create(&name)?;
         let server = Namespace::create(format!("rp-{name}-server"))?;
-        let mut lab = Lab { clients: Vec::new(), server, room };
+        let mut lab = Lab { passes: Vec::new(), clients: Vec::new(), server, room };
         for number in 1..=clients {
             signal::check()?;
             let client = Namespace::create(format!("rp-{name}-c{number}"))?;
             let link = Link::lay(number, &lab.server, &client)?;
+            lab.passes.push(pass(programs, &lab.room, Place::inside(&client), link.client_interface())?);
             lab.clients.push((client, link));
         }
         Ok(lab)

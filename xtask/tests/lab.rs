@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use xtask::lab::Lab;
+use xtask::programs::{Profile, Programs};
 use xtask::signal::{self, Signal};
 
 fn traces_of(pid: u32) -> Vec<String> {
@@ -51,7 +52,7 @@ fn a_killed_lab_is_swept_by_the_next() {
     signal::send(pid, Signal::Kill);
     child.wait().expect("xtask can be waited for");
     assert!(!traces_of(pid).is_empty(), "kill -9 cannot clean up");
-    let lab = Lab::build(0).expect("a lab can be built");
+    let lab = Lab::build(0, &Programs::find(Profile::Dev)).expect("a lab can be built");
     assert_eq!(traces_of(pid), Vec::<String>::new());
     drop(lab);
     assert_eq!(traces_of(std::process::id()), Vec::<String>::new());
@@ -60,7 +61,7 @@ fn a_killed_lab_is_swept_by_the_next() {
 #[test]
 #[ignore = "needs root"]
 fn a_program_dies_with_its_lab() {
-    let lab = Lab::build(1).expect("a lab can be built");
+    let lab = Lab::build(1, &Programs::find(Profile::Dev)).expect("a lab can be built");
     let mut sleeper = lab.server().command("sleep");
     sleeper.arg("600");
     let mut sleeper = sleeper.spawn().expect("sleep starts");

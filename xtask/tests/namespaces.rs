@@ -35,7 +35,7 @@ fn short_scenario() -> Scenario {
 
 /// Plays the short scenario with three client machines, `beside` something else.
 fn play<T>(beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
-    let stage = Stage::set(3).expect("a lab can be built");
+    let stage = Stage::set(3, &programs()).expect("a lab can be built");
     let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
     play_on(&stage, |server| beside(lab, server))
 }
@@ -121,7 +121,8 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
     assert!(evidence.reports.iter().all(|report| report.ok), "the honest are content");
     assert!(evidence.status.money.balanced);
     let kernel = evidence.kernel.as_ref().expect("the gate is on");
-    let went = ["not_ours", "passed_here", "sent_to_cpu", "redirect_failed"].map(|place| kernel.place(place));
+    let went =
+        ["not_ours", "answered", "passed_here", "sent_to_cpu", "redirect_failed"].map(|place| kernel.place(place));
     assert_eq!(kernel.place("seen"), went.iter().sum::<u64>() + kernel.dropped());
     let status = &evidence.status;
     let received = total(&status.received);
@@ -133,7 +134,8 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
 #[test]
 #[ignore = "needs root"]
 fn a_killed_server_leaves_no_gate_and_starts_again() {
-    let (lab, programs) = (Lab::build(1).expect("a lab can be built"), programs());
+    let programs = programs();
+    let lab = Lab::build(1, &programs).expect("a lab can be built");
     let start = || Server::start(&programs, Place::inside(lab.server()), lab.room(), &["--workers", "2"]);
     let attached = || lab.server().ip(["link", "show", "dev", "s1"]).expect("ip answers").contains("xdp");
     let mut server = start().expect("the first start");
@@ -171,7 +173,8 @@ fn default_pins() -> PathBuf {
 #[ignore = "needs root"]
 fn the_four_steps_by_hand_work_with_defaults() {
     // Step one, `cargo xtask build-ebpf`, was a rung of its own.
-    let (lab, programs) = (Lab::build(1).expect("a lab can be built"), programs());
+    let programs = programs();
+    let lab = Lab::build(1, &programs).expect("a lab can be built");
     let mut command = lab.server().command(&programs.server);
     command.current_dir(lab.room().path());
     let mut server = Program::start("rp-server", command, &lab.room().file("server.log")).expect("step two starts");

@@ -34,7 +34,8 @@ fn server(programs: &Programs, room: &Room, flags: &[&str]) -> Command {
 #[test]
 #[ignore = "needs root"]
 fn each_refusal_names_its_remedy() {
-    let (lab, programs) = (Lab::build(0).expect("a lab can be built"), Programs::find(Profile::Dev));
+    let programs = Programs::find(Profile::Dev);
+    let lab = Lab::build(0, &programs).expect("a lab can be built");
     let room = lab.room();
     let run = |flags: &[&str]| output_of(&mut server(&programs, room, flags));
 
@@ -59,7 +60,8 @@ fn each_refusal_names_its_remedy() {
 #[test]
 #[ignore = "needs root"]
 fn missing_root_is_said() {
-    let (lab, programs) = (Lab::build(0).expect("a lab can be built"), Programs::find(Profile::Dev));
+    let programs = Programs::find(Profile::Dev);
+    let lab = Lab::build(0, &programs).expect("a lab can be built");
     // The build folder may be closed to others; a copy is not.
     let copy = std::env::temp_dir().join(format!("rp-server-{}", std::process::id()));
     std::fs::copy(&programs.server, &copy).expect("the program can be copied");
@@ -79,7 +81,8 @@ fn missing_root_is_said() {
 #[test]
 #[ignore = "needs root"]
 fn a_second_server_on_the_port_is_refused() {
-    let (lab, programs) = (Lab::build(0).expect("a lab can be built"), Programs::find(Profile::Dev));
+    let programs = Programs::find(Profile::Dev);
+    let lab = Lab::build(0, &programs).expect("a lab can be built");
     let room = lab.room();
     let flags = ["--xdp", "off", "--listen", "127.0.0.1:20153", "--workers", "1"];
     let first =

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rp_core::cookie::Baker;
 use rp_core::engine::bank::{Bank, BankBooks, Plan};
+use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Note};
 use rp_core::engine::{Config, Now, Shard, Transmit};
@@ -53,16 +54,24 @@ impl Server {
     pub fn new(seed: u64, idle_us: u64, now_us: u64) -> Self {
         let books: Vec<_> = (0..WORKERS).map(|_| Arc::new(Books::default())).collect();
         let bank_books = Arc::new(BankBooks::default());
+        let board = Arc::new(Board::own(SETS));
         let shards = (0..WORKERS)
             .map(|worker| {
-                let config = Config { sets: SETS, workers: WORKERS, worker, idle_us, packet_life_us: PACKET_LIFE_US };
+                let config = Config {
+                    sets: SETS,
+                    workers: WORKERS,
+                    worker,
+                    idle_us,
+                    packet_life_us: PACKET_LIFE_US,
+                    ..Config::default()
+                };
                 let seed = [seed as u8 ^ worker as u8; 32];
                 let baker = Baker::new([seed[0]; 16], 1);
-                Shard::new(config, baker, vec![realm().realm()], seed, books.clone(), bank_books.clone())
+                Shard::new(config, baker, vec![realm().realm()], seed, books.clone(), bank_books.clone(), &board)
             })
             .collect();
         let unix_s = (now_us / 1_000_000) as u32;
-        let bank = Bank::new(SETS, bank_books.clone(), books.clone(), [seed as u8; 32], unix_s);
+        let bank = Bank::new(SETS, bank_books.clone(), books.clone(), board.clone(), [seed as u8; 32], unix_s);
         let wires = Wires { buffer: [0; DATAGRAM_MAX], out: Vec::new() };
         Self { shards, bank, bank_books, books, notes: Vec::new(), wires }
     }

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 
+use super::board::Board;
 use super::books::{Books, Counter, Sum};
 use super::notes::{BANK, Body, Note, PrizeNote};
 use super::split::below;
@@ -87,6 +88,7 @@ pub struct Bank {
     sets: u32,
     books: Arc<BankBooks>,
     set_books: Vec<Arc<Books>>,
+    board: Arc<Board>,
     rng: ChaCha12Rng,
     campaign: Option<Campaign>,
     campaigns: u32,
@@ -99,11 +101,19 @@ pub struct Bank {
 
 impl Bank {
     /// A bank that has issued nothing. Campaign numbers start at `unix_s`, so that no two runs of a server share one.
-    pub fn new(sets: u32, books: Arc<BankBooks>, set_books: Vec<Arc<Books>>, seed: [u8; 32], unix_s: u32) -> Self {
+    pub fn new(
+        sets: u32,
+        books: Arc<BankBooks>,
+        set_books: Vec<Arc<Books>>,
+        board: Arc<Board>,
+        seed: [u8; 32],
+        unix_s: u32,
+    ) -> Self {
         Self {
             sets,
             books,
             set_books,
+            board,
             rng: ChaCha12Rng::from_seed(seed),
             campaign: None,
             campaigns: unix_s,
@@ -253,8 +263,7 @@ impl Bank {
 
     /// The next SET, round robin, in which somebody shook lately.
     fn next_active(&mut self, unix_s: u64) -> Option<u32> {
-        let is_active =
-            |set: u32| self.set_books.iter().any(|books| books.shaken_s(set as usize).read() + ACTIVE_S >= unix_s);
+        let is_active = |set: u32| self.board.pot(set as usize).shaken_s() + ACTIVE_S >= unix_s;
         let found = (0..self.sets).map(|step| (self.next_set + step) % self.sets).find(|set| is_active(*set))?;
         self.next_set = (found + 1) % self.sets;
         Some(found)

@@ -4,12 +4,12 @@
 //! what was in hand, and see them agree when traffic has stopped.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::clients::CLIENT_ROWS;
 use crate::kind::{KINDS_MAX, Kind};
-use crate::limits::{CLIENTS_MAX, SETS_MAX};
 use crate::reason::{REASONS_MAX, Reason};
+use crate::timeline::{self, BINS};
 
 /// A counter with a single writer.
 #[derive(Default)]
@@ -66,7 +66,6 @@ impl Sum {
 
 /// What one client address sent, was sent, won, paid and took.
 pub struct ClientRow {
-    ip: [AtomicU64; 2],
     /// Requests received, by kind number (0: not one of our requests).
     pub received: [Counter; 32],
     /// Replies and notices sent, by kind number less 32.
@@ -88,7 +87,6 @@ pub struct ClientRow {
 impl Default for ClientRow {
     fn default() -> Self {
         Self {
-            ip: Default::default(),
             received: core::array::from_fn(|_| Counter::default()),
             sent: core::array::from_fn(|_| Counter::default()),
             dropped: Counter::default(),
@@ -101,33 +99,12 @@ impl Default for ClientRow {
     }
 }
 
-impl ClientRow {
-    /// The address, zero in the row that further clients share.
-    pub fn ip(&self) -> [u8; 16] {
-        let mut ip = [0; 16];
-        ip[..8].copy_from_slice(&self.ip[0].load(Relaxed).to_le_bytes());
-        ip[8..].copy_from_slice(&self.ip[1].load(Relaxed).to_le_bytes());
-        ip
-    }
-}
-
-/// Seconds that the timeline remembers.
-pub const TIMELINE_SECONDS: usize = 1024;
-/// Bins of a second in the timeline: 20 ms each.
-pub const TIMELINE_BINS: usize = 50;
-
-/// Shakes first seen, by second and 20 ms: shows how even the load really arrived.
-pub struct Timeline {
-    seconds: Vec<(AtomicU64, [AtomicU32; TIMELINE_BINS])>,
-}
+/// Shakes first seen, by the time they came: shows how even the load really arrived.
+pub struct Timeline(Box<[AtomicU64]>);
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self {
-            seconds: (0..TIMELINE_SECONDS)
-                .map(|_| (AtomicU64::new(0), core::array::from_fn(|_| AtomicU32::new(0))))
-                .collect(),
-        }
+        Self((0..BINS).map(|_| AtomicU64::new(0)).collect())
     }
 }
 
@@ -135,26 +112,13 @@ impl Timeline {
     /// Counts one shake at `unix_us`; only the owning thread may call it.
     #[inline]
     pub fn count(&self, unix_us: u64) {
-        let second = unix_us / 1_000_000;
-        let bin = (unix_us % 1_000_000) as usize / (1_000_000 / TIMELINE_BINS);
-        let (stamp, bins) = &self.seconds[second as usize % TIMELINE_SECONDS];
-        if stamp.load(Relaxed) != second {
-            bins.iter().for_each(|b| b.store(0, Relaxed));
-            stamp.store(second, Relaxed);
-        }
-        bins[bin].store(bins[bin].load(Relaxed) + 1, Relaxed);
+        let word = &self.0[timeline::bin_of(unix_us)];
+        word.store(timeline::count_up(word.load(Relaxed), unix_us), Relaxed);
     }
 
-    /// The seconds in which something was counted, oldest first.
-    pub fn read(&self) -> Vec<(u64, [u32; TIMELINE_BINS])> {
-        let mut seconds: Vec<_> = self
-            .seconds
-            .iter()
-            .map(|(stamp, bins)| (stamp.load(Relaxed), core::array::from_fn(|i| bins[i].load(Relaxed))))
-            .filter(|(second, _)| *second != 0)
-            .collect();
-        seconds.sort_unstable_by_key(|(second, _)| *second);
-        seconds
+    /// The bins in which something was counted: when each began, in microseconds since 1970, and how many.
+    pub fn read(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().filter_map(|word| timeline::read(word.load(Relaxed)))
     }
 }
 
@@ -208,24 +172,7 @@ pub struct Books {
     /// When and how evenly the shakes came.
     pub timeline: Timeline,
     /// By client address.
-    pub clients: Clients,
-    /// Second since 1970 of the newest shake, by SET.
-    shaken_s: ShakenSeconds,
-}
-
-impl Books {
-    /// Second since 1970 of the newest shake of a SET.
-    #[inline(always)]
-    pub fn shaken_s(&self, set: usize) -> &Counter {
-        &self.shaken_s.0[set]
-    }
-}
-
-struct ShakenSeconds(Box<[Counter]>);
-impl Default for ShakenSeconds {
-    fn default() -> Self {
-        Self((0..SETS_MAX).map(|_| Counter::default()).collect())
-    }
+    pub clients: ClientRows,
 }
 
 /// Counters by kind.
@@ -274,75 +221,19 @@ impl core::ops::Index<Reason> for ReasonCounters {
     }
 }
 
-/// Rows by client address: open addressing over a fixed table, never more than half full; later addresses share a row.
-pub struct Clients {
-    rows: Box<[ClientRow]>,
-    used: Counter,
-}
+/// Rows by client, as [`clients`](crate::clients) numbers the addresses.
+pub struct ClientRows(Box<[ClientRow]>);
 
-/// The row that clients beyond [`CLIENTS_MAX`] share.
-const SHARED_ROW: usize = 2 * CLIENTS_MAX;
-
-impl Default for Clients {
+impl Default for ClientRows {
     fn default() -> Self {
-        Self { rows: (0..=SHARED_ROW).map(|_| ClientRow::default()).collect(), used: Counter::default() }
+        Self((0..CLIENT_ROWS).map(|_| ClientRow::default()).collect())
     }
 }
 
-impl Clients {
-    /// The index of an address's row, taken if it is new; only the owning thread may call it.
-    #[inline]
-    pub fn find_or_take(&self, ip: &[u8; 16]) -> usize {
-        let words = words_of(ip);
-        match self.probe(words) {
-            Ok(found) => found,
-            Err(_) if self.used.read() as usize >= CLIENTS_MAX => SHARED_ROW,
-            Err(free) => {
-                self.rows[free].ip[0].store(words[0], Relaxed);
-                self.rows[free].ip[1].store(words[1], Relaxed);
-                self.used.add(1);
-                free
-            }
-        }
-    }
-
-    /// The row of an address, if it has one of its own.
-    pub fn find(&self, ip: &[u8; 16]) -> Option<&ClientRow> {
-        self.probe(words_of(ip)).ok().map(|i| &self.rows[i])
-    }
-
-    /// A row by the index that [`Self::find_or_take`] gave.
+impl core::ops::Index<u16> for ClientRows {
+    type Output = ClientRow;
     #[inline(always)]
-    pub fn row(&self, index: usize) -> &ClientRow {
-        &self.rows[index]
+    fn index(&self, row: u16) -> &ClientRow {
+        &self.0[usize::from(row)]
     }
-
-    /// The rows in use; the shared one last, if it was used.
-    pub fn rows(&self) -> impl Iterator<Item = &ClientRow> {
-        self.rows
-            .iter()
-            .filter(|row| row.ip() != [0; 16] || row.received.iter().any(|c| c.read() != 0) || row.sessions.read() != 0)
-    }
-
-    #[inline]
-    fn probe(&self, words: [u64; 2]) -> Result<usize, usize> {
-        let hash = (words[0] ^ words[1]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut at = (hash >> 32) as usize % SHARED_ROW;
-        loop {
-            let row = &self.rows[at];
-            let seen = [row.ip[0].load(Relaxed), row.ip[1].load(Relaxed)];
-            if seen == words {
-                return Ok(at);
-            }
-            if seen == [0, 0] {
-                return Err(at);
-            }
-            at = (at + 1) % SHARED_ROW;
-        }
-    }
-}
-
-fn words_of(ip: &[u8; 16]) -> [u64; 2] {
-    let (low, high) = ip.split_at(8);
-    [low, high].map(|half| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }

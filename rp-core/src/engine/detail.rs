@@ -7,10 +7,11 @@ use super::notes::{Body, DetailAsk, Note};
 use super::packets::set_of_packet;
 use super::set::Set;
 use super::{Asked, Outcome, Shared, Transmit};
+use crate::clients::Clients as _;
 use crate::kind::Kind;
 use crate::limits::DETAIL_PAGE_SHARES;
 use crate::reason::Reason;
-use crate::wire::{Detail, DetailPage, Refusal, Refused, close_money};
+use crate::wire::{Detail, DetailPage, Origin, Refusal, Refused, close_money};
 
 impl Set {
     pub(super) fn detail(
@@ -28,7 +29,7 @@ impl Set {
             packet: detail.packet,
             request: detail.request,
             counter: self.slots.cold(slot).next_counter(),
-            key: self.slots.entry(slot).key,
+            key: self.slots.entry(slot).key(),
             session: self.session_of(slot),
             peer: asked.from,
             door: asked.door,
@@ -50,7 +51,7 @@ impl Set {
     /// Answers a reader of another SET straight from here.
     pub(super) fn send_page(&mut self, ask: &DetailAsk, from: u16, shared: &Shared, tx: &mut impl Transmit) {
         let len = self.put_page(ask, from, tx);
-        let client = shared.books.clients.find_or_take(&ask.peer.ip);
+        let client = shared.board.clients().find(Origin::from(&ask.peer).ip);
         shared.send(tx, len, ask.peer, ask.door, client);
     }
 

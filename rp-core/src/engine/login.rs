@@ -3,13 +3,15 @@
 use rand_core::RngCore;
 
 use super::set::Set;
-use super::slots::{Cold, NONE, State};
+use super::slots::{Cold, NONE};
 use super::{Asked, Outcome, Shared, Transmit};
+use crate::clients::Clients as _;
+use crate::entry::State;
 use crate::key::{seal, session_key, verifies};
 use crate::reason::Reason;
 use crate::steer::set_hash;
 use crate::ticket::Ticket;
-use crate::wire::{Challenge, Hello, Login, LoginRefused, Refusal, Welcome};
+use crate::wire::{Challenge, Hello, Login, LoginRefused, Origin, Refusal, Welcome};
 
 /// How long a user waits who found the SET full.
 const FULL_RETRY_MS: u32 = 2000;
@@ -22,7 +24,7 @@ impl Set {
         if hello.flags != 0 || datagram[Hello::LEN..].iter().any(|byte| *byte != 0) {
             return Outcome::Dropped(Reason::BadField);
         }
-        let cookie = shared.baker.bake(&asked.from, hello.client_nonce, asked.now.unix_s());
+        let cookie = shared.baker.bake(&Origin::from(&asked.from), hello.client_nonce, asked.now.unix_s());
         let Hello { set_hash, client_nonce, .. } = hello;
         let len = Challenge { flags: 0, set_hash, client_nonce, cookie }.put(tx.buffer());
         shared.reply(asked, tx, len)
@@ -50,7 +52,7 @@ impl Set {
         for slot in [self.accounts[at].fresh, self.accounts[at].session] {
             if slot != NONE && self.slots.cold(slot).client_nonce == login.client_nonce {
                 // One that has spoken moves by an ECHO alone: this may be a late copy from where its client was.
-                if self.slots.cold(slot).fresh {
+                if self.slots.cold(slot).fresh || self.slots.entry(slot).status().sequence() == 0 {
                     self.move_to(slot, asked, shared);
                 }
                 return self.welcome(slot, asked, shared, tx);
@@ -60,7 +62,7 @@ impl Set {
         let fresh = self.accounts[at].fresh;
         if fresh != NONE {
             // Closed slots rest: without a pause one ticket under ever-new nonces would use up those of the whole SET.
-            let age_ms = asked.now.mono_ms().wrapping_sub(self.slots.entry(fresh).last_seen_ms);
+            let age_ms = asked.now.mono_ms().wrapping_sub(self.slots.entry(fresh).seen_ms());
             if age_ms < FRESH_REST_MS {
                 return refuse(&login, &ticket, Refusal::Full, FRESH_REST_MS - age_ms, asked, shared, tx);
             }
@@ -87,23 +89,33 @@ impl Set {
             self.forget(at, shared);
             return refuse(login, ticket, Refusal::Full, FULL_RETRY_MS, asked, shared, tx);
         };
+        // A user who comes for the first time has nothing that the session's first datagram would change: the gate may
+        // answer it.
+        let account = &mut self.accounts[at];
+        let is_fresh = account.session != NONE || account.notice_count > 0;
+        if is_fresh {
+            account.fresh = slot;
+        } else {
+            account.session = slot;
+        }
+        // Only now: who has proven nothing takes no row.
+        let client = shared.board.clients().find_or_take(Origin::from(&asked.from).ip);
         let server_nonce = shared.rng.next_u64();
         let key = session_key(&ticket.secret, login.client_nonce, server_nonce, self.session_of(slot));
         let cold = Cold {
             client_nonce: login.client_nonce,
             server_nonce,
             account: at,
-            client: asked.client as u16,
+            client,
             door: asked.door,
-            fresh: true,
+            fresh: is_fresh,
             role: ticket.role,
             ..Cold::default()
         };
-        self.slots.open(slot, asked.now.mono_us, key, asked.from, cold);
-        self.accounts[at].fresh = slot;
+        self.slots.open(slot, asked.now.mono_us, &key, &asked.from, cold);
         shared.books.sessions.add(1);
         shared.books.logins.add(1);
-        shared.books.clients.row(asked.client).sessions.add(1);
+        shared.books.clients[client].sessions.add(1);
         self.welcome(slot, asked, shared, tx)
     }
 
@@ -122,7 +134,7 @@ impl Set {
         };
         let out = tx.buffer();
         let len = welcome.put(out);
-        let len = seal(&self.slots.entry(slot).key, out, len);
+        let len = seal(&self.slots.entry(slot).key(), out, len);
         shared.reply(asked, tx, len)
     }
 
@@ -134,7 +146,7 @@ impl Set {
         let account = &mut self.accounts[at];
         let old = core::mem::replace(&mut account.session, slot);
         account.fresh = NONE;
-        if old != NONE && old != slot && self.slots.entry(old).state != State::Closed {
+        if old != NONE && old != slot && self.slots.entry(old).status().state() != State::Closed {
             self.close(old, asked.now, shared);
         }
         self.notices.wake(&self.accounts, at, asked.now.mono_us, &mut self.blocks);
@@ -143,7 +155,7 @@ impl Set {
 
 /// Cookie first: it is the cheapest to check and the only one that strangers at false addresses cannot have.
 fn check(login: &Login, asked: &Asked, datagram: &[u8], shared: &Shared) -> Result<Ticket, Reason> {
-    shared.baker.check(&login.cookie, &asked.from, login.client_nonce, asked.now.unix_s())?;
+    shared.baker.check(&login.cookie, &Origin::from(&asked.from), login.client_nonce, asked.now.unix_s())?;
     let ticket = shared.realms.iter().find_map(|realm| realm.open(&login.ticket)).ok_or(Reason::BadTicket)?;
     if !verifies(&ticket.secret, datagram) {
         return Err(Reason::BadTag);

@@ -123,8 +123,8 @@ impl Set {
             .post(Account::User(&mut account.balance), Account::Packet(&mut packet.left_fen), fields.total_fen)
             .expect("the balance covers it");
         let answer = Answer::Sent { packet: id, balance_fen: account.balance };
-        let client = usize::from(self.slots.cold(request.slot).client);
-        for sum in [&shared.books.made, &shared.books.open, &shared.books.clients.row(client).packets] {
+        let client = self.slots.cold(request.slot).client;
+        for sum in [&shared.books.made, &shared.books.open, &shared.books.clients[client].packets] {
             sum.add(fields.total_fen);
         }
         self.tell_all(&view, id, user, now, shared);
@@ -266,8 +266,8 @@ impl Set {
         if slot != NONE {
             let len = self.put_answer(slot, number, answer, tx);
             let cold = self.slots.cold(slot);
-            let (door, client) = (cold.door, usize::from(cold.client));
-            shared.send(tx, len, self.slots.entry(slot).peer, door, client);
+            let (door, client) = (cold.door, cold.client);
+            shared.send(tx, len, self.slots.entry(slot).peer(), door, client);
         }
     }
 
@@ -277,8 +277,8 @@ impl Set {
             Decision::Share(share_fen) => {
                 let slot = self.accounts[at].session;
                 if slot != NONE {
-                    let client = usize::from(self.slots.cold(slot).client);
-                    shared.books.clients.row(client).shares.add(share_fen);
+                    let client = self.slots.cold(slot).client;
+                    shared.books.clients[client].shares.add(share_fen);
                 }
                 Answer::Grabbed { packet, share_fen, balance_fen: self.accounts[at].balance }
             }
@@ -311,7 +311,7 @@ impl Set {
                 Refused { flags, session, counter, request, refusal, kind, retry_after_ms, share_fen }.put(out)
             }
         };
-        close_money(&self.slots.entry(slot).key, out, len)
+        close_money(&self.slots.entry(slot).key(), out, len)
     }
 
     fn balance(
@@ -331,7 +331,7 @@ impl Set {
         let session = self.session_of(slot);
         let out = tx.buffer();
         let len = BalanceIs { flags: 0, session, counter, request, balance_fen }.put(out);
-        let len = close_money(&self.slots.entry(slot).key, out, len);
+        let len = close_money(&self.slots.entry(slot).key(), out, len);
         shared.reply(asked, tx, len)
     }
 }

@@ -1,17 +1,19 @@
-//! What a session says: SHAKE and PING by its sequence, BYE, ECHO, acknowledgements; money goes on to `money.rs`.
+//! What a session says: PING by its sequence, BYE, ECHO, acknowledgements; SHAKE goes on to `shake.rs`, money to `money.rs`.
 //!
 //! Order matters: the session must be up, the tag must verify and the address must be the session's before anything is
-//! done, and only then is a datagram a sign of life.
+//! done, and only then is a datagram a sign of life. The same functions decide as in the gate (`answer.rs`); what a gate
+//! decided already, and sent up, stands in the session's entry.
 
-use super::ledger::Account;
-use super::notices::{AFTER_ANSWER, Content};
+use super::notices::Content;
 use super::set::Set;
-use super::slots::State;
 use super::{Asked, Outcome, Shared, Transmit};
+use crate::answer::{self, Step};
+use crate::clients::Clients as _;
+use crate::entry::State;
 use crate::key::{path_token, seal, verifies};
 use crate::kind::Kind;
 use crate::reason::Reason;
-use crate::wire::{Notice, NoticeAck, NoticeType, Ping, Pong, Prize, SessionHead, close_money};
+use crate::wire::{Notice, NoticeAck, Origin, Ping, Pong, SessionHead, close_money};
 
 /// Seconds that a path token is made for; it is good in the next as many, too.
 const PATH_EPOCH_S: u32 = 30;
@@ -28,7 +30,8 @@ impl Set {
         let Some(head) = SessionHead::take(datagram) else { return Outcome::Dropped(Reason::BadLength) };
         let Some(slot) = self.up(head.session) else { return hint(&head, asked, shared, tx) };
         let entry = self.slots.entry(slot);
-        if !verifies(&entry.key, datagram) {
+        let key = entry.key();
+        if !verifies(&key, datagram) {
             return Outcome::Dropped(Reason::BadTag);
         }
         if head.flags != 0 {
@@ -37,16 +40,23 @@ impl Set {
         if kind == Kind::Echo {
             return self.echo(slot, &head, asked, shared, tx);
         }
-        if entry.peer != asked.from {
-            let sequence = path_token(&entry.key, &asked.from.bytes(), path_epoch(asked));
+        if entry.peer() != asked.from {
+            let sequence = path_token(&key, &asked.from.bytes(), path_epoch(asked));
             let challenge = SessionHead { flags: 0, session: head.session, sequence };
-            let len = challenge.put_tagged(Kind::PathChallenge, &entry.key, tx.buffer());
+            let len = challenge.put_tagged(Kind::PathChallenge, &key, tx.buffer());
             return shared.reply(asked, tx, len);
+        }
+        entry.see(asked.now.mono_ms());
+        match kind {
+            Kind::Shake => return self.shake(slot, &head, asked, shared, tx),
+            Kind::Ping => return self.ping(slot, &head, datagram, asked, shared, tx),
+            _ => {}
+        }
+        if let Step::Busy(wait_ms) = answer::other(&entry, head.session, shared.session_rate(), asked.now.mono_ms()) {
+            return self.busy(slot, &head, wait_ms, asked, shared, tx);
         }
         self.heard(slot, asked, shared);
         match kind {
-            Kind::Shake => self.shake(slot, &head, asked, shared, tx),
-            Kind::Ping => self.ping(slot, datagram, asked, shared, tx),
             Kind::Totals => self.totals(slot, &head, asked, shared, tx),
             Kind::Bye => self.bye(slot, &head, asked, shared, tx),
             Kind::NoticeAck => self.notice_ack(slot, datagram),
@@ -54,10 +64,9 @@ impl Set {
         }
     }
 
-    /// A sign of life from the session's own address.
+    /// The session speaks from its own address.
     #[inline]
-    fn heard(&mut self, slot: u16, asked: &Asked, shared: &Shared) {
-        self.slots.entry_mut(slot).last_seen_ms = asked.now.mono_ms();
+    pub(super) fn heard(&mut self, slot: u16, asked: &Asked, shared: &Shared) {
         let cold = self.slots.cold(slot);
         cold.door = asked.door;
         if cold.fresh {
@@ -65,138 +74,63 @@ impl Set {
         }
     }
 
-    /// Moves the session to a sequence; `Ok(false)` when it was there already.
-    #[inline]
-    pub(super) fn advance(&mut self, slot: u16, sequence: u32) -> Result<bool, Reason> {
-        let entry = self.slots.entry_mut(slot);
-        if sequence < entry.sequence || sequence == 0 {
+    /// Moves the session to a sequence of the worker's own.
+    pub(super) fn advance(&mut self, slot: u16, sequence: u32) -> Result<(), Reason> {
+        if sequence < self.slots.entry(slot).status().sequence() || sequence == 0 {
             return Err(Reason::StaleSequence);
         }
-        let is_new = sequence > entry.sequence;
-        if is_new {
-            entry.sequence = sequence;
-            entry.state = State::Nothing;
-        }
-        Ok(is_new)
+        self.decided(slot, sequence, State::Nothing);
+        Ok(())
     }
 
-    fn shake(
-        &mut self,
-        slot: u16,
-        head: &SessionHead,
-        asked: &Asked,
-        shared: &mut Shared,
-        tx: &mut impl Transmit,
-    ) -> Outcome {
-        match self.advance(slot, head.sequence) {
-            Err(reason) => return Outcome::Dropped(reason),
-            Ok(false) => return self.shake_again(slot, head, asked, shared, tx),
-            Ok(true) => {
-                shared.books.timeline.count(asked.now.unix_us);
-                shared.books.shaken_s(usize::from(self.number)).set(u64::from(asked.now.unix_s()));
+    /// Did a gate, or an earlier one of these, send this sequence up and leave it to us?
+    pub(super) fn is_waiting(&mut self, slot: u16, sequence: u32) -> bool {
+        let status = self.slots.entry(slot).status();
+        sequence <= status.sequence()
+            && sequence > self.slots.cold(slot).handled
+            && matches!(status.state(), State::Up | State::Won)
+    }
+
+    /// Did a gate ask the bucket already, and let this sequence up though it was decided before?
+    pub(super) fn was_let_up(&self, slot: u16, sequence: u32, shared: &Shared) -> bool {
+        let status = self.slots.entry(slot).status();
+        shared.config.is_gated && sequence == status.sequence() && status.state() != State::Nothing
+    }
+
+    /// The worker has decided a sequence; the session may be further already.
+    pub(super) fn decided(&mut self, slot: u16, sequence: u32, state: State) {
+        let cold = self.slots.cold(slot);
+        let is_new = sequence > cold.handled;
+        cold.handled = cold.handled.max(sequence);
+        let entry = self.slots.entry(slot);
+        loop {
+            let old = entry.status();
+            let is_newest = sequence > old.sequence() || sequence == old.sequence() && is_new;
+            if !is_newest || entry.swap(old, old.with_sequence(sequence).with_state(state)) {
+                return;
             }
         }
-        match self.draw(slot, head.sequence, asked, shared) {
-            Some(won) => self.send_prize(slot, &won, asked, shared, tx),
-            None => self.nothing(slot, head, asked, shared, tx),
-        }
     }
 
-    /// The same shake is answered alike and draws no second time.
-    fn shake_again(
+    /// Too fast: nothing was done and no number is used up.
+    pub(super) fn busy(
         &mut self,
         slot: u16,
         head: &SessionHead,
-        asked: &Asked,
-        shared: &mut Shared,
-        tx: &mut impl Transmit,
-    ) -> Outcome {
-        if self.slots.entry(slot).state != State::Won {
-            return self.nothing(slot, head, asked, shared, tx);
-        }
-        let account = self.slots.cold(slot).account;
-        match self.notices.prize_of(&self.accounts[account], head.sequence, &self.blocks) {
-            Some(won) => self.send_prize(slot, &won, asked, shared, tx),
-            // Acknowledged: the client has its answer, and this is a late copy of the question.
-            None => Outcome::Accepted,
-        }
-    }
-
-    #[inline]
-    fn nothing(
-        &self,
-        slot: u16,
-        head: &SessionHead,
+        wait_ms: u32,
         asked: &Asked,
         shared: &Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
-        let len = head.put_tagged(Kind::Nothing, &self.slots.entry(slot).key, tx.buffer());
-        shared.reply(asked, tx, len)
-    }
-
-    /// Takes the first prize that waits, if the user may have it and can be told.
-    fn draw(&mut self, slot: u16, sequence: u32, asked: &Asked, shared: &Shared) -> Option<Content> {
-        let prize = *self.prizes.first()?;
-        let at = self.slots.cold(slot).account;
-        let account = &mut self.accounts[at];
-        if account.campaign != prize.campaign {
-            (account.campaign, account.prizes) = (prize.campaign, 0);
-        }
-        if account.prizes >= prize.per_user {
-            return None;
-        }
-        let mut won = Content {
-            number: 0,
-            about_type: NoticeType::Prize,
-            about: u64::from(prize.campaign) << 32 | u64::from(prize.number),
-            from: 0,
-            fen: prize.fen,
-            at_ms: asked.now.unix_ms(),
-            sequence,
-        };
-        let when = (AFTER_ANSWER, asked.now.mono_us);
-        won.number = self.notices.add(&mut self.accounts, at, won, when, &mut self.blocks)?;
-        self.prizes.take();
-        let account = &mut self.accounts[at];
-        account.prizes += 1;
-        self.sums
-            .post(Account::Campaign, Account::User(&mut account.balance), prize.fen)
-            .expect("the prize's money waited here");
-        shared.books.prizes.add(prize.fen);
-        let client = usize::from(self.slots.cold(slot).client);
-        shared.books.clients.row(client).prizes.add(prize.fen);
-        self.slots.entry_mut(slot).state = State::Won;
-        Some(won)
-    }
-
-    fn send_prize(
-        &mut self,
-        slot: u16,
-        won: &Content,
-        asked: &Asked,
-        shared: &Shared,
-        tx: &mut impl Transmit,
-    ) -> Outcome {
-        let prize = Prize {
-            flags: 0,
-            session: self.session_of(slot),
-            counter: self.slots.cold(slot).next_counter(),
-            sequence: won.sequence,
-            notice: won.number,
-            about: won.about,
-            fen: won.fen,
-        };
-        let out = tx.buffer();
-        let len = prize.put(out);
-        let len = close_money(&self.slots.entry(slot).key, out, len);
+        let busy = SessionHead { flags: answer::tenths(wait_ms), ..*head };
+        let len = busy.put_tagged(Kind::Busy, &self.slots.entry(slot).key(), tx.buffer());
         shared.reply(asked, tx, len)
     }
 
     /// Sends a notice to the session in `slot`.
     pub(super) fn send_notice(&mut self, slot: u16, content: &Content, shared: &Shared, tx: &mut impl Transmit) {
         let cold = self.slots.cold(slot);
-        let (door, client, counter) = (cold.door, usize::from(cold.client), cold.next_counter());
+        let (door, client, counter) = (cold.door, cold.client, cold.next_counter());
         let notice = Notice {
             flags: 0,
             session: self.session_of(slot),
@@ -211,20 +145,35 @@ impl Set {
         let entry = self.slots.entry(slot);
         let out = tx.buffer();
         let len = notice.put(out);
-        let len = close_money(&entry.key, out, len);
-        shared.send(tx, len, entry.peer, door, client);
+        let len = close_money(&entry.key(), out, len);
+        shared.send(tx, len, entry.peer(), door, client);
     }
 
-    fn ping(&mut self, slot: u16, datagram: &[u8], asked: &Asked, shared: &Shared, tx: &mut impl Transmit) -> Outcome {
+    fn ping(
+        &mut self,
+        slot: u16,
+        head: &SessionHead,
+        datagram: &[u8],
+        asked: &Asked,
+        shared: &mut Shared,
+        tx: &mut impl Transmit,
+    ) -> Outcome {
         let Some(ping) = Ping::take(datagram) else { return Outcome::Dropped(Reason::BadLength) };
-        if let Err(reason) = self.advance(slot, ping.sequence) {
-            return Outcome::Dropped(reason);
+        if !self.is_waiting(slot, ping.sequence) && !self.was_let_up(slot, ping.sequence, shared) {
+            let (entry, now_ms) = (self.slots.entry(slot), asked.now.mono_ms());
+            match answer::ping(&entry, (ping.session, ping.sequence), shared.session_rate(), now_ms) {
+                Step::Drop(reason) => return Outcome::Dropped(reason),
+                Step::Busy(wait_ms) => return self.busy(slot, head, wait_ms, asked, shared, tx),
+                Step::Answer | Step::AnswerNew | Step::Up => {}
+            }
         }
+        self.heard(slot, asked, shared);
+        self.decided(slot, ping.sequence, State::Nothing);
         let Ping { session, sequence, client_time_us, .. } = ping;
         let pong = Pong { flags: 0, session, sequence, client_time_us, server_time_us: asked.now.unix_us };
         let out = tx.buffer();
         let len = pong.put(out);
-        let len = seal(&self.slots.entry(slot).key, out, len);
+        let len = seal(&self.slots.entry(slot).key(), out, len);
         shared.reply(asked, tx, len)
     }
 
@@ -239,7 +188,7 @@ impl Set {
         if let Err(reason) = self.advance(slot, head.sequence) {
             return Outcome::Dropped(reason);
         }
-        let len = head.put_tagged(Kind::Goodbye, &self.slots.entry(slot).key, tx.buffer());
+        let len = head.put_tagged(Kind::Goodbye, &self.slots.entry(slot).key(), tx.buffer());
         self.close(slot, asked.now, shared);
         shared.reply(asked, tx, len)
     }
@@ -262,13 +211,14 @@ impl Set {
         tx: &mut impl Transmit,
     ) -> Outcome {
         let address = asked.from.bytes();
-        let key = self.slots.entry(slot).key;
+        let key = self.slots.entry(slot).key();
         let epoch = path_epoch(asked);
         let good = [epoch, epoch.wrapping_sub(1)].map(|epoch| path_token(&key, &address, epoch));
         if !good.contains(&head.sequence) {
             return Outcome::Dropped(Reason::BadEcho);
         }
         self.move_to(slot, asked, shared);
+        self.slots.entry(slot).see(asked.now.mono_ms());
         self.heard(slot, asked, shared);
         let len = head.put_tagged(Kind::Echoed, &key, tx.buffer());
         shared.reply(asked, tx, len)
@@ -276,12 +226,17 @@ impl Set {
 
     /// The session is where this request came from, and is counted there.
     pub(super) fn move_to(&mut self, slot: u16, asked: &Asked, shared: &Shared) {
-        self.slots.entry_mut(slot).peer = asked.from;
+        // The gate reads the address of an open entry only.
+        let entry = self.slots.entry(slot);
+        let status = entry.close();
+        let client = shared.board.clients().find_or_take(Origin::from(&asked.from).ip);
+        entry.place(&asked.from, client);
+        entry.publish(status);
         let rows = &shared.books.clients;
         let cold = self.slots.cold(slot);
-        rows.row(usize::from(cold.client)).sessions.sub(1);
-        rows.row(asked.client).sessions.add(1);
-        (cold.client, cold.door) = (asked.client as u16, asked.door);
+        rows[cold.client].sessions.sub(1);
+        rows[client].sessions.add(1);
+        (cold.client, cold.door) = (client, asked.door);
     }
 }
 

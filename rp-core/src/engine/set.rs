@@ -2,16 +2,18 @@
 //!
 //! Owned by one thread. Other SETs and the bank are reached by notes alone.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::accounts::Accounts;
 use super::blocks::Blocks;
+use super::board::Board;
 use super::ledger::{Account, Sums};
 use super::notes::{BANK, Body, Note, PrizeNote};
 use super::notices::Notices;
 use super::packets::Packets;
 use super::prizes::Prizes;
-use super::slots::{NONE, Slots, State};
+use super::slots::{NONE, Slots};
 use super::{Asked, Config, Now, Outcome, Shared, Transmit};
 use crate::key::Key;
 use crate::kind::Kind;
@@ -44,14 +46,14 @@ pub struct Set {
 }
 
 impl Set {
-    pub(super) fn new(number: u16, config: &Config, key: Key) -> Self {
+    pub(super) fn new(number: u16, config: &Config, key: Key, board: &Arc<Board>) -> Self {
         Self {
             number,
-            slots: Slots::new(config.idle_us),
+            slots: Slots::new(board.clone(), number, config.idle_us),
             accounts: Accounts::new(key),
             blocks: Blocks::default(),
             packets: Packets::new(number),
-            prizes: Prizes::default(),
+            prizes: Prizes::new(board.clone(), usize::from(number)),
             notices: Notices::default(),
             sums: Sums::default(),
             idle: Vec::new(),
@@ -125,6 +127,7 @@ impl Set {
     pub(super) fn tick(&mut self, now: Now, shared: &mut Shared, tx: &mut impl Transmit) -> bool {
         self.end_idle(now, shared);
         let refunds_wait = self.refund_expired(now, shared);
+        self.prizes.tick(now.mono_us);
         while let Some(prize) = self.prizes.take_untaken(now.mono_us) {
             self.prize_back(prize, shared);
         }
@@ -154,7 +157,7 @@ impl Set {
     /// Ends a session.
     pub(super) fn close(&mut self, slot: u16, now: Now, shared: &Shared) {
         let at = self.slots.cold(slot).account;
-        let client = usize::from(self.slots.cold(slot).client);
+        let client = self.slots.cold(slot).client;
         let account = &mut self.accounts[at];
         if account.session == slot {
             account.session = NONE;
@@ -165,7 +168,7 @@ impl Set {
         self.slots.close(slot, now.mono_us);
         shared.books.sessions.sub(1);
         shared.books.logouts.add(1);
-        shared.books.clients.row(client).sessions.sub(1);
+        shared.books.clients[client].sessions.sub(1);
         self.forget(at, shared);
     }
 
@@ -262,16 +265,14 @@ impl Set {
     #[inline(always)]
     pub(super) fn up(&self, session: u32) -> Option<u16> {
         let slot = slot_of(session);
-        let entry = self.slots.entry(slot);
-        let generation = (session >> SLOT_BITS) as u16;
-        (entry.state != State::Closed && entry.generation == generation).then_some(slot)
+        self.slots.entry(slot).status().is_of(session).then_some(slot)
     }
 
     /// The session id of a slot.
     #[inline(always)]
     pub(super) fn session_of(&self, slot: u16) -> u32 {
         let on_server = u32::from(self.number) * SLOTS_PER_SET as u32 + u32::from(slot);
-        u32::from(self.slots.entry(slot).generation) << SLOT_BITS | on_server
+        u32::from(self.slots.entry(slot).status().generation()) << SLOT_BITS | on_server
     }
 }
 

@@ -3,55 +3,20 @@
 //! Slots are reused first-in-first-out after a rest, under the next generation. Idle sessions are found by a wheel of
 //! lists: a session is looked at once per idle time, not once per datagram.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::num::NonZeroU64;
 
-use super::wrapping_ms;
+use super::board::{Board, Line};
+use crate::entry::{Entry, GENERATIONS, State, Status};
 use crate::key::Key;
-use crate::limits::{SLOT_BITS, SLOT_REST_MS, SLOTS_PER_SET};
+use crate::limits::{SLOT_REST_MS, SLOTS_PER_SET};
+use crate::now::wrapping_ms;
 use crate::wire::Peer;
 
 /// No slot, no account.
 pub const NONE: u16 = u16::MAX;
-/// Generations of a slot.
-pub const GENERATIONS: u32 = 1 << (32 - SLOT_BITS);
 const WHEEL_SPOKES: usize = 64;
-
-/// How the newest sequence of a session was answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(u8)]
-pub enum State {
-    /// No session.
-    #[default]
-    Closed,
-    /// A session; its newest shake won nothing, or there was none.
-    Nothing,
-    /// A session; its newest shake won.
-    Won,
-}
-
-/// What the gate needs of a session: 64 bytes, one cache line.
-#[derive(Clone, Default)]
-#[repr(C, align(64))]
-pub struct Entry {
-    /// Key of the tags, both ways.
-    pub key: Key,
-    /// Where the session's client is.
-    pub peer: Peer,
-    /// The newest sequence seen.
-    pub sequence: u32,
-    /// Milliseconds on the monotonic clock, wrapping, at the newest datagram.
-    pub last_seen_ms: u32,
-    /// Generation of the slot.
-    pub generation: u16,
-    /// Closed, or how the newest sequence was answered.
-    pub state: State,
-    /// Kept for the token bucket of the gate.
-    bucket: Option<NonZeroU64>,
-}
-const _: () = assert!(size_of::<Entry>() == 64);
 
 /// What only the worker needs of a session.
 #[derive(Clone, Default)]
@@ -62,6 +27,8 @@ pub struct Cold {
     pub server_nonce: u64,
     /// Newest counter of the datagrams that bear money, server to client.
     pub(super) counter: u64,
+    /// The newest sequence that the worker decided; the gate may be further.
+    pub handled: u32,
     /// Account in the SET.
     pub account: u16,
     /// Row of the client's address in the books.
@@ -70,7 +37,7 @@ pub struct Cold {
     pub door: u16,
     pub(super) next: u16,
     pub(super) armed: bool,
-    /// No valid datagram yet: the user's old session is still alive.
+    /// No valid datagram yet, and the first has work to do: the user's old session is still alive, or news wait.
     pub fresh: bool,
     /// The ticket's role.
     pub role: u8,
@@ -86,7 +53,9 @@ impl Cold {
 
 /// The slots.
 pub struct Slots {
-    entries: Box<[Entry]>,
+    board: Arc<Board>,
+    /// The board's first entry that is ours.
+    first: usize,
     cold: Vec<Cold>,
     /// Free slots with the millisecond, wrapping, in which they became so. No room is set aside: a ring of which a part is in use
     /// turns through all of it, and would touch every page in time.
@@ -98,10 +67,11 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Slots whose sessions end after `idle_us` without a datagram.
-    pub fn new(idle_us: u64) -> Self {
+    /// The slots of a SET of the board, whose sessions end after `idle_us` without a datagram.
+    pub fn new(board: Arc<Board>, set: u16, idle_us: u64) -> Self {
         Self {
-            entries: alloc::vec![Entry::default(); SLOTS_PER_SET].into_boxed_slice(),
+            board,
+            first: usize::from(set) * SLOTS_PER_SET,
             cold: Vec::with_capacity(SLOTS_PER_SET),
             rested: VecDeque::new(),
             wheel: [NONE; WHEEL_SPOKES],
@@ -114,14 +84,8 @@ impl Slots {
 
     /// The gate's half of a slot.
     #[inline(always)]
-    pub fn entry(&self, slot: u16) -> &Entry {
-        &self.entries[usize::from(slot)]
-    }
-
-    /// The gate's half of a slot.
-    #[inline(always)]
-    pub fn entry_mut(&mut self, slot: u16) -> &mut Entry {
-        &mut self.entries[usize::from(slot)]
+    pub fn entry(&self, slot: u16) -> Entry<&Line> {
+        self.board.entry(self.first + usize::from(slot))
     }
 
     /// The worker's half of a slot that was opened before.
@@ -133,7 +97,7 @@ impl Slots {
     /// Reads a word of the gate's half, so that it is in the cache when the slot's datagram is handled.
     #[inline(always)]
     pub fn touch(&self, slot: u16) -> u32 {
-        self.entry(slot).sequence
+        self.entry(slot).status().sequence()
     }
 
     /// The account of a session that has not spoken yet; reads the worker's half.
@@ -149,8 +113,8 @@ impl Slots {
             && wrapping_ms(now_us).wrapping_sub(free_ms) >= SLOT_REST_MS
         {
             self.rested.pop_front();
-            let entry = self.entry_mut(slot);
-            entry.generation = (entry.generation + 1) % GENERATIONS as u16;
+            let entry = self.entry(slot);
+            entry.publish(Status::closed((entry.status().generation() + 1) % GENERATIONS as u16));
             return Some(slot);
         }
         if self.cold.len() == SLOTS_PER_SET {
@@ -158,7 +122,7 @@ impl Slots {
         }
         let slot = self.cold.len() as u16;
         self.cold.push(Cold::default());
-        self.entry_mut(slot).generation = generation % GENERATIONS as u16;
+        self.entry(slot).publish(Status::closed(generation % GENERATIONS as u16));
         Some(slot)
     }
 
@@ -168,13 +132,12 @@ impl Slots {
     }
 
     /// Fills a slot and starts its idle time. The slot was taken.
-    pub fn open(&mut self, slot: u16, now_us: u64, key: Key, peer: Peer, cold: Cold) {
-        let entry = self.entry_mut(slot);
-        entry.key = key;
-        entry.peer = peer;
-        entry.sequence = 0;
-        entry.last_seen_ms = wrapping_ms(now_us);
-        entry.state = State::Nothing;
+    pub fn open(&mut self, slot: u16, now_us: u64, key: &Key, peer: &Peer, cold: Cold) {
+        let entry = self.entry(slot);
+        let now_ms = wrapping_ms(now_us);
+        entry.fill(key, peer, cold.client, now_ms);
+        let state = if cold.fresh { State::Up } else { State::Nothing };
+        entry.publish(Status::opened(entry.status().generation(), state, now_ms));
         let old = self.cold(slot);
         // The wheel may still hold the slot from an earlier session: it is looked at once and put where it belongs.
         let (next, armed) = (old.next, old.armed);
@@ -186,9 +149,9 @@ impl Slots {
 
     /// Ends the session in a slot; its rest begins.
     pub fn close(&mut self, slot: u16, now_us: u64) {
-        let entry = self.entry_mut(slot);
-        entry.state = State::Closed;
-        entry.key = [0; 16];
+        let entry = self.entry(slot);
+        entry.close();
+        entry.forget_key();
         self.rested.push_back((slot, wrapping_ms(now_us)));
     }
 
@@ -212,10 +175,10 @@ impl Slots {
 
     fn look(&mut self, slot: u16, now_us: u64, idle: &mut Vec<u16>) {
         let entry = self.entry(slot);
-        if entry.state == State::Closed {
+        if entry.status().state() == State::Closed {
             return;
         }
-        let quiet_us = u64::from(wrapping_ms(now_us).wrapping_sub(entry.last_seen_ms)) * 1000;
+        let quiet_us = u64::from(wrapping_ms(now_us).wrapping_sub(entry.seen_ms())) * 1000;
         if quiet_us >= self.idle_us {
             idle.push(slot);
         } else {

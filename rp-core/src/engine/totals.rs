@@ -3,9 +3,12 @@
 use super::books::{Books, Counter, Sum};
 use super::set::Set;
 use super::{Asked, Outcome, Shared, Transmit};
+use crate::clients::Clients as _;
+use crate::gate_counters::{ANSWERS, ClientWord};
+use crate::kind::Kind;
 use crate::reason::Reason;
 use crate::ticket::ROLE_AUDITOR;
-use crate::wire::{SessionHead, TOTALS_WORDS, TotalsAre, close_money};
+use crate::wire::{Origin, Peer, SessionHead, TOTALS_WORDS, TotalsAre, close_money};
 
 impl Set {
     pub(super) fn totals(
@@ -28,19 +31,28 @@ impl Set {
             session: head.session,
             counter,
             sequence: head.sequence,
-            words: words(&asked.from.ip, shared),
+            words: words(&asked.from, shared),
         };
         let out = tx.buffer();
         let len = totals.put(out);
-        let len = close_money(&self.slots.entry(slot).key, out, len);
+        let len = close_money(&self.slots.entry(slot).key(), out, len);
         shared.reply(asked, tx, len)
     }
 }
 
 /// The words of a TOTALS ARE, in the order that [`TotalsAre`] gives.
-fn words(ip: &[u8; 16], shared: &Shared) -> [u8; 8 * TOTALS_WORDS] {
+fn words(from: &Peer, shared: &Shared) -> [u8; 8 * TOTALS_WORDS] {
     let mut words = [0u64; TOTALS_WORDS];
-    for row in shared.all_books.iter().filter_map(|books| books.clients.find(ip)) {
+    let client = shared.board.clients().find(Origin::from(from).ip);
+    let gate = shared.board.gate_row(client);
+    for kind in Kind::ALL.iter().filter(|kind| kind.is_request()) {
+        words[kind.index()] += gate[ClientWord::received(*kind).index()];
+    }
+    for kind in ANSWERS {
+        words[kind.index()] += gate[ClientWord::answer(kind).index()];
+    }
+    words[64] += gate[ClientWord::DROPPED.index()];
+    for row in shared.all_books.iter().map(|books| &books.clients[client]) {
         for (word, counter) in words.iter_mut().zip(row.received.iter().chain(&row.sent)) {
             *word += counter.read();
         }

@@ -1,9 +1,9 @@
 //! UDP behind IPv4 with options, and behind IPv6 with extension headers.
 
-use super::{Frame, Transport};
+use super::{Frame, Network, Transport};
 
-const IPV4_LEN: usize = 20;
-const IPV6_LEN: usize = 40;
+pub(super) const IPV4_LEN: usize = 20;
+pub(super) const IPV6_LEN: usize = 40;
 const PROTOCOL_UDP: u8 = 17;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -27,6 +27,8 @@ pub(super) fn find_udp_v4<F: Frame + ?Sized>(frame: &F, offset: usize) -> Option
     let total_len = u16::from_be_bytes([header[2], header[3]]) as usize;
     Some(Transport {
         offset: offset + header_len,
+        network: Network::V4,
+        network_offset: offset,
         len: total_len.checked_sub(header_len),
         first_fragment: fragment & 0x2000 != 0,
     })
@@ -64,6 +66,8 @@ pub(super) fn find_udp_v6<F: Frame + ?Sized>(frame: &F, offset: usize) -> Option
     }
     Some(Transport {
         offset: offset + IPV6_LEN + extensions_len,
+        network: Network::V6,
+        network_offset: offset,
         len: payload_len.checked_sub(extensions_len),
         first_fragment,
     })

@@ -1,6 +1,6 @@
 //! A table of named frames and what each is: one table for the host's parser and for the kernel's.
 
-use rp_core::frame::{Ours, Request, Verdict};
+use rp_core::frame::{Network, Ours, Request, Verdict};
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
 use rp_core::steer::set_of;
@@ -84,9 +84,10 @@ fn frame(tags: &[u16], ip: Ip, transport: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn request(kind: Kind, payload: &[u8], payload_offset: usize) -> Verdict {
+fn request(kind: Kind, payload: &[u8], (network, network_offset): (Network, usize), payload_offset: usize) -> Verdict {
     let head = [payload[0], payload[1], payload[2], payload[3], payload[4], payload[5]];
-    Verdict::Request(Request { kind, set: set_of(head, OURS.sets), payload_offset, payload_len: payload.len() })
+    let (set, payload_len) = (set_of(head, OURS.sets), payload.len());
+    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset })
 }
 
 fn set_bytes(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
@@ -113,25 +114,29 @@ type AddRow<'a> = dyn FnMut(&str, Vec<u8>, Verdict) + 'a;
 fn headers(row: &mut AddRow) {
     let body = shake();
     let datagram = udp(PORT, &body);
-    let shaken = |offset| request(Kind::Shake, &body, offset);
-    row("a shake over IPv4", frame(&[], V4, &datagram), shaken(42));
-    row("a shake to the second port", frame(&[], V4, &udp(2016, &body)), shaken(42));
-    row("a shake over IPv6", frame(&[], V6, &datagram), shaken(62));
-    row("a shake in a VLAN", frame(&[0x8100], V4, &datagram), shaken(46));
-    row("a shake in a VLAN over IPv6", frame(&[0x8100], V6, &datagram), shaken(66));
-    row("a shake in a VLAN of a VLAN", frame(&[0x88a8, 0x8100], V4, &datagram), shaken(50));
+    let shaken = |ip, offset| request(Kind::Shake, &body, ip, offset);
+    row("a shake over IPv4", frame(&[], V4, &datagram), shaken((Network::V4, 14), 42));
+    row("a shake to the second port", frame(&[], V4, &udp(2016, &body)), shaken((Network::V4, 14), 42));
+    row("a shake over IPv6", frame(&[], V6, &datagram), shaken((Network::V6, 14), 62));
+    row("a shake in a VLAN", frame(&[0x8100], V4, &datagram), shaken((Network::V4, 18), 46));
+    row("a shake in a VLAN over IPv6", frame(&[0x8100], V6, &datagram), shaken((Network::V6, 18), 66));
+    row("a shake in a VLAN of a VLAN", frame(&[0x88a8, 0x8100], V4, &datagram), shaken((Network::V4, 22), 50));
     row("three VLAN tags are not looked through", frame(&[0x8100; 3], V4, &datagram), Verdict::NotOurs);
     let mut padded = frame(&[], V4, &datagram);
     padded.extend([0xee; 30]);
-    row("a shake padded by the card", padded, shaken(42));
-    row("one IP option", frame(&[], Ip::V4 { option_words: 1, fragment: 0 }, &datagram), shaken(46));
-    row("all the IP options", frame(&[], Ip::V4 { option_words: 10, fragment: 0 }, &datagram), shaken(82));
+    row("a shake padded by the card", padded, shaken((Network::V4, 14), 42));
+    row("one IP option", frame(&[], Ip::V4 { option_words: 1, fragment: 0 }, &datagram), shaken((Network::V4, 14), 46));
+    row(
+        "all the IP options",
+        frame(&[], Ip::V4 { option_words: 10, fragment: 0 }, &datagram),
+        shaken((Network::V4, 14), 82),
+    );
     let dont_fragment = Ip::V4 { option_words: 0, fragment: 0x4000 };
-    row("do not fragment", frame(&[], dont_fragment, &datagram), shaken(42));
+    row("do not fragment", frame(&[], dont_fragment, &datagram), shaken((Network::V4, 14), 42));
     let hop_by_hop = Ip::V6 { extensions: &[0, 17, 0, 1, 4, 0, 0, 0, 0] };
-    row("an IPv6 hop-by-hop header", frame(&[], hop_by_hop, &datagram), shaken(70));
+    row("an IPv6 hop-by-hop header", frame(&[], hop_by_hop, &datagram), shaken((Network::V6, 14), 70));
     let two = Ip::V6 { extensions: &[60, 43, 0, 1, 4, 0, 0, 0, 0, 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] };
-    row("IPv6 destination options and routing", frame(&[], two, &datagram), shaken(86));
+    row("IPv6 destination options and routing", frame(&[], two, &datagram), shaken((Network::V6, 14), 86));
     let six = Ip::V6 {
         extensions: &[
             60, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60,
@@ -211,8 +216,16 @@ fn kinds(row: &mut AddRow) {
         }
         let (min, max) = kind.request_length();
         row(&format!("{} one too short", kind.name()), of(byte, min - 1), dropped(Reason::BadLength));
-        row(&format!("{} at its shortest", kind.name()), of(byte, min), request(kind, &payload(byte, min), 42));
-        row(&format!("{} at its longest", kind.name()), of(byte, max), request(kind, &payload(byte, max), 42));
+        row(
+            &format!("{} at its shortest", kind.name()),
+            of(byte, min),
+            request(kind, &payload(byte, min), (Network::V4, 14), 42),
+        );
+        row(
+            &format!("{} at its longest", kind.name()),
+            of(byte, max),
+            request(kind, &payload(byte, max), (Network::V4, 14), 42),
+        );
         row(&format!("{} one too long", kind.name()), of(byte, max + 1), dropped(Reason::BadLength));
     }
 }

@@ -88,6 +88,15 @@ impl Guest {
         fields
     }
 
+    /// The same, unless it is of another log-in.
+    pub fn take(&mut self, welcome: &[u8]) {
+        if Welcome::take(welcome)
+            .is_some_and(|fields| fields.client_nonce == self.nonce && fields.session != self.session)
+        {
+            self.enter(welcome);
+        }
+    }
+
     /// Logs in and says its first word.
     pub fn log_in(&mut self, house: &mut House) -> Welcome {
         let nonce = self.nonce + 1_000_003;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rp_core::cookie::Baker;
 use rp_core::engine::bank::{Bank, BankBooks};
+use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Note};
 use rp_core::engine::{Config, Now, Outcome, Shard, Transmit};
@@ -17,6 +18,7 @@ use rp_core::wire::Peer;
 
 pub const START_S: u64 = 1_771_243_200;
 pub const REALM_KEY: [u8; 32] = [7; 32];
+pub const COOKIE_KEY: [u8; 16] = [5; 16];
 
 /// What went out: the bytes and where to.
 pub type Sent = (Vec<u8>, Peer);
@@ -28,6 +30,7 @@ pub struct House {
     pub bank: Bank,
     pub bank_books: Arc<BankBooks>,
     pub books: Vec<Arc<Books>>,
+    pub board: Arc<Board>,
     /// Sent on the server's own account, or later than the request: notices, answers that waited for a note.
     pub sent: VecDeque<Sent>,
     wires: Wires,
@@ -55,19 +58,24 @@ impl House {
     /// Eight SETs on two workers; sessions idle for 300 s, packets live for a day.
     pub fn new() -> Self {
         let (idle_us, packet_life_us) = (300_000_000, 86_400_000_000);
-        Self::with(Config { sets: 8, workers: 2, worker: 0, idle_us, packet_life_us })
+        Self::with(Config { sets: 8, workers: 2, worker: 0, idle_us, packet_life_us, ..Config::default() })
     }
 
     pub fn with(config: Config) -> Self {
+        Self::on(config, Arc::new(Board::own(config.sets)))
+    }
+
+    /// A house on a board that a gate may share.
+    pub fn on(config: Config, board: Arc<Board>) -> Self {
         let books: Vec<_> = (0..config.workers).map(|_| Arc::new(Books::default())).collect();
         let bank_books = Arc::new(BankBooks::default());
         let shard = |worker| {
             let config = Config { worker, ..config };
             let realms = vec![Realm::new(1, &REALM_KEY)];
             let seed = [worker as u8; 32];
-            Shard::new(config, Baker::new([5; 16], 1), realms, seed, books.clone(), bank_books.clone())
+            Shard::new(config, Baker::new(COOKIE_KEY, 0), realms, seed, books.clone(), bank_books.clone(), &board)
         };
-        let bank = Bank::new(config.sets, bank_books.clone(), books.clone(), [9; 32], START_S as u32);
+        let bank = Bank::new(config.sets, bank_books.clone(), books.clone(), board.clone(), [9; 32], START_S as u32);
         Self {
             config,
             now: Now { mono_us: 1_000_000, unix_us: START_S * 1_000_000 },
@@ -75,6 +83,7 @@ impl House {
             bank,
             bank_books,
             books,
+            board,
             sent: VecDeque::new(),
             wires: Wires { buffer: [0xa5; DATAGRAM_MAX], out: Vec::new() },
         }

@@ -73,7 +73,7 @@ pub fn session_key() -> Key {
 fn cookie() -> rp_core::cookie::Cookie {
     let mut ip = [0; 16];
     ip[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 7]);
-    Baker::new(counting(0x80), 1).bake(&Peer { ip, port: 40_000 }, CLIENT_NONCE, NOW_S)
+    Baker::new(counting(0x80), 1).bake(&Origin::from(&Peer { ip, port: 40_000 }), CLIENT_NONCE, NOW_S)
 }
 
 /// The whole story in the order of docs/PROTOCOL.md.

@@ -6,13 +6,18 @@ use anyhow::{Context, Result, bail};
 use aya::programs::{ProgramError, SkReuseport, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use rp_core::clients::CLIENT_ROWS;
 use rp_core::gate_counters::LAYOUT;
-use rp_core::limits::{CPUS_MAX, PORTS_MAX};
+use rp_core::key::Key;
+use rp_core::limits::{CPUS_MAX, PORTS_MAX, SLOTS_PER_SET};
+use rp_core::timeline::BINS;
 
 /// Bytes of the log's ring when nothing is traced: the smallest that the kernel makes.
 const RING_UNUSED_BYTES: u32 = 4096;
 /// Bytes of the log's ring when each datagram is traced.
 const RING_BYTES: u32 = 1 << 20;
+/// The server's number in a cluster, which cookies name.
+pub const SERVER: u32 = 0;
 const XDP_PROGRAMS: [&str; 3] = ["gate", "gate_cpu", "pass"];
 
 /// What the programs are told before the verifier sees them.
@@ -28,6 +33,22 @@ pub struct Wanted<'a> {
     pub listens: u32,
     /// Log what is done with each datagram.
     pub trace: bool,
+    /// Answer what needs no worker; without, the gate only counts, drops and steers.
+    pub answers: Option<Answers>,
+}
+
+/// What a gate that answers is told besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers {
+    /// Cookies are made and checked under this key.
+    pub cookie_key: Key,
+    /// For tests: the time stands in a map.
+    pub takes_time_from_map: bool,
+}
+
+/// CPUs that programs may run on.
+pub fn cpus() -> usize {
+    aya::util::nr_cpus().map_or(1, |cpus| cpus.min(CPUS_MAX))
 }
 
 /// Finds the object: the one given, or the one that was built beside this executable or under ./target.
@@ -60,6 +81,21 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf> {
 /// # Errors
 /// When the file is unreadable or was built for another layout, or the kernel refuses.
 pub fn load(path: &Path, wanted: &Wanted<'_>) -> Result<Ebpf> {
+    let mut ebpf = open(path, wanted)?;
+    for name in XDP_PROGRAMS {
+        let program: &mut Xdp = ebpf.program_mut(name).with_context(|| missing(path, name))?.try_into()?;
+        program.load().map_err(|error| explain_program(name, error))?;
+    }
+    let select: &mut SkReuseport = ebpf.program_mut("select").with_context(|| missing(path, "select"))?.try_into()?;
+    select.load().map_err(|error| explain_program("select", error))?;
+    Ok(ebpf)
+}
+
+/// Makes the maps; no program is in the kernel yet.
+///
+/// # Errors
+/// As [`load`].
+pub fn open(path: &Path, wanted: &Wanted<'_>) -> Result<Ebpf> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     check_layout(path, &bytes)?;
     if wanted.ports.is_empty() || wanted.ports.len() > PORTS_MAX {
@@ -69,24 +105,29 @@ pub fn load(path: &Path, wanted: &Wanted<'_>) -> Result<Ebpf> {
     ports[..wanted.ports.len()].copy_from_slice(wanted.ports);
     let (log_level, ring_bytes) = if wanted.trace { (u8::MAX, RING_BYTES) } else { (0, RING_UNUSED_BYTES) };
     // The kernel refuses a cpumap of more CPUs than it was built for.
-    let cpus = aya::util::nr_cpus().map_or(1, |cpus| cpus.min(CPUS_MAX)) as u32;
-    let mut ebpf = EbpfLoader::new()
+    let cpus = cpus() as u32;
+    let (answers, cookie_key, takes_time_from_map) = match wanted.answers {
+        Some(told) => (1u32, told.cookie_key, u32::from(told.takes_time_from_map)),
+        None => (0, Key::default(), 0),
+    };
+    EbpfLoader::new()
         .override_global("RP_PORTS", &ports, true)
         .override_global("RP_SETS", &wanted.sets, true)
         .override_global("RP_WORKERS", &wanted.workers, true)
         .override_global("RP_LISTENS", &wanted.listens, true)
+        .override_global("RP_ANSWERS", &answers, true)
+        .override_global("RP_COOKIE_KEY", &cookie_key, true)
+        .override_global("RP_SERVER", &SERVER, true)
+        .override_global("RP_TIME_FROM_MAP", &takes_time_from_map, true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("AYA_LOGS", ring_bytes)
         .map_max_entries("cpus", cpus)
+        .map_max_entries("sessions", wanted.sets * SLOTS_PER_SET as u32)
+        .map_max_entries("pots", wanted.sets)
+        .map_max_entries("client_rows", cpus * CLIENT_ROWS as u32)
+        .map_max_entries("timeline", cpus * BINS as u32)
         .load(&bytes)
-        .map_err(|error| explain_load(path, error))?;
-    for name in XDP_PROGRAMS {
-        let program: &mut Xdp = ebpf.program_mut(name).with_context(|| missing(path, name))?.try_into()?;
-        program.load().map_err(|error| explain_program(name, error))?;
-    }
-    let select: &mut SkReuseport = ebpf.program_mut("select").with_context(|| missing(path, "select"))?.try_into()?;
-    select.load().map_err(|error| explain_program("select", error))?;
-    Ok(ebpf)
+        .map_err(|error| explain_load(path, error))
 }
 
 /// Reads the layout that the object says it was built for, before the kernel sees any of it.

@@ -31,9 +31,10 @@ impl PassArgs {
     pub fn run(self) -> Result<()> {
         privilege::check()?;
         let interfaces = interface::choose(&self.interface)?;
-        let wanted = Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, trace: false };
-        let mut ebpf = object::load(&object::find(self.gate_object.as_deref())?, &wanted)?;
+        let wanted = Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, trace: false, answers: None };
+        let mut ebpf = object::open(&object::find(self.gate_object.as_deref())?, &wanted)?;
         let pass: &mut Xdp = ebpf.program_mut("pass").context("no program pass")?.try_into()?;
+        pass.load().context("the kernel's verifier refused the program pass")?;
         for interface in &interfaces {
             let attached = pass.attach_to_if_index(interface.index, XdpMode::Driver);
             attached

@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
-use rp_core::gate_counters::{Counts, Place, Row};
+use rp_core::gate_counters::{ANSWERS, Counts, Place, Row};
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
 use serde_json::{Map, Value, json};
 
 use super::Interval;
 
-/// One object: `places`, `kinds` and `reasons` are totals. `rates` is null when only totals were asked for.
+/// One object: `places`, `kinds`, `reasons`, `answers` and `ups` (kinds that went up to a worker) are totals. `rates` is null when only totals were asked for.
 pub fn object(interval: &Interval) -> Value {
     let total = interval.later.total();
     let since = total.since(&interval.earlier.total());
@@ -47,15 +47,19 @@ fn block(counts: &Counts, show: &dyn Fn(Row) -> Value) -> Value {
     for &place in Place::ALL {
         places.insert(place.name().to_string(), show(counts.place(place)));
     }
-    let mut kinds = Map::new();
+    let (mut kinds, mut ups, mut answers) = (Map::new(), Map::new(), Map::new());
     for &kind in Kind::ALL.iter().filter(|kind| kind.is_request()) {
         kinds.insert(kind.name().to_string(), show(counts.kind(kind)));
+        ups.insert(kind.name().to_string(), show(counts.up(kind)));
+    }
+    for kind in ANSWERS {
+        answers.insert(kind.name().to_string(), show(counts.answer(kind)));
     }
     let mut reasons = Map::new();
     for &reason in Reason::ALL {
         reasons.insert(reason.name().to_string(), show(counts.reason(reason)));
     }
-    json!({"places": places, "kinds": kinds, "reasons": reasons})
+    json!({"places": places, "kinds": kinds, "reasons": reasons, "answers": answers, "ups": ups})
 }
 
 fn count(row: Row) -> Value {

@@ -13,10 +13,10 @@ const FRAMES: usize = 30_000;
 const SHORTEST: usize = 14;
 
 /// SplitMix64: few lines, and the same everywhere.
-struct Draw(u64);
+pub struct Draw(pub u64);
 
 impl Draw {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,9 +24,15 @@ impl Draw {
         x ^ (x >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
+}
+
+/// A new seed, or the one that is to be repeated.
+pub fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+    std::env::var("RP_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(now)
 }
 
 fn mutate(draw: &mut Draw, bytes: &mut Vec<u8>) {
@@ -56,8 +62,7 @@ fn mutate(draw: &mut Draw, bytes: &mut Vec<u8>) {
 #[test]
 #[ignore = "needs root"]
 fn host_and_kernel_decide_alike_over_mutated_frames() {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-    let seed = std::env::var("RP_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(now);
+    let seed = seed();
     println!("again: RP_SEED={seed} cargo test -p rp-server --test kernel difference -- --ignored");
     let (bench, mut draw, rows) = (Bench::new(false), Draw(seed), rows());
     let mut on_host = Counts::default();

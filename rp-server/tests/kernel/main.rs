@@ -3,7 +3,14 @@
 //! All of it needs root and the object of `cargo xtask build-ebpf`; `cargo xtask test` builds it and runs them. What lacks
 //! either fails. Nothing leaves the network namespaces that the tests make.
 
+mod alike;
 mod difference;
+#[path = "../../../rp-core/tests/shared/guest.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod guest;
+#[path = "../../../rp-core/tests/shared/house.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod house;
 mod leftovers;
 mod loading;
 #[path = "../../../rp-core/tests/named_frames/mod.rs"]
@@ -38,19 +45,12 @@ impl Bench {
     /// requests pass where they are.
     fn new(trace: bool) -> Bench {
         let ours = named_frames::OURS;
-        let wanted = Wanted { ports: &ours.ports[..2], sets: ours.sets, workers: 1, listens: 1, trace };
+        let wanted = Wanted { ports: &ours.ports[..2], sets: ours.sets, workers: 1, listens: 1, trace, answers: None };
         let path = object::find(None).expect("`cargo xtask build-ebpf` was run");
         let mut ebpf = object::load(&path, &wanted).expect("the verifier accepts all programs");
         let maps = CounterMaps::take(&mut ebpf).expect("the object has the counters");
-        let mut bench = Bench { ebpf, maps };
-        bench.put_worker_on(bind_to_first_cpu());
-        bench
-    }
-
-    fn put_worker_on(&mut self, cpu: u32) {
-        let map = self.ebpf.map_mut("worker_cpus").expect("the object has the table");
-        let mut table: Array<_, u32> = map.try_into().expect("it is an array of u32");
-        table.set(0, cpu, 0).expect("there is a worker 0");
+        put_worker_on(&mut ebpf, bind_to_first_cpu());
+        Bench { ebpf, maps }
     }
 
     /// What the gate does with a frame.
@@ -64,6 +64,12 @@ impl Bench {
     fn counts(&self) -> Counts {
         self.maps.read().expect("the counters can be read").total()
     }
+}
+
+fn put_worker_on(ebpf: &mut Ebpf, cpu: u32) {
+    let map = ebpf.map_mut("worker_cpus").expect("the object has the table");
+    let mut table: Array<_, u32> = map.try_into().expect("it is an array of u32");
+    table.set(0, cpu, 0).expect("there is a worker 0");
 }
 
 /// Binds this thread to the first CPU it may use.
@@ -90,6 +96,7 @@ fn expected(frame: &[u8]) -> (u32, Counts) {
         Verdict::Request(request) => {
             count(RowIndex::of_kind(request.kind));
             count(RowIndex::of_place(Place::PassedHere));
+            count(RowIndex::of_up(request.kind));
             XDP_PASS
         }
     };

@@ -45,6 +45,7 @@ pub fn config(pin: &PinFolder, workers: usize) -> GateConfig {
         worker_cpus: cpus.into_iter().cycle().take(workers).collect(),
         pin: Some(pin.path().to_path_buf()),
         trace: false,
+        answers: None,
     }
 }
 

@@ -5,7 +5,7 @@ use rp_core::frame::Verdict;
 use rp_core::gate_counters::Place;
 
 use crate::named_frames::rows;
-use crate::{Bench, expected};
+use crate::{Bench, expected, put_worker_on};
 
 /// XDP_REDIRECT of linux/bpf.h.
 const XDP_REDIRECT: u32 = 4;
@@ -40,7 +40,7 @@ fn a_request_goes_to_the_cpu_of_its_worker() {
     let mut bench = Bench::new(false);
     let here = crate::bind_to_first_cpu();
     let elsewhere = core_affinity_of_another(here);
-    bench.put_worker_on(elsewhere);
+    put_worker_on(&mut bench.ebpf, elsewhere);
     let requests: Vec<_> = rows().into_iter().filter(|row| matches!(row.verdict, Verdict::Request(_))).collect();
     assert!(!requests.is_empty());
     for row in &requests {

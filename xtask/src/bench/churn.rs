@@ -37,7 +37,7 @@ pub struct Churn {
 /// Fewer than three rounds, or what stopped the run.
 pub fn run(programs: &Programs, sessions: u64, rounds: u64) -> Result<Churn> {
     ensure!(rounds > 2, "a churn of {rounds} rounds shows nothing: two touch every slot");
-    let stage = Stage::set(1)?;
+    let stage = Stage::set(1, programs)?;
     let sets = sessions.div_ceil(SESSIONS_PER_SET).max(2).to_string();
     let server = stage.start_server(programs, &["--workers", "2", "--sets", &sets])?;
     let file = stage.room().file("churn.toml");

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::answers::Report;
 use crate::fleet::{Fleet, Seat, common_start};
-use crate::lab::{Lab, NapiThread, Place, Program, quiet};
+use crate::lab::{Lab, NapiThread, Place, Program, pass, quiet};
 use crate::machine;
 use crate::programs::Programs;
 use crate::server::Server;
@@ -41,7 +41,7 @@ pub struct Ground {
     server: Server,
     echo: Program,
     napi: [NapiThread; 2],
-    _passes: Vec<Program>,
+    _pass: Program,
     programs: Programs,
     lab: Lab,
 }
@@ -52,21 +52,18 @@ impl Ground {
     /// # Errors
     /// What could not be started.
     pub fn prepare(programs: &Programs, echo: &Path) -> Result<Ground> {
-        let lab = Lab::build(2)?;
+        let lab = Lab::build(2, programs)?;
         let flags = ["--workers", "1", "--interface", "s1"];
         let server = Server::start(programs, Place::inside(lab.server()).on_cpu(SUBJECT_CPU), lab.room(), &flags)?;
         let mut command = Place::inside(lab.server()).on_cpu(SUBJECT_CPU).command(echo);
         command.arg(format!("{}:{ECHO_PORT}", lab.clients()[1].1.server_v4()));
         let echo = Program::start("echo", command, &lab.room().file("echo.log"))?;
-        let mut passes = vec![pass(programs, &lab, Place::inside(lab.server()), "s2")?];
-        for (client, link) in lab.clients() {
-            passes.push(pass(programs, &lab, Place::inside(client), link.client_interface())?);
-        }
+        let pass = pass(programs, lab.room(), Place::inside(lab.server()), "s2")?;
         let napi = [quiet(lab.server(), "s1", SUBJECT_CPU)?, quiet(lab.server(), "s2", SUBJECT_CPU)?];
         for (client, link) in lab.clients() {
             quiet(client, link.client_interface(), GENERATOR_CPU)?;
         }
-        Ok(Ground { server, echo, napi, _passes: passes, programs: programs.clone(), lab })
+        Ok(Ground { server, echo, napi, _pass: pass, programs: programs.clone(), lab })
     }
 
     /// CPU time of a subject so far, its receive work included, in nanoseconds.
@@ -138,19 +135,4 @@ impl Ground {
         }
         Ok(reports)
     }
-}
-
-fn pass(programs: &Programs, lab: &Lab, place: Place<'_>, interface: &str) -> Result<Program> {
-    let mut command = place.command(&programs.server);
-    command.args(["xdp-pass", "--interface", interface, "--gate-object"]).arg(&programs.gate);
-    let log = lab.room().file(&format!("pass-{}.log", machine::unix_us()));
-    let mut program = Program::start("rp-server xdp-pass", command, &log)?;
-    let since = Instant::now();
-    while !program.log().contains("passing") {
-        if program.ended()?.is_some() || since.elapsed() > Duration::from_secs(20) {
-            bail!("rp-server xdp-pass does not attach to {interface}: {}", program.log());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(program)
 }

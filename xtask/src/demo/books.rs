@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Add as _;
 
 use super::evidence::Evidence;
-use crate::answers::{Counts, KernelCounts, Sum, add_up, total};
+use crate::answers::{Counts, KernelCounts, Sum, add_up, by_kind, total};
 
 /// Equations that were checked, and those that do not hold.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +42,10 @@ impl Books {
     fn requests(&mut self, evidence: &Evidence) {
         let sent = add_up(evidence.reports.iter().map(|report| &report.datagrams.sent));
         let status = &evidence.status;
-        for kind in names_of(&sent, &status.received) {
-            let (a, b) = (count(&sent, &kind), count(&status.received, &kind));
-            self.agree(&format!("clients sent {kind}"), a, &format!("the server received {kind}"), b);
+        let arrived = evidence.kernel.as_ref().map_or(status.received.clone(), |kernel| by_kind(&kernel.kinds));
+        for kind in names_of(&sent, &arrived) {
+            let (a, b) = (count(&sent, &kind), count(&arrived, &kind));
+            self.agree(&format!("clients sent {kind}"), a, &format!("gate or server received {kind}"), b);
         }
         let received = total(&status.received);
         let workers = status.workers.iter().map(|worker| worker.received).sum();
@@ -54,14 +55,17 @@ impl Books {
 
     fn kernel(&mut self, evidence: &Evidence, kernel: &KernelCounts) {
         let at = |place| kernel.place(place);
-        let went = at("not_ours") + kernel.dropped() + at("passed_here") + at("sent_to_cpu") + at("redirect_failed");
-        self.agree("the gate saw", at("seen"), "it passed, sent and dropped", went);
+        let up = at("passed_here") + at("sent_to_cpu") + at("redirect_failed");
+        let went = at("not_ours") + kernel.dropped() + at("answered") + up;
+        self.agree("the gate saw", at("seen"), "it answered, passed, sent and dropped", went);
+        let answers = total(&by_kind(&kernel.answers));
+        self.agree("the gate answered", at("answered"), "by kind", answers);
         self.agree("the gate sent to other CPUs", at("sent_to_cpu"), "of which arrived", at("cpu_passed"));
         let passed = at("passed_here") + at("redirect_failed") + at("cpu_passed");
         self.agree("the gate passed up", passed, "sockets were chosen for", at("selected") + at("select_fallback"));
         let taken = total(&evidence.status.received) + evidence.status.socket_overflow;
         self.agree("the gate passed up", passed, "the workers took or overflowed", taken);
-        for (kind, row) in &kernel.kinds {
+        for (kind, row) in &kernel.ups {
             let server = count(&evidence.status.received, kind);
             self.agree(&format!("the gate passed {kind}"), row.datagrams, "the server received", server);
         }
@@ -69,10 +73,11 @@ impl Books {
 
     fn replies(&mut self, evidence: &Evidence) {
         let received = add_up(evidence.reports.iter().map(|report| &report.datagrams.received));
-        let sent = &evidence.status.sent;
-        for kind in names_of(&received, sent) {
-            let (a, b) = (count(sent, &kind), count(&received, &kind));
-            self.agree(&format!("the server sent {kind}"), a, &format!("clients received {kind}"), b);
+        let gate = evidence.kernel.as_ref().map(|kernel| by_kind(&kernel.answers)).unwrap_or_default();
+        let sent = add_up([&evidence.status.sent, &gate]);
+        for kind in names_of(&received, &sent) {
+            let (a, b) = (count(&sent, &kind), count(&received, &kind));
+            self.agree(&format!("gate and server sent {kind}"), a, &format!("clients received {kind}"), b);
         }
         let discarded = add_up(evidence.reports.iter().map(|report| &report.datagrams.discarded));
         self.agree("clients discarded", total(&discarded), "they should have", 0);

@@ -29,8 +29,8 @@ impl Stage {
     ///
     /// # Errors
     /// What the system refused.
-    pub fn set(clients: usize) -> Result<Stage> {
-        if signal::is_root() { Lab::build(clients).map(Stage::Lab) } else { Stage::loopback(clients) }
+    pub fn set(clients: usize, programs: &Programs) -> Result<Stage> {
+        if signal::is_root() { Lab::build(clients, programs).map(Stage::Lab) } else { Stage::loopback(clients) }
     }
 
     /// The loopback interface, whoever asks.

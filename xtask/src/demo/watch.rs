@@ -59,7 +59,7 @@ pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario
             bail!("the clients have not ended within {limit:?}; their logs end:\n{}", fleet.log_tails());
         }
         let status = server.status()?;
-        let sample = sample_of(server, &status);
+        let sample = sample_of(server, &status)?;
         show(started.elapsed().as_secs(), seen.samples.last(), &sample, &status);
         conductor.follow(server, seen.samples.last(), &sample)?;
         seen.samples.push(sample);
@@ -72,16 +72,22 @@ pub fn watch(server: &Server, fleet: &mut Fleet, users: u64, scenario: &Scenario
     Ok(seen)
 }
 
-fn sample_of(server: &Server, status: &Status) -> Sample {
-    Sample {
+fn sample_of(server: &Server, status: &Status) -> Result<Sample> {
+    let (answered, dropped) = if status.gate.mode == "off" {
+        (0, 0)
+    } else {
+        let kernel = server.kernel_counts()?;
+        (kernel.place("answered"), kernel.dropped())
+    };
+    Ok(Sample {
         unix_us: machine::unix_us(),
         sessions: status.sessions,
-        received: total(&status.received),
-        sent: total(&status.sent),
+        received: total(&status.received) + answered + dropped,
+        sent: total(&status.sent) + answered,
         server_cpu_ns: machine::cpu_ns_of(server.pid()),
         ticks: machine::stolen_ticks(),
         memory: status.memory,
-    }
+    })
 }
 
 fn show(seconds: u64, last: Option<&Sample>, sample: &Sample, status: &Status) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Lab;
-use crate::signal;
+use crate::programs::{Profile, Programs};
+use crate::{ebpf, signal};
 
 /// Flags of `cargo xtask lab`.
 #[derive(clap::Args, Debug)]
@@ -21,7 +22,8 @@ impl LabArgs {
     /// # Errors
     /// As [`Lab::build`].
     pub fn run(self) -> Result<()> {
-        let lab = Lab::build(self.clients)?;
+        ebpf::build()?;
+        let lab = Lab::build(self.clients, &Programs::build(Profile::Release)?)?;
         println!("server  nsenter --net=/run/netns/{}", lab.server().name());
         for (client, link) in lab.clients() {
             println!("client  nsenter --net=/run/netns/{}", client.name());

@@ -101,7 +101,12 @@ impl Toolchain {
 
 /// Debug information becomes BTF, which gives the maps' fields their names. The CPU is the third version of BPF, whose
 /// compare-and-swap the linker must not be told of again.
-const FLAGS: &[&str] = &["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"];
+const FLAGS: &[&str] = &[
+    "-Cdebuginfo=2",
+    "-Clink-arg=--btf",
+    "-Ctarget-cpu=v3",
+    "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
+];
 
 fn nightly_has_source() -> bool {
     let rustup = |args: &[&str]| command::read(Command::new("rustup").args(args));

@@ -1,0 +1,129 @@
+//! What a session's datagram gets when nothing needs a worker: the decisions that gate and worker share.
+//!
+//! A datagram is opened first (is the session up, is the tag right, does it come from the session's address), then it
+//! moves the session's word by one swap, and only who wins that swap acts. The gate writes what comes out as an answer in
+//! place; the worker, without a gate or before a decision that needs it, through its transmit batch.
+
+use crate::bucket::Rate;
+use crate::entry::{Entry, State, Words};
+use crate::pot::Pot;
+use crate::reason::Reason;
+
+/// Tries to win the swap: each failure means that another CPU handled a datagram of this session meanwhile.
+const SWAPS_MAX: usize = 4;
+
+/// What comes out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Answer it here: a shake that won nothing, a ping.
+    Answer,
+    /// The same, for a sequence that is new.
+    AnswerNew,
+    /// The worker decides.
+    Up,
+    /// Too fast: come back after so many milliseconds.
+    Busy(u32),
+    /// It ends here.
+    Drop(Reason),
+}
+
+/// A shake of `session` at `sequence`.
+#[inline(always)]
+pub fn shake<E: Words, P: Words>(
+    entry: &Entry<E>,
+    pot: &Pot<P>,
+    (session, sequence): (u32, u32),
+    rate: Rate,
+    now_ms: u32,
+) -> Step {
+    for _ in 0..SWAPS_MAX {
+        let old = entry.status();
+        if !old.is_of(session) {
+            return Step::Up;
+        }
+        if sequence < old.sequence() || sequence == 0 {
+            return Step::Drop(Reason::StaleSequence);
+        }
+        let fill = match old.fill().take(rate, now_ms) {
+            Ok(fill) => fill,
+            Err(wait_ms) => return Step::Busy(wait_ms),
+        };
+        let is_new = sequence > old.sequence();
+        let claims = is_new && old.state() == State::Nothing && pot.has_prize() && !is_capped(entry, pot);
+        let state = match (is_new, old.state()) {
+            (false, state) => state,
+            (true, State::Nothing) if claims => State::Won,
+            (true, State::Nothing) => State::Nothing,
+            // One that the worker may not have seen yet: what follows it stays behind it.
+            (true, _) => State::Up,
+        };
+        let new = old.with_sequence(sequence).with_fill(fill).with_state(state);
+        if !entry.swap(old, new) {
+            continue;
+        }
+        // The claim comes second: one that loses the swap must not take a prize along.
+        if claims && !pot.claim() {
+            return if entry.swap(new, new.with_state(State::Nothing)) { Step::AnswerNew } else { Step::Up };
+        }
+        return match state {
+            State::Nothing if is_new => Step::AnswerNew,
+            State::Nothing => Step::Answer,
+            _ => Step::Up,
+        };
+    }
+    Step::Up
+}
+
+/// A ping of `session` at `sequence`.
+#[inline(always)]
+pub fn ping<E: Words>(entry: &Entry<E>, (session, sequence): (u32, u32), rate: Rate, now_ms: u32) -> Step {
+    for _ in 0..SWAPS_MAX {
+        let old = entry.status();
+        if !old.is_of(session) {
+            return Step::Up;
+        }
+        if sequence < old.sequence() || sequence == 0 {
+            return Step::Drop(Reason::StaleSequence);
+        }
+        let fill = match old.fill().take(rate, now_ms) {
+            Ok(fill) => fill,
+            Err(wait_ms) => return Step::Busy(wait_ms),
+        };
+        let is_new = sequence > old.sequence();
+        let state = if is_new && old.state() != State::Nothing { State::Up } else { old.state() };
+        if entry.swap(old, old.with_sequence(sequence).with_fill(fill).with_state(state)) {
+            return if state == State::Nothing { Step::Answer } else { Step::Up };
+        }
+    }
+    Step::Up
+}
+
+/// Any other datagram of `session`: only the bucket is asked.
+#[inline(always)]
+pub fn other<E: Words>(entry: &Entry<E>, session: u32, rate: Rate, now_ms: u32) -> Step {
+    for _ in 0..SWAPS_MAX {
+        let old = entry.status();
+        if !old.is_of(session) {
+            return Step::Up;
+        }
+        match old.fill().take(rate, now_ms) {
+            Ok(fill) if entry.swap(old, old.with_fill(fill)) => return Step::Up,
+            Ok(_) => {}
+            Err(wait_ms) => return Step::Busy(wait_ms),
+        }
+    }
+    Step::Up
+}
+
+/// Tenths of a second to wait, as a BUSY carries them.
+#[inline(always)]
+pub const fn tenths(wait_ms: u32) -> u8 {
+    let tenths = wait_ms / 100 + 1;
+    if tenths > 255 { 255 } else { tenths as u8 }
+}
+
+#[inline(always)]
+fn is_capped<E: Words, P: Words>(entry: &Entry<E>, pot: &Pot<P>) -> bool {
+    let capped = entry.capped();
+    capped != 0 && capped == pot.campaign()
+}
