@@ -31,7 +31,7 @@ use alloc::vec::Vec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::bucket::Rate;
+use crate::bucket::{Rate, take_shared};
 use crate::clients::Clients as _;
 use crate::cookie::Baker;
 use crate::key::Key;
@@ -39,9 +39,10 @@ use crate::kind::{Kind, request_of};
 use crate::limits::DATAGRAM_MAX;
 pub use crate::now::Now;
 use crate::reason::Reason;
+use crate::rules::Limit;
 use crate::steer;
 use crate::ticket::Realm;
-use crate::wire::{Origin, Peer};
+use crate::wire::{Origin, Peer, SHAKE_LEN};
 use bank::BankBooks;
 use board::Board;
 use books::Books;
@@ -110,6 +111,8 @@ pub struct Shared {
     bank: Arc<BankBooks>,
     board: Arc<Board>,
     hints_left: u32,
+    /// Buckets of this worker's part: strangers, sessions.
+    buckets: [u64; 2],
 }
 
 /// The SETs of one worker.
@@ -162,6 +165,7 @@ impl Shard {
             bank,
             board: board.clone(),
             hints_left: HINTS_PER_ROUND,
+            buckets: [0; 2],
         };
         let stirred = alloc::vec![false; sets.len()];
         Self { shared, sets, stirred, visited: 0, visited_us: 0, round: 0 }
@@ -184,11 +188,14 @@ impl Shard {
 
     /// Handles one datagram; it is counted in exactly one place.
     pub fn receive(&mut self, now: Now, from: Peer, door: u16, datagram: &[u8], tx: &mut impl Transmit) -> Outcome {
-        let client = self.shared.board.clients().find(Origin::from(&from).ip);
+        let origin = Origin::from(&from);
+        let client = self.shared.board.clients().find(origin.ip);
         let asked = Asked { now, from, door, client };
         let asks = request_of(datagram.first().copied().unwrap_or(0), datagram.len());
         self.shared.count_received(asks.ok(), client);
         let outcome = match asks {
+            // A gate looks at its own list before this.
+            Ok(_) if self.shared.board.denies(&origin) => Outcome::Dropped(Reason::Denied),
             Err(_) if datagram.is_empty() => Outcome::Dropped(Reason::BadLength),
             Err(reason) => Outcome::Dropped(reason),
             Ok(kind) => self.dispatch(&asked, kind, datagram, tx),
@@ -269,11 +276,42 @@ impl Shard {
     }
 }
 
+/// Takes one datagram's share of what many share.
+///
+/// # Errors
+/// Milliseconds until there is one.
+fn take(full_at_ns: &mut u64, limit: Limit, now: Now) -> Result<(), u32> {
+    if limit.interval_ns > 0 {
+        let taken = take_shared(*full_at_ns, limit.interval_ns, limit.burst_ns, now.mono_us * 1000);
+        *full_at_ns = taken.map_err(|wait_ns| (wait_ns / 1_000_000) as u32)?;
+    }
+    Ok(())
+}
+
 impl Shared {
     /// How fast a session may ask.
     #[inline(always)]
     fn session_rate(&self) -> Rate {
         self.board.rules().session()
+    }
+
+    /// Is there room for one more from somebody who has proven nothing? A gate has asked already.
+    fn admit_stranger(&mut self, now: Now) -> bool {
+        self.config.is_gated || take(&mut self.buckets[0], self.board.rules().strangers(), now).is_ok()
+    }
+
+    /// Is there room for one more log-in from this part of the network? A gate has asked already.
+    fn admit_prefix(&self, from: &Origin, now: Now) -> bool {
+        self.config.is_gated || self.board.admit_prefix(self.baker.prefix_bucket(from), now.mono_us * 1000)
+    }
+
+    /// Is there room for one more from a session? A gate has asked already for the kinds whose tag it proves.
+    fn admit_session(&mut self, kind: Kind, now: Now) -> Result<(), u32> {
+        let is_asked = kind.request_length().1 == SHAKE_LEN || kind == Kind::Ping;
+        if self.config.is_gated && is_asked {
+            return Ok(());
+        }
+        take(&mut self.buckets[1], self.board.rules().sessions(), now)
     }
 
     #[inline]

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod line;
 pub mod now;
 pub mod pot;
+pub mod prefix;
 pub mod reason;
 pub mod rules;
 pub mod steer;

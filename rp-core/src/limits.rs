@@ -84,7 +84,7 @@ pub const CLIENTS_MAX: usize = 256;
 /// Buckets for parts of the network, under a keyed hash: two parts may share one.
 pub const PREFIX_BUCKETS: usize = 1 << 16;
 /// Prefixes on the deny list.
-pub const DENIED_MAX: usize = 65_536;
+pub const DENIED_MAX: usize = 1024;
 
 /// Datagrams taken per system call.
 pub const RX_SLOTS: usize = 64;

@@ -10,6 +10,8 @@ use clap::Args;
 use rp_core::engine::bank::Plan;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{LimitArgs, LimitChange};
+use crate::network::Net;
 use crate::sight::{ClientStatus, Second, Status};
 
 /// What may be asked.
@@ -27,6 +29,15 @@ pub enum Question {
     CampaignStart(#[serde(with = "PlanFields")] Plan),
     /// Stop it.
     CampaignStop,
+    /// Change limits, and show those that hold then.
+    Limits(LimitChange),
+    /// Change the deny list, and show it.
+    Deny {
+        /// Prefixes to put on it.
+        add: Vec<Net>,
+        /// Prefixes to take off it.
+        remove: Vec<Net>,
+    },
     /// Give money to each user of a range.
     Mint {
         /// First user.
@@ -66,6 +77,10 @@ pub enum Answer {
         /// Fen for each.
         fen_each: u64,
     },
+    /// The limits that hold.
+    Limits(LimitArgs),
+    /// The deny list.
+    Denied(Vec<Net>),
     /// Done, in words.
     Done(String),
     /// Not done, and why.

@@ -5,7 +5,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::admin::AdminArgs;
 use crate::gate::passing::PassArgs;
-use crate::orders::{CampaignOrder, MintArgs, SessionsArgs, StatusArgs, TimelineArgs};
+use crate::orders::{CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StatusArgs, TimelineArgs};
 use crate::pps::PpsArgs;
 use crate::run::RunArgs;
 use crate::ticket::TicketArgs;
@@ -32,6 +32,11 @@ enum Command {
     Sessions(SessionsArgs),
     /// When the shakes of the last minutes came, second by second.
     Timeline(TimelineArgs),
+    /// Show how fast clients may ask, and change it.
+    Limits(LimitsArgs),
+    /// Say from which parts of the network nothing is heard.
+    #[command(subcommand)]
+    Deny(DenyOrder),
     /// Start, stop or show the campaign whose prizes are released.
     #[command(subcommand)]
     Campaign(CampaignOrder),
@@ -73,6 +78,8 @@ impl Cli {
             Command::Status(args) => args.run(&self.admin),
             Command::Sessions(args) => args.run(&self.admin),
             Command::Timeline(args) => args.run(&self.admin),
+            Command::Limits(args) => args.run(&self.admin),
+            Command::Deny(order) => order.run(&self.admin),
             Command::Campaign(order) => order.run(&self.admin),
             Command::Mint(args) => args.run(&self.admin),
             Command::Ticket(args) => args.run(),

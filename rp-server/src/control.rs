@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Answer, Question};
 use crate::clock::Clock;
-use crate::limits;
+use crate::limits::Keeper;
 use crate::sight::Sight;
 use crate::worker::BankRings;
 
@@ -39,6 +39,7 @@ pub struct Control {
     sight: Arc<Sight>,
     waiting: Vec<Note>,
     mints: Vec<Mint>,
+    keeper: Keeper,
 }
 
 /// Money on its way to a range of users.
@@ -54,10 +55,10 @@ struct Mint {
 
 impl Control {
     /// A control plane over these workers.
-    pub fn new(sight: Arc<Sight>, rings: BankRings, clock: Clock, seed: [u8; 32]) -> Self {
+    pub fn new(sight: Arc<Sight>, rings: BankRings, clock: Clock, keeper: Keeper, seed: [u8; 32]) -> Self {
         let books: Vec<Arc<Books>> = sight.workers.iter().map(|worker| worker.books.clone()).collect();
         let bank = Bank::new(sight.sets, sight.bank.clone(), books, sight.board.clone(), seed, clock.now().unix_s());
-        Self { bank, books: sight.bank.clone(), rings, clock, sight, waiting: Vec::new(), mints: Vec::new() }
+        Self { bank, books: sight.bank.clone(), rings, clock, sight, waiting: Vec::new(), mints: Vec::new(), keeper }
     }
 
     /// Beats until a signal asks to stop or a worker is gone.
@@ -91,7 +92,7 @@ impl Control {
             }
         }
         // Every beat: the gate's wall clock is as right as ours.
-        limits::set_clock(&self.sight.board, self.clock);
+        self.keeper.beat();
         let now = self.clock.now();
         if self.waiting.is_empty() {
             self.bank.tick(now.mono_us, now.unix_s(), &mut self.waiting);
@@ -160,6 +161,11 @@ impl Control {
             Question::CampaignStop => match self.bank.stop(&mut self.waiting) {
                 Some(number) => Answer::Done(format!("campaign {number} stopped; what was not won is back")),
                 None => Answer::Refused("no campaign is running".to_string()),
+            },
+            Question::Limits(change) => Answer::Limits(self.keeper.change(&change)),
+            Question::Deny { add, remove } => match self.keeper.deny(&add, &remove) {
+                Ok(list) => Answer::Denied(list),
+                Err(error) => Answer::Refused(format!("{error:#}")),
             },
             Question::Mint { first, last, fen } => return self.mint(first, last, fen, done),
         };

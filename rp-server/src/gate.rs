@@ -28,7 +28,7 @@ use rp_core::key::Key;
 use rp_core::limits::{LISTENS_MAX, WORKERS_MAX};
 
 use crate::clock::Clock;
-use crate::limits::LimitArgs;
+use crate::limits::{self, GateList, LimitArgs};
 use counters::Pinned;
 use interface::Interface;
 use object::{Answers, Wanted};
@@ -189,7 +189,7 @@ impl Gate {
         let board = match &config.answers {
             Some(told) => {
                 let board = memory::map(&ebpf, config.sets)?;
-                told.limits.set(&board, told.clock);
+                told.limits.set(&board, told.clock, limits::parts(true, config.worker_cpus.len()));
                 Some(Arc::new(board))
             }
             None => None,
@@ -214,6 +214,14 @@ impl Gate {
     /// The memory that a gate which answers shares with the workers.
     pub fn board(&self) -> Option<&Arc<Board>> {
         self.board.as_ref()
+    }
+
+    /// The deny list that the gate looks at; once.
+    ///
+    /// # Errors
+    /// The object has no such map.
+    pub fn take_deny_list(&mut self) -> Result<GateList> {
+        Ok(self.ebpf.take_map("denied").context("no map denied")?.try_into()?)
     }
 
     /// The counters.

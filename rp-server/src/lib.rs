@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 pub mod gate;
 pub mod limits;
+pub mod network;
 pub mod orders;
 pub mod pps;
 pub mod realm;

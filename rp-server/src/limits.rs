@@ -1,12 +1,21 @@
-//! How fast clients may ask: set at start, changed live by `rp-server limits`.
+//! How fast clients may ask, and who may not ask at all: set at start, changed live by `rp-server limits` and `rp-server deny`.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::lpm_trie::Key;
+use aya::maps::{LpmTrie, MapData};
 use rp_core::bucket::Rate;
 use rp_core::engine::board::Board;
+use rp_core::limits::DENIED_MAX;
+use rp_core::prefix::Prefix;
 use rp_core::rules::Limit;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::gate::object;
+use crate::network::Net;
 
 /// Bursts of what many share, in milliseconds of its rate.
 const BURST_MS: u64 = 100;
@@ -33,11 +42,41 @@ pub struct LimitArgs {
     pub prefix_rate: u64,
 }
 
+/// Those that are to be changed.
+#[derive(clap::Args, Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub struct LimitChange {
+    /// Requests of one session, a second; 0: no limit
+    #[arg(long, value_name = "PER_S", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    session_rate: Option<u32>,
+    /// How many of them may come at once
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    session_burst: Option<u32>,
+    /// Datagrams of all sessions together, a second; 0: no limit
+    #[arg(long, value_name = "PER_S")]
+    sessions_rate: Option<u64>,
+    /// Datagrams of all who have no session yet, a second; 0: no limit
+    #[arg(long, value_name = "PER_S")]
+    strangers_rate: Option<u64>,
+    /// Log-ins from one part of the network (IPv4 /24, IPv6 /64), a second; 0: no limit
+    #[arg(long, value_name = "PER_S")]
+    prefix_rate: Option<u64>,
+}
+
 impl LimitArgs {
-    /// Puts them, and the clock, where the gate and the workers read them.
-    pub fn set(&self, board: &Board, clock: Clock) {
-        // Each CPU has an equal part of what is shared, and counts by itself.
-        let parts = object::cpus() as u64;
+    /// The limits after a change.
+    pub fn changed(self, change: &LimitChange) -> LimitArgs {
+        LimitArgs {
+            session_rate: change.session_rate.unwrap_or(self.session_rate),
+            session_burst: change.session_burst.unwrap_or(self.session_burst),
+            sessions_rate: change.sessions_rate.unwrap_or(self.sessions_rate),
+            strangers_rate: change.strangers_rate.unwrap_or(self.strangers_rate),
+            prefix_rate: change.prefix_rate.unwrap_or(self.prefix_rate),
+        }
+    }
+
+    /// Puts them, and the clock, where the gate and the workers read them. What many share is shared out equally: to the
+    /// CPUs at a gate, which each count by themselves, else to the workers.
+    pub fn set(&self, board: &Board, clock: Clock, parts: u64) {
         let interval = 1000u32.checked_div(self.session_rate).unwrap_or(0);
         let rules = board.rules();
         rules.set_session(Rate { interval, burst: interval * (self.session_burst - 1) });
@@ -49,7 +88,79 @@ impl LimitArgs {
 }
 
 /// Tells the gate how far the wall clock is from the monotonic one.
-pub fn set_clock(board: &Board, clock: Clock) {
+fn set_clock(board: &Board, clock: Clock) {
     let now = clock.now();
     board.rules().set_unix_less_mono_us(now.unix_us.wrapping_sub(now.mono_us));
+}
+
+/// Parts that what many share is cut into.
+pub fn parts(is_gated: bool, workers: usize) -> u64 {
+    if is_gated { object::cpus() as u64 } else { workers as u64 }
+}
+
+/// Who may not ask, as the gate looks it up.
+pub type GateList = LpmTrie<MapData, [u8; 16], u8>;
+
+/// Keeps the limits of a running server.
+pub struct Keeper {
+    limits: LimitArgs,
+    denied: BTreeSet<Prefix>,
+    board: Arc<Board>,
+    gate: Option<GateList>,
+    clock: Clock,
+    parts: u64,
+}
+
+impl Keeper {
+    /// A keeper of these limits, which hold already, and of this deny list, which holds from now on.
+    ///
+    /// # Errors
+    /// When the list is too long.
+    pub fn new(
+        limits: LimitArgs,
+        denied: &[Net],
+        board: Arc<Board>,
+        gate: Option<GateList>,
+        clock: Clock,
+        parts: u64,
+    ) -> Result<Keeper> {
+        let mut keeper = Keeper { limits, denied: BTreeSet::new(), board, gate, clock, parts };
+        keeper.deny(denied, &[])?;
+        Ok(keeper)
+    }
+
+    /// The clock goes on.
+    pub fn beat(&self) {
+        set_clock(&self.board, self.clock);
+    }
+
+    /// Changes limits; those that hold then.
+    pub fn change(&mut self, change: &LimitChange) -> LimitArgs {
+        self.limits = self.limits.changed(change);
+        self.limits.set(&self.board, self.clock, self.parts);
+        self.limits
+    }
+
+    /// Changes the deny list; the list that holds then.
+    ///
+    /// # Errors
+    /// When it would be too long, and nothing has changed; or what the kernel says.
+    pub fn deny(&mut self, add: &[Net], remove: &[Net]) -> Result<Vec<Net>> {
+        let mut denied = self.denied.clone();
+        denied.extend(add.iter().map(|net| net.0));
+        denied.retain(|prefix| !remove.contains(&Net(*prefix)));
+        ensure!(denied.len() <= DENIED_MAX, "{} prefixes: the deny list holds {DENIED_MAX}", denied.len());
+        if let Some(gate) = &mut self.gate {
+            for net in self.denied.difference(&denied) {
+                gate.remove(&Key::new(net.len.into(), net.ip)).context("taking a prefix off the gate's deny list")?;
+            }
+            for net in denied.difference(&self.denied) {
+                let key = Key::new(net.len.into(), net.ip);
+                gate.insert(&key, 1, 0).context("putting a prefix on the gate's deny list")?;
+            }
+        }
+        self.denied = denied;
+        self.board.deny(&self.denied.iter().copied().collect::<Vec<_>>());
+        Ok(self.denied.iter().map(|prefix| Net(*prefix)).collect())
+    }
 }

@@ -1,4 +1,4 @@
-//! The commands that ask a running server: status, sessions, timeline, campaign, mint.
+//! The commands that ask a running server: status, sessions, timeline, limits, deny, campaign, mint.
 
 use std::ops::RangeInclusive;
 
@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use crate::admin::ask::ask;
 use crate::admin::{AdminArgs, Answer, Question};
+use crate::limits::LimitChange;
+use crate::network::Net;
 use crate::sight::{Status, Sum};
 
 /// Flags of `rp-server status`.
@@ -95,6 +97,79 @@ impl TimelineArgs {
             let total: u64 = row.bins.iter().sum();
             let busiest: u64 = row.bins.windows(10).map(|bins| bins.iter().sum()).max().unwrap_or(0);
             println!("{:>12} {total:>10}  {:.1} %", row.second, 100.0 * busiest as f64 / total.max(1) as f64);
+        }
+        Ok(())
+    }
+}
+
+/// Flags of `rp-server limits`.
+#[derive(Args)]
+pub struct LimitsArgs {
+    #[command(flatten)]
+    change: LimitChange,
+    /// Print one object of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl LimitsArgs {
+    /// Changes the limits that are named, and prints all.
+    ///
+    /// # Errors
+    /// No server answers.
+    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        let Answer::Limits(limits) = ask(admin, &Question::Limits(self.change))? else { return unexpected() };
+        if self.json {
+            return print_json(&limits);
+        }
+        let show = |what: &str, rate: u64| match rate {
+            0 => println!("{what:<44} no limit"),
+            rate => println!("{what:<44} {rate}/s"),
+        };
+        show("one session (--session-rate)", limits.session_rate.into());
+        println!("{:<44} {}", "  at once (--session-burst)", limits.session_burst);
+        show("all sessions together (--sessions-rate)", limits.sessions_rate);
+        show("all without a session (--strangers-rate)", limits.strangers_rate);
+        show("log-ins of one /24 or /64 (--prefix-rate)", limits.prefix_rate);
+        Ok(())
+    }
+}
+
+/// `rp-server deny`.
+#[derive(Subcommand)]
+pub enum DenyOrder {
+    /// Hear no datagram from these any more.
+    Add(NetArgs),
+    /// Hear them again.
+    Remove(NetArgs),
+    /// Show the list.
+    List,
+}
+
+/// Parts of the network.
+#[derive(Args)]
+pub struct NetArgs {
+    /// 10.0.0.0/8, 2001:db8::/32 or one address
+    #[arg(value_name = "PREFIX", required = true)]
+    prefixes: Vec<Net>,
+}
+
+impl DenyOrder {
+    /// Changes the deny list and prints it.
+    ///
+    /// # Errors
+    /// No server answers, or the list would be too long.
+    pub fn run(self, admin: &AdminArgs) -> Result<()> {
+        let (add, remove) = match self {
+            DenyOrder::Add(nets) => (nets.prefixes, Vec::new()),
+            DenyOrder::Remove(nets) => (Vec::new(), nets.prefixes),
+            DenyOrder::List => Default::default(),
+        };
+        match ask(admin, &Question::Deny { add, remove })? {
+            Answer::Denied(list) if list.is_empty() => println!("nobody is denied"),
+            Answer::Denied(list) => list.iter().for_each(|net| println!("{net}")),
+            Answer::Refused(why) => bail!("{why}"),
+            _ => return unexpected(),
         }
         Ok(())
     }

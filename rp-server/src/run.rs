@@ -26,10 +26,11 @@ use crate::admin::serve::AdminSocket;
 use crate::clock::Clock;
 use crate::control::{Call, Control};
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
-use crate::limits::LimitArgs;
+use crate::limits::{self, Keeper, LimitArgs};
+use crate::network::Net;
 use crate::realm;
 use crate::sight::{GateStatus, Sight, WorkerSight};
-use crate::worker::{BankRings, Doors, Face, Worker, connect};
+use crate::worker::{Doors, Face, Worker, connect};
 
 /// Questions from the admin socket that wait for the control plane.
 const CALLS_MAX: usize = 64;
@@ -71,6 +72,9 @@ pub struct RunArgs {
     steer_only: bool,
     #[command(flatten)]
     limits: LimitArgs,
+    /// Part of the network that is not heard; repeatable
+    #[arg(long, env = "RP_DENY", value_name = "PREFIX", value_delimiter = ',')]
+    deny: Vec<Net>,
     /// Quiet time after which a session ends
     #[arg(long, env = "RP_IDLE", value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -112,10 +116,9 @@ impl RunArgs {
             let _inside = runtime.enter();
             AdminSocket::bind(admin.path())?
         };
-        let (running, bank, clock) = self.start(&cpus)?;
+        let (running, control) = self.start(&cpus)?;
         println!("  admin       {}", admin.path().display());
         println!("serving; SIGTERM or Ctrl-C stops");
-        let control = Control::new(running.sight.clone(), bank, clock, draw()?);
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
         let served = tokio::task::LocalSet::new().block_on(&runtime, async {
             tokio::task::spawn_local(socket.serve(calls));
@@ -138,12 +141,12 @@ impl RunArgs {
         Ok(allowed.into_iter().cycle().take(workers).collect())
     }
 
-    fn start(&self, cpus: &[usize]) -> Result<(Running, BankRings, Clock)> {
+    fn start(&self, cpus: &[usize]) -> Result<(Running, Control)> {
         let realms = self.realms()?;
         let sockets = self.sockets(cpus.len())?;
         let (clock, cookie_key) = (Clock::default(), draw_key()?);
         let started = self.gate(cpus, &sockets, cookie_key, clock)?;
-        let (gate, steering) = match started {
+        let (mut gate, steering) = match started {
             Started::On(gate) => (Some(gate), "xdp"),
             Started::Off(why) => (None, self.steer_without(&sockets, cpus.len(), &why)),
         };
@@ -154,10 +157,17 @@ impl RunArgs {
             Some(board) => board.clone(),
             None => {
                 let board = Arc::new(Board::own(self.sets as u32));
-                self.limits.set(&board, clock);
+                self.limits.set(&board, clock, limits::parts(false, cpus.len()));
                 board
             }
         };
+        let is_gated = gate.as_deref().is_some_and(|gate| gate.board().is_some());
+        let list = match gate.as_mut().filter(|_| is_gated) {
+            Some(gate) => Some(gate.take_deny_list()?),
+            None => None,
+        };
+        let parts = limits::parts(is_gated, cpus.len());
+        let keeper = Keeper::new(self.limits, &self.deny, board.clone(), list, clock, parts)?;
         let doors = Arc::new(Doors::new(self.listen.len()));
         let baker = Baker::new(cookie_key, gate::object::SERVER);
         let mut sleepers = Vec::new();
@@ -190,7 +200,7 @@ impl RunArgs {
                 worker: number as u32,
                 idle_us: self.idle * 1_000_000,
                 packet_life_us: self.packet_life * 1_000_000,
-                is_gated: gate.as_deref().is_some_and(|gate| gate.board().is_some()),
+                is_gated,
             };
             let worker = Worker {
                 number,
@@ -205,7 +215,8 @@ impl RunArgs {
             };
             threads.push(spawn(worker)?);
         }
-        Ok((Running { threads, wakers, sight, _gate: gate }, bank, clock))
+        let control = Control::new(sight.clone(), bank, clock, keeper, draw()?);
+        Ok((Running { threads, wakers, sight, _gate: gate }, control))
     }
 
     fn realms(&self) -> Result<Vec<Realm>> {

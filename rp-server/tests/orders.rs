@@ -118,3 +118,33 @@ fn flags_that_cannot_be_are_refused_and_nothing_is_lost() {
         folder.is_refused(&flags.join(" "), &[&run[..], &flags].concat(), &[why]);
     }
 }
+
+#[test]
+fn limits_and_the_deny_list_change_while_the_server_runs() {
+    let folder = Folder::new("limits");
+    let _server = Server::start(&folder, &["--session-rate", "7", "--deny", "192.0.2.0/24"]);
+    let said = |words: &[&str]| {
+        let output = folder.run(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let limits = |flags: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&said(&[&["limits", "--json"], flags].concat())).expect("it is JSON")
+    };
+    assert_eq!((&limits(&[])["session_rate"], &limits(&[])["session_burst"]), (&7.into(), &40.into()));
+    let changed = limits(&["--session-rate", "0", "--strangers-rate", "1000"]);
+    assert_eq!((&changed["session_rate"], &changed["strangers_rate"]), (&0.into(), &1000.into()));
+    assert_eq!(limits(&[])["strangers_rate"], 1000, "and it stays so");
+    assert!(said(&["limits"]).contains("no limit"));
+    assert_eq!(
+        said(&["deny", "add", "2001:db8::7/32", "198.51.100.9"]),
+        "192.0.2.0/24\n198.51.100.9/32\n2001:db8::/32\n"
+    );
+    assert_eq!(said(&["deny", "remove", "192.0.2.0/24", "198.51.100.9/32"]), "2001:db8::/32\n");
+    assert_eq!(said(&["deny", "list"]), "2001:db8::/32\n");
+    folder.is_refused("no prefix", &["deny", "add", "example"], &["no prefix"]);
+    let many: Vec<String> = (0..=1024).map(|n| format!("10.{}.{}.1", n / 256, n % 256)).collect();
+    let words: Vec<&str> = ["deny", "add"].into_iter().chain(many.iter().map(String::as_str)).collect();
+    folder.is_refused("too many", &words, &["1024"]);
+    assert_eq!(said(&["deny", "list"]), "2001:db8::/32\n", "nothing has changed");
+}

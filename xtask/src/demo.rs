@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::fleet::Fleet;
-use crate::machine::Machine;
+use crate::machine::{Machine, ProgramTimes};
 use crate::programs::{Profile, Programs};
 use crate::server::Server;
 use crate::{ebpf, setup, signal};
@@ -95,6 +95,7 @@ impl DemoArgs {
         println!("{}", stage.description());
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));
+        let _times = stage.has_gate().then(ProgramTimes::take);
         let (server, mut fleet) = stage.raise_curtain(programs, self.sessions, workers, scenario)?;
         let seen = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
         let evidence = gather(&stage, &server, &mut fleet, self.sessions, seen)?;

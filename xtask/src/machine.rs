@@ -75,6 +75,45 @@ pub fn cpu_ns_of_thread(tid: u32) -> u64 {
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
+/// Time that the kernel programs which a process holds have run, in nanoseconds; 0 while their time is not taken.
+pub fn programs_ns_of(pid: u32) -> u64 {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+    let mut times: Vec<(u64, u64)> = Vec::new();
+    for text in entries.map(|entry| text_of(&entry.path().to_string_lossy())) {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        if let (Some(id), Some(ns)) = (field("prog_id:"), field("run_time_ns:")) {
+            times.push((id, ns));
+        }
+    }
+    // Links name the program that they attach, too.
+    times.sort_unstable();
+    times.dedup_by_key(|(id, _)| *id);
+    times.iter().map(|(_, ns)| ns).sum()
+}
+
+/// Takes the time of all kernel programs while this lives: some 20 ns of each run.
+#[derive(Debug)]
+pub struct ProgramTimes {
+    before: String,
+}
+
+const STATS_ENABLED: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+impl ProgramTimes {
+    /// Begins; none where the system does not allow it.
+    pub fn take() -> Option<ProgramTimes> {
+        let before = std::fs::read_to_string(STATS_ENABLED).ok()?;
+        std::fs::write(STATS_ENABLED, "1").ok()?;
+        Some(ProgramTimes { before })
+    }
+}
+
+impl Drop for ProgramTimes {
+    fn drop(&mut self) {
+        let _the_system_keeps_counting = std::fs::write(STATS_ENABLED, self.before.trim());
+    }
+}
+
 fn threads_of(pid: u32) -> Vec<u32> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).collect()

@@ -4,14 +4,17 @@
 use alloc::boxed::Box;
 use core::ops::Deref;
 
+use crate::bucket::take_shared;
 use crate::clients::{CLIENT_ROWS, Clients};
 use crate::entry::{ENTRY_WORDS, Entry, Words};
 use crate::gate_counters::CLIENT_WORDS;
-use crate::limits::SLOTS_PER_SET;
+use crate::limits::{DENIED_MAX, PREFIX_BUCKETS, SLOTS_PER_SET};
 pub use crate::line::Line;
 use crate::pot::Pot;
+use crate::prefix::Prefix;
 use crate::rules::{RULES_WORDS, Rules};
 use crate::timeline;
+use crate::wire::{Origin, Peer};
 
 /// Lines in a row.
 pub enum Table {
@@ -58,6 +61,10 @@ pub struct Board {
     clients: Table,
     rules: Table,
     gate: GateBooks,
+    /// Buckets of parts of the network, eight in a line; the gate has its own.
+    prefixes: Table,
+    /// The deny list, for workers without a gate.
+    denied: Table,
 }
 
 /// The gate's maps.
@@ -84,6 +91,8 @@ impl Board {
             clients: Table::own(CLIENT_ROWS),
             rules: Table::own(RULES_WORDS / ENTRY_WORDS),
             gate: GateBooks::default(),
+            prefixes: Table::own(PREFIX_BUCKETS / ENTRY_WORDS),
+            denied: Table::own(DENIED_MAX),
         }
     }
 
@@ -96,7 +105,8 @@ impl Board {
         assert_eq!(entries.len(), pots.len() * SLOTS_PER_SET, "a pot for each SET");
         assert_eq!((clients.len(), rules.len()), (CLIENT_ROWS, RULES_WORDS / ENTRY_WORDS));
         let [entries, pots, clients, rules] = [entries, pots, clients, rules].map(Table::Mapped);
-        Board { entries, pots, clients, rules, gate: books }
+        let none = || Table::own(0);
+        Board { entries, pots, clients, rules, gate: books, prefixes: none(), denied: none() }
     }
 
     /// The entry of a slot, counted over all SETs.
@@ -123,6 +133,40 @@ impl Board {
         ClientTable(&self.clients)
     }
 
+    /// Is there room for one more log-in from this part of the network?
+    pub fn admit_prefix(&self, bucket: u32, now_ns: u64) -> bool {
+        let limit = self.rules().prefix();
+        let bucket = bucket as usize % PREFIX_BUCKETS;
+        let Some(line) = self.prefixes.get(bucket / ENTRY_WORDS).filter(|_| limit.interval_ns > 0) else { return true };
+        loop {
+            let old = line.load(bucket % ENTRY_WORDS);
+            match take_shared(old, limit.interval_ns, limit.burst_ns, now_ns) {
+                Err(_) => return false,
+                Ok(new) if line.swap(bucket % ENTRY_WORDS, old, new) => return true,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Is an address on the deny list of a board without a gate?
+    pub fn denies(&self, from: &Origin) -> bool {
+        let count = self.rules().denied() as usize;
+        self.denied.iter().take(count).any(|line| prefix_of(line).contains(from))
+    }
+
+    /// Replaces the deny list; what is beyond [`DENIED_MAX`] is left out. Only the control plane may.
+    pub fn deny(&self, prefixes: &[Prefix]) {
+        // Nobody is denied by half a list: for a moment nobody is denied at all.
+        self.rules().set_denied(0);
+        for (line, prefix) in self.denied.iter().zip(prefixes) {
+            let [low, high] = Origin::from(&Peer { ip: prefix.ip, port: 0 }).ip;
+            line.store(0, low);
+            line.store(1, high);
+            line.store(2, prefix.len.into());
+        }
+        self.rules().set_denied(prefixes.len().min(DENIED_MAX) as u64);
+    }
+
     /// What ended at the gate for a client: the words of its row, summed over CPUs.
     pub fn gate_row(&self, client: u16) -> [u64; CLIENT_WORDS] {
         let mut sums = [0u64; CLIENT_WORDS];
@@ -140,6 +184,11 @@ impl Board {
         let words = self.gate.timeline.iter().flat_map(|line| (0..ENTRY_WORDS).map(move |at| line.load(at)));
         words.filter_map(timeline::read)
     }
+}
+
+fn prefix_of(line: &Line) -> Prefix {
+    let ip = Origin { ip: [line.load(0), line.load(1)], port: 0 }.ip_bytes();
+    Prefix { ip, len: line.load(2) as u8 }
 }
 
 /// Two lines as one.

@@ -19,10 +19,13 @@ const FULL_RETRY_MS: u32 = 2000;
 const FRESH_REST_MS: u32 = 1000;
 
 impl Set {
-    pub(super) fn hello(&self, asked: &Asked, datagram: &[u8], shared: &Shared, tx: &mut impl Transmit) -> Outcome {
+    pub(super) fn hello(&self, asked: &Asked, datagram: &[u8], shared: &mut Shared, tx: &mut impl Transmit) -> Outcome {
         let Some(hello) = Hello::take(datagram) else { return Outcome::Dropped(Reason::BadLength) };
         if hello.flags != 0 || datagram[Hello::LEN..].iter().any(|byte| *byte != 0) {
             return Outcome::Dropped(Reason::BadField);
+        }
+        if !shared.admit_stranger(asked.now) {
+            return Outcome::Dropped(Reason::StrangerLimited);
         }
         let cookie = shared.baker.bake(&Origin::from(&asked.from), hello.client_nonce, asked.now.unix_s());
         let Hello { set_hash, client_nonce, .. } = hello;
@@ -154,8 +157,15 @@ impl Set {
 }
 
 /// Cookie first: it is the cheapest to check and the only one that strangers at false addresses cannot have.
-fn check(login: &Login, asked: &Asked, datagram: &[u8], shared: &Shared) -> Result<Ticket, Reason> {
-    shared.baker.check(&login.cookie, &Origin::from(&asked.from), login.client_nonce, asked.now.unix_s())?;
+fn check(login: &Login, asked: &Asked, datagram: &[u8], shared: &mut Shared) -> Result<Ticket, Reason> {
+    let from = Origin::from(&asked.from);
+    shared.baker.check(&login.cookie, &from, login.client_nonce, asked.now.unix_s())?;
+    if !shared.admit_prefix(&from, asked.now) {
+        return Err(Reason::PrefixLimited);
+    }
+    if !shared.admit_stranger(asked.now) {
+        return Err(Reason::StrangerLimited);
+    }
     let ticket = shared.realms.iter().find_map(|realm| realm.open(&login.ticket)).ok_or(Reason::BadTicket)?;
     if !verifies(&ticket.secret, datagram) {
         return Err(Reason::BadTag);

@@ -37,16 +37,23 @@ impl Set {
         if head.flags != 0 {
             return Outcome::Dropped(Reason::BadField);
         }
+        let is_here = entry.peer() == asked.from;
+        if (kind == Kind::Echo || !is_here) && !shared.admit_stranger(asked.now) {
+            return Outcome::Dropped(Reason::StrangerLimited);
+        }
         if kind == Kind::Echo {
             return self.echo(slot, &head, asked, shared, tx);
         }
-        if entry.peer() != asked.from {
+        if !is_here {
             let sequence = path_token(&key, &asked.from.bytes(), path_epoch(asked));
             let challenge = SessionHead { flags: 0, session: head.session, sequence };
             let len = challenge.put_tagged(Kind::PathChallenge, &key, tx.buffer());
             return shared.reply(asked, tx, len);
         }
         entry.see(asked.now.mono_ms());
+        if let Err(wait_ms) = shared.admit_session(kind, asked.now) {
+            return self.busy(slot, &head, wait_ms, asked, shared, tx);
+        }
         match kind {
             Kind::Shake => return self.shake(slot, &head, asked, shared, tx),
             Kind::Ping => return self.ping(slot, &head, datagram, asked, shared, tx),
@@ -242,6 +249,9 @@ impl Set {
 
 /// No such session: a hint to log in again, untagged, no longer than its question, and not without limit.
 fn hint(head: &SessionHead, asked: &Asked, shared: &mut Shared, tx: &mut impl Transmit) -> Outcome {
+    if !shared.admit_stranger(asked.now) {
+        return Outcome::Dropped(Reason::StrangerLimited);
+    }
     if shared.hints_left == 0 {
         return Outcome::Dropped(Reason::HintLimited);
     }

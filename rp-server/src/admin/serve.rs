@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Answer, Question};
 use crate::control::Call;
 
-/// Bytes of a question, at most.
-const QUESTION_MAX: u64 = 4096;
+/// Bytes of a question, at most: a deny list of the longest prefixes, and more.
+const QUESTION_MAX: u64 = 128 << 10;
 /// Conversations at once; more wait in the socket's queue.
 const CONVERSATIONS_MAX: usize = 32;
 /// Time in which a question must have come: who says nothing must not keep the others out.

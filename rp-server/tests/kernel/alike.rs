@@ -24,7 +24,7 @@ use crate::{XDP_DROP, XDP_PASS, bind_to_first_cpu, put_worker_on};
 
 const XDP_TX: u32 = 3;
 const PORT: u16 = 2015;
-const SETS: u32 = 4;
+pub const SETS: u32 = 4;
 const STEPS: usize = 60_000;
 const GUESTS: u64 = 60;
 const SERVER_V4: [u8; 4] = [10, 0, 0, 1];
@@ -33,14 +33,14 @@ const HERE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const THERE: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 /// A loaded gate with a clock of ours, and the house behind it.
-struct Gated {
-    ebpf: aya::Ebpf,
+pub struct Gated {
+    pub ebpf: aya::Ebpf,
     maps: CounterMaps,
-    house: House,
+    pub house: House,
 }
 
 impl Gated {
-    fn new(config: Config) -> Gated {
+    pub fn new(config: Config) -> Gated {
         let answers = Some(Answers { cookie_key: COOKIE_KEY, takes_time_from_map: true });
         let wanted = Wanted { ports: &[PORT], sets: SETS, workers: 1, listens: 1, trace: false, answers };
         let path = object::find(None).expect("`cargo xtask build-ebpf` was run");
@@ -51,8 +51,12 @@ impl Gated {
         Gated { ebpf, maps, house: House::on(Config { is_gated: true, ..config }, board) }
     }
 
+    pub fn counts(&self) -> Counts {
+        self.maps.read().expect("the counters can be read").total()
+    }
+
     /// What comes back for a datagram, from the gate or from behind it.
-    fn hear(&mut self, from: Peer, datagram: &[u8]) -> Option<Vec<u8>> {
+    pub fn hear(&mut self, from: Peer, datagram: &[u8]) -> Option<Vec<u8>> {
         let rules = self.house.board.rules();
         rules.set_mono_us(self.house.now.mono_us);
         rules.set_unix_less_mono_us(self.house.now.unix_us.wrapping_sub(self.house.now.mono_us));
@@ -278,14 +282,13 @@ fn gate_and_workers_answer_as_workers_alone() {
             seen.get(&(kind as u8))
         );
     }
-    let answered =
-        gated.maps.read().expect("counters").total().place(rp_core::gate_counters::Place::Answered).datagrams;
+    let answered = gated.counts().place(rp_core::gate_counters::Place::Answered).datagrams;
     assert!(answered > STEPS as u64 / 5, "the gate answered {answered} of {STEPS}");
 }
 
 /// Each kind and each reason counts the same, at the gate and behind it together.
 fn assert_counts_alike(gated: &Gated, alone: &House) {
-    let kernel: Counts = gated.maps.read().expect("the counters can be read").total();
+    let kernel = gated.counts();
     let books = |house: &House, count: &dyn Fn(&rp_core::engine::books::Books) -> u64| {
         house.books.iter().map(|b| count(b)).sum::<u64>()
     };

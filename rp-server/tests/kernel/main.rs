@@ -12,6 +12,7 @@ mod guest;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod house;
 mod leftovers;
+mod limits;
 mod loading;
 #[path = "../../../rp-core/tests/named_frames/mod.rs"]
 mod named_frames;

@@ -53,7 +53,8 @@ impl Ground {
     /// What could not be started.
     pub fn prepare(programs: &Programs, echo: &Path) -> Result<Ground> {
         let lab = Lab::build(2, programs)?;
-        let flags = ["--workers", "1", "--interface", "s1"];
+        // The worker path: the gate would answer the shakes itself.
+        let flags = ["--workers", "1", "--interface", "s1", "--steer-only", "--session-rate", "0"];
         let server = Server::start(programs, Place::inside(lab.server()).on_cpu(SUBJECT_CPU), lab.room(), &flags)?;
         let mut command = Place::inside(lab.server()).on_cpu(SUBJECT_CPU).command(echo);
         command.arg(format!("{}:{ECHO_PORT}", lab.clients()[1].1.server_v4()));

@@ -16,7 +16,7 @@ pub struct Sample {
     pub received: u64,
     /// Datagrams the workers had sent.
     pub sent: u64,
-    /// CPU time of the server's threads, in nanoseconds.
+    /// CPU time of the server's threads and of its kernel programs, in nanoseconds.
     pub server_cpu_ns: u64,
     /// Clock ticks stolen by the hypervisor, and all, since boot.
     pub ticks: (u64, u64),

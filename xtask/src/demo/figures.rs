@@ -124,7 +124,7 @@ fn load(evidence: &Evidence, phase: &Joined<'_>) -> Vec<Row> {
         let packets_in = Row::new(name("packets in"), "1/s", packets_in);
         rows.push(with_original(packets_in, published.map(|p| p.packets_in)));
         rows.push(Row::new(name("packets out"), "1/s", (last.sent - first.sent) as f64 / seconds));
-        let cpu = Row::new(name("CPU of the server per shake"), "us", cpu);
+        let cpu = Row::new(name("CPU of server and gate per shake"), "us", cpu);
         rows.push(with_original(cpu, published.map(|p| p.cpu_us)));
         rows.push(Row::new(name("CPU time stolen by the hypervisor"), "%", stolen * 100.0));
     }

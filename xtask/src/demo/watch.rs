@@ -84,7 +84,7 @@ fn sample_of(server: &Server, status: &Status) -> Result<Sample> {
         sessions: status.sessions,
         received: total(&status.received) + answered + dropped,
         sent: total(&status.sent) + answered,
-        server_cpu_ns: machine::cpu_ns_of(server.pid()),
+        server_cpu_ns: machine::cpu_ns_of(server.pid()) + machine::programs_ns_of(server.pid()),
         ticks: machine::stolen_ticks(),
         memory: status.memory,
     })
