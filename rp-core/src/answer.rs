@@ -36,6 +36,9 @@ pub fn shake<E: Words, P: Words>(
     rate: Rate,
     now_ms: u32,
 ) -> Step {
+    // A claim comes before the swap, so that nobody sees a shake that has won nothing in *won*; one whose swap was lost four
+    // times is written off like one whose datagram was.
+    let mut has_claimed = false;
     for _ in 0..SWAPS_MAX {
         let old = entry.status();
         if !old.is_of(session) {
@@ -49,27 +52,23 @@ pub fn shake<E: Words, P: Words>(
             Err(wait_ms) => return Step::Busy(wait_ms),
         };
         let is_new = sequence > old.sequence();
-        let claims = is_new && old.state() == State::Nothing && pot.has_prize() && !is_capped(entry, pot);
+        if is_new && old.state() == State::Nothing && !has_claimed && !is_capped(entry, pot) {
+            has_claimed = pot.claim();
+        }
         let state = match (is_new, old.state()) {
             (false, state) => state,
-            (true, State::Nothing) if claims => State::Won,
+            (true, State::Nothing) if has_claimed => State::Won,
             (true, State::Nothing) => State::Nothing,
             // One that the worker may not have seen yet: what follows it stays behind it.
             (true, _) => State::Up,
         };
-        let new = old.with_sequence(sequence).with_fill(fill).with_state(state);
-        if !entry.swap(old, new) {
-            continue;
+        if entry.swap(old, old.with_sequence(sequence).with_fill(fill).with_state(state)) {
+            return match state {
+                State::Nothing if is_new => Step::AnswerNew,
+                State::Nothing => Step::Answer,
+                _ => Step::Up,
+            };
         }
-        // The claim comes second: one that loses the swap must not take a prize along.
-        if claims && !pot.claim() {
-            return if entry.swap(new, new.with_state(State::Nothing)) { Step::AnswerNew } else { Step::Up };
-        }
-        return match state {
-            State::Nothing if is_new => Step::AnswerNew,
-            State::Nothing => Step::Answer,
-            _ => Step::Up,
-        };
     }
     Step::Up
 }

@@ -19,13 +19,7 @@ const SHAKEN: usize = 4;
 pub struct Pot<W>(pub W);
 
 impl<W: Words> Pot<W> {
-    /// Is there a prize that no shake has claimed?
-    #[inline(always)]
-    pub fn has_prize(&self) -> bool {
-        (self.0.load(OFFERED).wrapping_sub(self.0.load(TAKEN)) as i64) > 0
-    }
-
-    /// Claims a prize; `false` when another shake was faster. Tried again only as often as others may win at once.
+    /// Claims a prize; `false` when there is none, or others were faster.
     #[inline(always)]
     pub fn claim(&self) -> bool {
         for _ in 0..4 {

@@ -32,10 +32,48 @@ const SERVER_V6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const HERE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const THERE: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-/// A loaded gate with a clock of ours, and the house behind it.
-pub struct Gated {
+/// A loaded gate with a clock of ours; any thread may run it.
+pub struct Gate {
     pub ebpf: aya::Ebpf,
     maps: CounterMaps,
+}
+
+/// What the gate does with a datagram.
+pub enum Verdict {
+    /// Answers it.
+    Answer(Vec<u8>),
+    /// Lets it go up.
+    Up,
+    /// Drops it.
+    Drop,
+}
+
+impl Gate {
+    /// What becomes of a datagram.
+    pub fn run(&self, from: &Peer, datagram: &[u8]) -> Verdict {
+        let frame = frame(from, datagram);
+        let gate: &Xdp = self.ebpf.program("gate").expect("there is a gate").try_into().expect("it is XDP");
+        let mut out = vec![0; 4096];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&frame);
+        options.data_out = Some(&mut out);
+        let ran = gate.test_run(options).expect("the kernel runs the gate");
+        let len = ran.data_size_out as usize;
+        match ran.return_value {
+            XDP_TX => Verdict::Answer(payload_of(&frame, &out[..len])),
+            XDP_PASS => {
+                assert_eq!(out[..len], frame, "what goes up is untouched");
+                Verdict::Up
+            }
+            XDP_DROP => Verdict::Drop,
+            other => panic!("the gate said {other}"),
+        }
+    }
+}
+
+/// A gate and the house behind it.
+pub struct Gated {
+    pub gate: Gate,
     pub house: House,
 }
 
@@ -48,34 +86,29 @@ impl Gated {
         put_worker_on(&mut ebpf, bind_to_first_cpu());
         let board = Arc::new(memory::map(&ebpf, SETS).expect("the maps can be mapped"));
         let maps = CounterMaps::take(&mut ebpf).expect("the object has the counters");
-        Gated { ebpf, maps, house: House::on(Config { is_gated: true, ..config }, board) }
+        let house = House::on(Config { is_gated: true, ..config }, board);
+        let gated = Gated { gate: Gate { ebpf, maps }, house };
+        gated.tell_time();
+        gated
     }
 
     pub fn counts(&self) -> Counts {
-        self.maps.read().expect("the counters can be read").total()
+        self.gate.maps.read().expect("the counters can be read").total()
+    }
+
+    fn tell_time(&self) {
+        let (rules, now) = (self.house.board.rules(), self.house.now);
+        rules.set_mono_us(now.mono_us);
+        rules.set_unix_less_mono_us(now.unix_us.wrapping_sub(now.mono_us));
     }
 
     /// What comes back for a datagram, from the gate or from behind it.
     pub fn hear(&mut self, from: Peer, datagram: &[u8]) -> Option<Vec<u8>> {
-        let rules = self.house.board.rules();
-        rules.set_mono_us(self.house.now.mono_us);
-        rules.set_unix_less_mono_us(self.house.now.unix_us.wrapping_sub(self.house.now.mono_us));
-        let frame = frame(&from, datagram);
-        let gate: &Xdp = self.ebpf.program("gate").expect("there is a gate").try_into().expect("it is XDP");
-        let mut out = vec![0; 4096];
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(&frame);
-        options.data_out = Some(&mut out);
-        let ran = gate.test_run(options).expect("the kernel runs the gate");
-        let len = ran.data_size_out as usize;
-        match ran.return_value {
-            XDP_TX => Some(payload_of(&frame, &out[..len])),
-            XDP_PASS => {
-                assert_eq!(out[..len], frame, "what goes up is untouched");
-                self.house.hear(from, datagram).1
-            }
-            XDP_DROP => None,
-            other => panic!("the gate said {other}"),
+        self.tell_time();
+        match self.gate.run(&from, datagram) {
+            Verdict::Answer(reply) => Some(reply),
+            Verdict::Up => self.house.hear(from, datagram).1,
+            Verdict::Drop => None,
         }
     }
 }

@@ -95,7 +95,7 @@ fn a_part_of_the_network_has_its_log_ins_and_a_denied_one_nothing() {
     assert_eq!(dropped(&gated, Reason::PrefixLimited), 18);
     gated.house.pass_ms(1000);
     assert!(welcome(&mut gated, 3));
-    let list = gated.ebpf.map_mut("denied").expect("the object has the list");
+    let list = gated.gate.ebpf.map_mut("denied").expect("the object has the list");
     let mut list: LpmTrie<_, [u8; 16], u8> = list.try_into().expect("it is a trie");
     let guest = Guest::new(4);
     list.insert(&Key::new(96 + 24, guest.peer.ip), 1, 0).expect("there is room");

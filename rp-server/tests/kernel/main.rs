@@ -8,6 +8,7 @@ mod difference;
 #[path = "../../../rp-core/tests/shared/guest.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod guest;
+mod hammer;
 #[path = "../../../rp-core/tests/shared/house.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod house;
@@ -75,7 +76,13 @@ fn put_worker_on(ebpf: &mut Ebpf, cpu: u32) {
 
 /// Binds this thread to the first CPU it may use.
 fn bind_to_first_cpu() -> u32 {
-    let cpu = core_affinity::get_core_ids().expect("CPUs are known")[0];
+    bind_to_cpu(0)
+}
+
+/// Binds this thread to one of the CPUs it may use; they are counted round.
+fn bind_to_cpu(number: usize) -> u32 {
+    let cpus = core_affinity::get_core_ids().expect("CPUs are known");
+    let cpu = cpus[number % cpus.len()];
     assert!(core_affinity::set_for_current(cpu));
     cpu.id as u32
 }
