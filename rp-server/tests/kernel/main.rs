@@ -4,6 +4,7 @@
 //! either fails. Nothing leaves the network namespaces that the tests make.
 
 mod alike;
+mod budget;
 mod difference;
 #[path = "../../../rp-core/tests/shared/guest.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
