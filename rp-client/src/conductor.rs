@@ -137,6 +137,21 @@ impl Conductor {
         }
     }
 
+    /// The blast under way: which phase it is, shakes a second, seconds.
+    pub fn blast(&self) -> Option<(usize, u32, u32)> {
+        let Stage::Timed(i) = self.stage else { return None };
+        let phase = &self.plan.phases[i];
+        let Action::Blast { rate } = phase.action else { return None };
+        Some((i, rate, phase.seconds))
+    }
+
+    /// The blast has ended, and its phase with it.
+    pub fn end_blast(&mut self, now_us: u64, fleet: &mut Fleet) {
+        if let Some((i, ..)) = self.blast() {
+            self.enter_phase(i + 1, now_us, fleet);
+        }
+    }
+
     /// What is under way, in a word.
     pub fn stage_name(&self) -> &str {
         match self.stage {
@@ -155,7 +170,7 @@ impl Conductor {
     /// When [`poll`](Self::poll) has work again, unless a datagram comes first.
     pub fn next_us(&self, now_us: u64) -> u64 {
         match self.stage {
-            Stage::Timed(_) => self.schedule.next_us().min(now_us + PING_REST_US),
+            Stage::Timed(_) if self.blast().is_none() => self.schedule.next_us().min(now_us + PING_REST_US),
             Stage::Done => now_us,
             _ => now_us + 20_000,
         }
@@ -198,6 +213,7 @@ impl Conductor {
                     self.enter_phase(i + 1, now_us, fleet);
                 }
             }
+            Stage::Timed(_) if self.blast().is_some() => {}
             Stage::Timed(i) => self.play(i, now_us, fleet, out),
             Stage::Drain => self.drain(now_us, fleet),
             Stage::ReadAfter => self.compare(now_us, fleet, out),
@@ -209,7 +225,7 @@ impl Conductor {
             Stage::Done => {}
         }
         // Not at the end: the books are compared in silence.
-        if self.phase().is_some() {
+        if self.phase().is_some() && self.blast().is_none() {
             fleet.keep_alive(now_us, out);
         }
         Ok(())
@@ -236,6 +252,8 @@ impl Conductor {
             Action::Login => fleet.log_in_all(),
             Action::Logout => fleet.log_out_all(),
             Action::Hold | Action::Shake { .. } => self.schedule.begin(self.start_s),
+            // The kernel program is begun, and its end seen, by the loop around us.
+            Action::Blast { .. } => {}
         }
         let stage = if phase.seconds == 0 { Stage::Untimed(i) } else { Stage::Timed(i) };
         self.enter(stage, now_us);

@@ -9,6 +9,7 @@ mod login;
 mod money;
 mod notice;
 mod pool;
+mod reap;
 mod receive;
 mod session;
 mod timers;

@@ -31,6 +31,7 @@ pub struct Post {
 pub struct Network {
     /// The sending half, which is the fleet's outbox.
     pub post: Post,
+    server: SocketAddr,
     batch: RecvBatch,
     sleeper: Sleeper,
     /// Sockets whose last batch was full: more may wait there.
@@ -54,7 +55,22 @@ impl Network {
         let batches =
             std::iter::repeat_with(if segments { SendBatch::joining } else { SendBatch::new }).take(count).collect();
         let post = Post { sockets, batches, unsent: 0, errno: None, broken: None };
-        Ok(Self { post, batch: RecvBatch::new(), sleeper, hot: vec![false; count] })
+        Ok(Self { post, server, batch: RecvBatch::new(), sleeper, hot: vec![false; count] })
+    }
+
+    /// The server's address, and ours of a socket.
+    pub fn ends(&self, socket: usize) -> (SocketAddr, SocketAddr) {
+        (self.server, self.post.sockets[socket].local_address())
+    }
+
+    /// Sockets.
+    pub fn len(&self) -> usize {
+        self.hot.len()
+    }
+
+    /// Are there none? There is always one.
+    pub fn is_empty(&self) -> bool {
+        self.hot.is_empty()
     }
 
     /// Sleeps until a socket has datagrams or the time is over; not at all while one is known to have more.

@@ -9,6 +9,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWr
 use rand_core::{OsRng, TryRngCore};
 use rp_net::{proc, stop};
 
+use crate::blast::{Blaster, Order};
 use crate::cli::Flags;
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Plan};
@@ -19,7 +20,8 @@ use crate::network::Network;
 use crate::population::Population;
 use crate::realm::Mint;
 use crate::report::{Outside, Report};
-use crate::{scenario, summary};
+use crate::scenario::{self, Action};
+use crate::summary;
 
 /// The longest sleep, so that a signal is seen in time, in microseconds.
 const SLEEP_MAX_US: u64 = 50_000;
@@ -52,6 +54,11 @@ pub fn run(flags: &Flags) -> Result<bool> {
     };
     let mut fleet = Fleet::new(config, mint);
     let start_at_s = flags.start_at;
+    let blasts = phases.iter().any(|phase| matches!(phase.action, Action::Blast { .. }));
+    let blaster = match blasts {
+        true => Some(Blaster::prepare(network.ends(0).1.ip(), fleet.count())?),
+        false => None,
+    };
     let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });
     println!("{}", summary::opening(flags, population.total(), network.receive_buffer_bytes()?));
     stop::on_signals().context("handling signals")?;
@@ -73,7 +80,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
         }
         None => None,
     };
-    lead(&mut conductor, &mut fleet, &mut network, &mut hdr)
+    lead(&mut conductor, &mut fleet, &mut network, blaster, &mut hdr)
         .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
 
     let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
@@ -94,6 +101,7 @@ fn lead(
     conductor: &mut Conductor,
     fleet: &mut Fleet,
     network: &mut Network,
+    mut blaster: Option<Blaster>,
     hdr: &mut Option<HdrLog<'_>>,
 ) -> Result<()> {
     let clock = Clock::start();
@@ -110,6 +118,9 @@ fn lead(
             live.print(now_us, fleet, conductor);
             turn_second(fleet, hdr, now_us - start_us)?;
         }
+        if let Some(blaster) = &mut blaster {
+            follow(blaster, conductor, fleet, network, clock.now_us())?;
+        }
         if stop::requested() {
             conductor.stop();
         }
@@ -118,6 +129,27 @@ fn lead(
         network.wait(Duration::from_micros(next_us.saturating_sub(now_us).min(SLEEP_MAX_US)))?;
     }
     turn_second(fleet, hdr, clock.now_us() - start_us)
+}
+
+/// Begins a blast when its phase has begun, and takes its harvest in when it has ended.
+fn follow(
+    blaster: &mut Blaster,
+    conductor: &mut Conductor,
+    fleet: &mut Fleet,
+    network: &Network,
+    now_us: u64,
+) -> Result<()> {
+    if let Some((phase, rate, seconds)) = conductor.blast() {
+        if let Some(harvest) = blaster.harvest()? {
+            fleet.reap(phase, &harvest);
+            conductor.end_blast(now_us, fleet);
+        } else if !blaster.is_at_work() {
+            let ports: Vec<u16> = (0..network.len()).map(|socket| network.ends(socket).1.port()).collect();
+            let order = Order { server: network.ends(0).0, rate, seconds, echo: fleet.is_echo() };
+            blaster.begin(&order, &fleet.shooters(&ports))?;
+        }
+    }
+    Ok(())
 }
 
 fn turn_second(fleet: &mut Fleet, hdr: &mut Option<HdrLog<'_>>, elapsed_us: u64) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [[phase]]
-//! kind = "shake"           # login, hold, shake, ramp, storm or logout
+//! kind = "shake"           # login, hold, shake, ramp, blast, storm or logout
 //! name = "30 000 QPS"      # any; the kind if absent
 //! seconds = 60             # all but login and logout, which last as long as they take
 //! rate = 30000             # shake and ramp: shakes a second over all machines
@@ -10,7 +10,8 @@
 //! send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = "random" }   # hold, shake, ramp; required in storm
 //! ```
 //!
-//! A storm sends its packets to whole SETs, so that everyone there grabs at once.
+//! A storm sends its packets to whole SETs, so that everyone there grabs at once. A blast is made by a kernel program instead
+//! of sockets (`blast.rs`); its rate is this machine's.
 
 use std::path::Path;
 
@@ -53,6 +54,11 @@ pub enum Action {
         /// The rate of the last second.
         rate_to: u32,
     },
+    /// The same rate made by a kernel program: for loads that no socket can make.
+    Blast {
+        /// Shakes a second of this machine.
+        rate: u32,
+    },
     /// Log out all users.
     Logout,
 }
@@ -73,7 +79,11 @@ pub struct Phase {
 impl Phase {
     /// Shakes of second `second` of the phase, over all machines.
     pub fn rate(&self, second: u32) -> u32 {
-        let Action::Shake { rate, rate_to } = self.action else { return 0 };
+        let (rate, rate_to) = match self.action {
+            Action::Shake { rate, rate_to } => (rate, rate_to),
+            Action::Blast { rate } => (rate, rate),
+            _ => return 0,
+        };
         let last = i64::from(self.seconds.max(2) - 1);
         (i64::from(rate) + (i64::from(rate_to) - i64::from(rate)) * i64::from(second).min(last) / last) as u32
     }
@@ -143,14 +153,15 @@ fn phase(row: Row, time_scale: f64) -> Result<Phase> {
             let rate = needs("rate", row.rate)?;
             (Action::Shake { rate, rate_to: rate }, true)
         }
+        "blast" => (Action::Blast { rate: needs("rate", row.rate)? }, true),
         "ramp" => (Action::Shake { rate: needs("rate", row.rate)?, rate_to: needs("rate_to", row.rate_to)? }, true),
-        other => bail!("`kind` is \"{other}\"; it must be login, hold, shake, ramp, storm or logout"),
+        other => bail!("`kind` is \"{other}\"; it must be login, hold, shake, ramp, blast, storm or logout"),
     };
     let alien = [
         ("seconds", row.seconds.is_some() && !timed),
-        ("rate", row.rate.is_some() && !matches!(kind, "shake" | "ramp")),
+        ("rate", row.rate.is_some() && !matches!(kind, "shake" | "ramp" | "blast")),
         ("rate_to", row.rate_to.is_some() && kind != "ramp"),
-        ("send", row.send.is_some() && !timed),
+        ("send", row.send.is_some() && (!timed || kind == "blast")),
     ];
     if let Some((key, _)) = alien.iter().find(|(_, present)| *present) {
         bail!("`{key}` has no meaning in a {kind} phase");

@@ -24,6 +24,7 @@ pub mod limits;
 // BPF has no atomics in `core` that compile.
 #[cfg(not(target_arch = "bpf"))]
 pub mod line;
+pub mod load;
 pub mod now;
 pub mod pot;
 pub mod prefix;

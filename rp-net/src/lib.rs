@@ -9,6 +9,7 @@ pub mod address;
 pub mod affinity;
 pub mod batch;
 pub mod drops;
+pub mod link;
 pub mod mapping;
 pub mod proc;
 pub mod socket;

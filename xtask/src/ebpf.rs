@@ -19,15 +19,25 @@ pub fn object_path() -> PathBuf {
     target_dir().join("bpf/gate.o")
 }
 
-/// Compiles rp-ebpf into target/bpf/gate.o and prints the sizes of its programs.
+/// Where the object of the load client's programs lies, for the client to find beside itself.
+pub fn load_path() -> PathBuf {
+    target_dir().join("bpf/load.o")
+}
+
+/// Compiles rp-ebpf into target/bpf and prints the sizes of its programs.
 ///
 /// # Errors
 /// When there is no compiler and none can be installed, or when it refuses.
 pub fn run() -> Result<()> {
-    let object = build()?;
-    println!("build-ebpf: {}", object.display());
-    for (name, instructions) in programs(&object)? {
-        println!("build-ebpf: {name:<10} {instructions:>6} instructions {:>8} bytes", instructions * INSTRUCTION_LEN);
+    build()?;
+    for object in [object_path(), load_path()] {
+        println!("build-ebpf: {}", object.display());
+        for (name, instructions) in programs(&object)? {
+            println!(
+                "build-ebpf: {name:<10} {instructions:>6} instructions {:>8} bytes",
+                instructions * INSTRUCTION_LEN
+            );
+        }
     }
     Ok(())
 }
@@ -45,14 +55,15 @@ pub fn build() -> Result<PathBuf> {
     let mut cargo = toolchain.cargo();
     cargo.args(["--quiet", "--release", "--package", "rp-ebpf", "--target", TARGET]);
     command::show(cargo.env("CARGO_TARGET_DIR", &own_target)).context("the kernel programs were not compiled")?;
-    let built = own_target.join(TARGET).join("release/rp-ebpf");
-    let object = object_path();
     std::fs::create_dir_all(target_dir().join("bpf")).context("cannot make a folder for the object")?;
-    // Renamed into place, so that a server never reads half an object.
-    let partial = object.with_extension("partial");
-    std::fs::copy(&built, &partial).with_context(|| format!("cannot copy {}", built.display()))?;
-    std::fs::rename(&partial, &object).with_context(|| format!("cannot write {}", object.display()))?;
-    Ok(object)
+    for (name, object) in [("rp-ebpf", object_path()), ("load", load_path())] {
+        let built = own_target.join(TARGET).join("release").join(name);
+        // Renamed into place, so that a server never reads half an object.
+        let partial = object.with_extension("partial");
+        std::fs::copy(&built, &partial).with_context(|| format!("cannot copy {}", built.display()))?;
+        std::fs::rename(&partial, &object).with_context(|| format!("cannot write {}", object.display()))?;
+    }
+    Ok(object_path())
 }
 
 /// The programs in an object, by name, with their instruction counts: before the verifier cuts tracing away.

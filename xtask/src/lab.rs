@@ -78,6 +78,11 @@ impl Lab {
         &self.clients
     }
 
+    /// Takes the passing program off a client's end, for a program that puts its own there.
+    pub fn free_client_end(&mut self, index: usize) {
+        drop(self.passes.remove(index));
+    }
+
     /// The lab's folder.
     pub fn room(&self) -> &Room {
         &self.room

@@ -12,6 +12,7 @@ use xtask::demo::evidence::Evidence;
 use xtask::demo::scenario::{Scenario, Shaking};
 use xtask::demo::stage::Stage;
 use xtask::demo::{gather, watch};
+use xtask::fleet::{Fleet, Seat};
 use xtask::lab::{Lab, Place, Program};
 use xtask::programs::{Profile, Programs};
 use xtask::server::Server;
@@ -129,6 +130,45 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
     assert_eq!(received, status.ended(), "every datagram in one place");
     assert!(kernel.dropped() + total(&status.dropped) > 90_000, "{:?} {:?}", kernel.reasons, status.dropped);
     assert_eq!(kernel.place("selected") + kernel.place("select_fallback"), received + status.socket_overflow);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_load_made_in_the_kernel_is_booked_like_any_other() {
+    let programs = programs();
+    let mut lab = Lab::build(1, &programs).expect("a lab can be built");
+    lab.free_client_end(0);
+    let flags = ["--workers", "1", "--session-rate", "0"];
+    let server = Server::start(&programs, Place::inside(lab.server()), lab.room(), &flags).expect("a server starts");
+    let scenario = lab.room().file("blast.toml");
+    let blast = |rate: u32| format!("[[phase]]\nkind = \"blast\"\nrate = {rate}\nseconds = 2\n");
+    std::fs::write(&scenario, format!("[[phase]]\nkind = \"login\"\n{}{}", blast(10_000), blast(30_000)))
+        .expect("a file");
+    let (client, link) = &lab.clients()[0];
+    let seat = Seat {
+        name: "1".into(),
+        place: Place::inside(client),
+        server: format!("{}:2015", link.server_v4()),
+        sources: Vec::new(),
+    };
+    let scenario = scenario.display().to_string();
+    let fleet = Fleet::start(&programs, lab.room(), &[seat], 2_000, &["--scenario", &scenario]);
+    let report = fleet.and_then(|mut fleet| fleet.reports(Duration::from_secs(60))).expect("it plays").remove(0);
+    assert!(report.ok && report.reconciled.checked, "{:?} {:?}", report.reconciled, report.failures);
+    for (phase, least) in [(1, 15_000), (2, 45_000)] {
+        let phase = &report.phases[phase];
+        assert!(phase.sent > least, "{} shakes were sent", phase.sent);
+        assert_eq!((phase.answered, phase.due - phase.sent), (phase.sent, phase.lost), "what was sent was answered");
+    }
+    let kernel = server.kernel_counts().expect("the gate is on");
+    let status = server.status().expect("it answers");
+    assert!(kernel.place("answered") > 60_000);
+    assert!(
+        status.received.get("shake").copied().unwrap_or(0) < 100,
+        "no worker has woken for them: {:?}",
+        status.received
+    );
+    server.end().expect("SIGTERM ends the server cleanly");
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! What the load client and its kernel programs share: the table of sessions that shake, the plan of the load, and what came
+//! of it. One program makes shakes, one after another, and sends them; the other takes the answers in.
+
+use crate::entry::ENTRY_WORDS;
+
+/// Words of a session in the table.
+pub const SESSION_WORDS: usize = ENTRY_WORDS;
+/// The session's key, two words.
+pub const KEY: usize = 0;
+/// Session id (32 bits) and our port (16 bits).
+pub const ID: usize = 2;
+/// The last sequence sent.
+pub const SEQUENCE: usize = 3;
+/// When it was sent, in nanoseconds on the monotonic clock.
+pub const SENT_NS: usize = 4;
+/// The last sequence that was answered.
+pub const ANSWERED: usize = 5;
+
+/// Words of the plan.
+pub const PLAN_WORDS: usize = 16;
+/// Sessions that shake.
+pub const PLAN_SESSIONS: usize = 0;
+/// Nanoseconds between two shakes.
+pub const PLAN_INTERVAL_NS: usize = 1;
+/// When it ends, in nanoseconds on the monotonic clock.
+pub const PLAN_END_NS: usize = 2;
+/// The step from one session to the next, which has no divisor in common with their number.
+pub const PLAN_STEP: usize = 3;
+/// Ethernet: the first eight bytes, and the other six.
+pub const PLAN_ETHERNET: usize = 4;
+/// IPv4: the header's first 20 bytes in three words.
+pub const PLAN_IPV4: usize = 6;
+/// The server's port, network order.
+pub const PLAN_PORT: usize = 9;
+/// First byte of the answers that count: of NOTHING, or of SHAKE before a bare echo.
+pub const PLAN_EXPECTS: usize = 10;
+
+/// Words of the sending program's own state, per CPU: when the next is due, and which session's.
+pub const STATE_WORDS: usize = 2;
+
+/// What came of it, per CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Tally {
+    /// Shakes sent.
+    Sent,
+    /// Runs in which none was due.
+    Early,
+    /// Shakes given up because they were late by more than a tenth of a second: the generator is too slow.
+    Late,
+    /// Answered *nothing*, or echoed.
+    Nothing,
+    /// Told to come back later.
+    Busy,
+    /// Answers that were not the session's newest.
+    Stray,
+    /// Answers under a false tag.
+    BadTag,
+    /// What the sockets get: prizes, notices.
+    Passed,
+}
+
+/// Words of the tally.
+pub const TALLY_WORDS: usize = 8;
+
+/// Buckets of the latencies: 32 to each power of two of nanoseconds, three percent wide.
+pub const BUCKETS: usize = 64 * 32;
+
+/// The bucket of a latency.
+#[inline(always)]
+pub const fn bucket_of(ns: u64) -> usize {
+    if ns < 32 {
+        return ns as usize;
+    }
+    // The power is found by halves: BPF has no instruction for it.
+    let (mut power, mut rest) = (0, ns);
+    let mut half = 32;
+    while half > 0 {
+        if rest >> half != 0 {
+            rest >>= half;
+            power += half;
+        }
+        half /= 2;
+    }
+    ((power as usize - 4) << 5 | (ns >> (power - 5)) as usize & 31) % BUCKETS
+}
+
+/// The lower end of a bucket, in nanoseconds.
+pub const fn bucket_ns(bucket: usize) -> u64 {
+    if bucket < 32 {
+        return bucket as u64;
+    }
+    let power = (bucket >> 5) + 4;
+    (32 | (bucket & 31) as u64) << (power - 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_three_percent_wide_and_in_order() {
+        let mut last = 0;
+        for ns in
+            (0..100_000u64).chain((17..63).flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 12_345]))
+        {
+            let bucket = bucket_of(ns);
+            assert!(bucket < BUCKETS);
+            assert!(bucket_ns(bucket) <= ns, "{ns}");
+            assert!(ns - bucket_ns(bucket) <= ns / 32, "{ns}");
+            if ns < 100_000 {
+                assert!(bucket >= last);
+                last = bucket;
+            }
+        }
+    }
+}
