@@ -159,20 +159,23 @@ impl Blaster {
             !shooters.is_empty(),
             "a blast needs sessions that are logged in: begin the scenario with a login phase"
         );
-        let Work::Idle(mut ebpf) = std::mem::replace(&mut self.work, Work::Changing) else {
-            bail!("a blast is under way already");
-        };
+        // Who shook the last time and does not now: answers are the sockets' again.
+        (0..1 << SLOT_BITS).for_each(|slot| store(self.by_slot, slot, 0));
         for ((shooter, line), number) in shooters.iter().zip(self.fleet).zip(1u64..) {
             fill(line, shooter);
             store(self.by_slot, shooter.slot(), number);
         }
         self.write_plan(order, shooters.len() as u64)?;
         self.shooters = shooters.iter().map(|shooter| shooter.index).collect();
-        self.before = counted(&mut ebpf)?;
         let cpus = rp_net::affinity::allowed_cpus().context("asking which CPUs this process may use")?;
         let cpu = *cpus.last().context("this process may use no CPU")?;
-        let end_ns = set_clock(&mut ebpf)? + u64::from(order.seconds) * 1_000_000_000;
+        let Work::Idle(ebpf) = &mut self.work else { bail!("a blast is under way already") };
+        self.before = counted(ebpf)?;
+        let end_ns = set_clock(ebpf)? + u64::from(order.seconds) * 1_000_000_000;
         let (interface, plan) = (self.ours.index, self.plan);
+        let Work::Idle(ebpf) = std::mem::replace(&mut self.work, Work::Changing) else {
+            unreachable!("it was idle a moment ago")
+        };
         let thread = std::thread::Builder::new()
             .name("blast".into())
             .spawn(move || run(ebpf, interface, cpu, end_ns, plan))

@@ -10,9 +10,10 @@ use rp_core::limits::PORT_DEFAULT;
 use crate::pace::PaceName;
 
 const SCENARIO_HELP: &str = "A scenario is a TOML file of [[phase]]s, played in order:
-  kind = \"login\" | \"hold\" | \"shake\" | \"ramp\" | \"blast\" | \"storm\" | \"logout\"; name; seconds; rate (shake, ramp, blast);
-  rate_to (ramp);
-  send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = \"random\" } (a storm needs it, without recipients)";
+  kind = \"login\", \"hold\", \"shake\", \"ramp\", \"blast\", \"storm\" or \"logout\";
+  name; seconds; rate (shake, ramp, blast); rate_to (ramp);
+  send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = \"random\" }
+    (a storm needs it, without recipients)";
 
 /// The load and reference client of the red-packet server: logs in any number of users, plays a scenario, and proves that
 /// its books and the server's agree.

@@ -27,6 +27,22 @@ pub enum Step {
     Drop(Reason),
 }
 
+/// What a shake or a ping gets that is refused whatever else holds; nothing is changed.
+#[inline(always)]
+pub fn refusal<E: Words>(entry: &Entry<E>, (session, sequence): (u32, u32), rate: Rate, now_ms: u32) -> Option<Step> {
+    let status = entry.status();
+    if !status.is_of(session) {
+        return Some(Step::Up);
+    }
+    if sequence < status.sequence() || sequence == 0 {
+        return Some(Step::Drop(Reason::StaleSequence));
+    }
+    match status.fill().take(rate, now_ms) {
+        Ok(_) => None,
+        Err(wait_ms) => Some(Step::Busy(wait_ms)),
+    }
+}
+
 /// A shake of `session` at `sequence`.
 #[inline(always)]
 pub fn shake<E: Words, P: Words>(
@@ -52,16 +68,17 @@ pub fn shake<E: Words, P: Words>(
             Err(wait_ms) => return Step::Busy(wait_ms),
         };
         let is_new = sequence > old.sequence();
-        if is_new && old.state() == State::Nothing && !has_claimed && !is_capped(entry, pot) {
+        if old.state() != State::Nothing {
+            // The worker may not have decided the newest yet: it keeps its claim, and what follows goes up behind it.
+            if entry.swap(old, old.with_fill(fill)) {
+                return Step::Up;
+            }
+            continue;
+        }
+        if is_new && !has_claimed && !is_capped(entry, pot) {
             has_claimed = pot.claim();
         }
-        let state = match (is_new, old.state()) {
-            (false, state) => state,
-            (true, State::Nothing) if has_claimed => State::Won,
-            (true, State::Nothing) => State::Nothing,
-            // One that the worker may not have seen yet: what follows it stays behind it.
-            (true, _) => State::Up,
-        };
+        let state = if is_new && has_claimed { State::Won } else { State::Nothing };
         if entry.swap(old, old.with_sequence(sequence).with_fill(fill).with_state(state)) {
             return match state {
                 State::Nothing if is_new => Step::AnswerNew,
@@ -88,10 +105,10 @@ pub fn ping<E: Words>(entry: &Entry<E>, (session, sequence): (u32, u32), rate: R
             Ok(fill) => fill,
             Err(wait_ms) => return Step::Busy(wait_ms),
         };
-        let is_new = sequence > old.sequence();
-        let state = if is_new && old.state() != State::Nothing { State::Up } else { old.state() };
-        if entry.swap(old, old.with_sequence(sequence).with_fill(fill).with_state(state)) {
-            return if state == State::Nothing { Step::Answer } else { Step::Up };
+        let is_up = old.state() != State::Nothing;
+        let sequence = if is_up { old.sequence() } else { sequence };
+        if entry.swap(old, old.with_sequence(sequence).with_fill(fill)) {
+            return if is_up { Step::Up } else { Step::Answer };
         }
     }
     Step::Up

@@ -3,6 +3,9 @@
 //! A bucket that is full again at or before now holds its whole burst; each datagram moves the time on by one interval, and
 //! one that would move it further ahead than the burst is over the limit.
 
+/// Half of what a session's bucket can tell apart.
+const BURST_MS_MAX: u32 = Fill::MASK / 2;
+
 /// How fast a session may ask: one datagram an interval, and so much ahead of that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -13,7 +16,17 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// How far two readers of the clock may be apart: a worker reads it once a round.
+const SKEW_MS: u32 = 5_000;
+
 impl Rate {
+    /// So many a second and so many at once, in milliseconds; zero is no limit. A burst has at most some minutes.
+    pub const fn per_second(rate: u32, at_once: u32) -> Rate {
+        let Some(interval) = 1000u32.checked_div(rate) else { return Rate::NONE };
+        let burst = interval * at_once.saturating_sub(1);
+        Rate { interval, burst: if burst > BURST_MS_MAX { BURST_MS_MAX } else { burst } }
+    }
+
     /// No limit.
     pub const NONE: Rate = Rate { interval: 0, burst: 0 };
 }
@@ -50,8 +63,8 @@ impl Fill {
             return Ok(self);
         }
         let ahead = self.0.wrapping_sub(now_ms) & Fill::MASK;
-        // Further ahead than a bucket can be: that time is past.
-        let ahead = if ahead > rate.burst + rate.interval { 0 } else { ahead };
+        // Further ahead than a bucket can be, though a clock on another CPU be ahead: that time is past.
+        let ahead = if ahead > rate.burst + rate.interval + SKEW_MS { 0 } else { ahead };
         if ahead > rate.burst {
             return Err(ahead - rate.burst);
         }
@@ -114,9 +127,19 @@ mod tests {
 
     #[test]
     fn a_long_silence_fills_the_bucket_whatever_the_clock_says() {
-        for silence_ms in (1000..2_000_000).step_by(997).filter(|ms| ms & Fill::MASK > 600) {
+        for silence_ms in
+            (1000..2_000_000).step_by(997).filter(|ms| (600..Fill::MASK - 600 - SKEW_MS).contains(&(ms & Fill::MASK)))
+        {
             let (_, fill) = taken(Fill::of_bits(7), 7, 100);
             assert!(fill.take(TEN_A_SECOND, 7 + silence_ms).is_ok(), "{silence_ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_behind_refills_nothing() {
+        let (_, fill) = taken(Fill::of_bits(90_000), 90_000, 100);
+        for behind_ms in 0..1000 {
+            assert!(fill.take(TEN_A_SECOND, 90_000 - behind_ms).is_err(), "{behind_ms} ms");
         }
     }
 

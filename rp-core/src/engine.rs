@@ -42,7 +42,7 @@ use crate::reason::Reason;
 use crate::rules::Limit;
 use crate::steer;
 use crate::ticket::Realm;
-use crate::wire::{Origin, Peer, SHAKE_LEN};
+use crate::wire::{Origin, Peer};
 use bank::BankBooks;
 use board::Board;
 use books::Books;
@@ -305,10 +305,9 @@ impl Shared {
         self.config.is_gated || self.board.admit_prefix(self.baker.prefix_bucket(from), now.mono_us * 1000)
     }
 
-    /// Is there room for one more from a session? A gate has asked already for the kinds whose tag it proves.
+    /// Is there room for one more from a session? A gate has asked already for shakes and pings.
     fn admit_session(&mut self, kind: Kind, now: Now) -> Result<(), u32> {
-        let is_asked = kind.request_length().1 == SHAKE_LEN || kind == Kind::Ping;
-        if self.config.is_gated && is_asked {
+        if self.config.is_gated && matches!(kind, Kind::Shake | Kind::Ping) {
             return Ok(());
         }
         take(&mut self.buckets[1], self.board.rules().sessions(), now)

@@ -43,7 +43,7 @@ pub enum State {
     Closed = 0,
     /// The newest shake won nothing. The gate answers it again, and the next one.
     Nothing = 1,
-    /// The newest sequence went up to the worker, and so does the next.
+    /// The worker must hear the session's first datagram.
     Up = 2,
     /// The newest shake claimed a prize. The worker grants it, or answers *nothing*.
     Won = 3,

@@ -91,9 +91,9 @@ fn read<F: FrameMut + ?Sized, G: Ground>(frame: &mut F, request: &Request, groun
     }
     match request.kind {
         // Behind IP options nothing is answered here.
+        Kind::Login => log_in(frame, request, &from, ground),
         _ if !request.is_plain() => Some(stranger_up(ground)),
         Kind::Hello => hello(frame, request, &from, ground),
-        Kind::Login => log_in(frame, request, &from, ground),
         _ => session(frame, request, &from, ground),
     }
 }
@@ -208,12 +208,17 @@ fn session<F: FrameMut + ?Sized, G: Ground>(
     let asks = SessionHead { flags, session, sequence };
     let (rate, now) = (ground.session_rate(), ground.now());
     entry.see(now.mono_ms());
-    let step = match ground.admit_session() {
-        Err(wait_ms) => Step::Busy(wait_ms),
-        Ok(()) => match request.kind {
-            Kind::Shake => answer::shake(&entry, &pot, (session, sequence), rate, now.mono_ms()),
-            Kind::Ping => answer::ping(&entry, (session, sequence), rate, now.mono_ms()),
-            _ => Step::Up,
+    if !matches!(request.kind, Kind::Shake | Kind::Ping) {
+        return Some(Ruled { ruling: Ruling::Up, client });
+    }
+    let numbers = (session, sequence);
+    let step = match answer::refusal(&entry, numbers, rate, now.mono_ms()) {
+        Some(refusal) => refusal,
+        // Only now: who is refused anyway takes nothing that is for all.
+        None => match ground.admit_session() {
+            Err(wait_ms) => Step::Busy(wait_ms),
+            Ok(()) if request.kind == Kind::Shake => answer::shake(&entry, &pot, numbers, rate, now.mono_ms()),
+            Ok(()) => answer::ping(&entry, numbers, rate, now.mono_ms()),
         },
     };
     if step == Step::AnswerNew {

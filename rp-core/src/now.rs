@@ -29,6 +29,14 @@ impl Now {
     }
 }
 
+/// Milliseconds from one wrapping time to a later one; zero when it is not later: the gate's clock is read on another CPU,
+/// and may be ahead of what a worker read at the beginning of its round.
+#[inline(always)]
+pub const fn elapsed_ms(now_ms: u32, then_ms: u32) -> u32 {
+    let elapsed = now_ms.wrapping_sub(then_ms);
+    if elapsed as i32 > 0 { elapsed } else { 0 }
+}
+
 /// Microseconds as milliseconds in 32 bits, wrapping after 49 days.
 #[inline(always)]
 pub const fn wrapping_ms(us: u64) -> u32 {

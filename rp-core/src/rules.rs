@@ -121,7 +121,9 @@ impl<W: Words> Rules<W> {
     }
 
     fn set_limit(&self, at: usize, limit: Limit) {
-        self.0.store(at, limit.interval_ns);
+        // No limit for a moment, rather than one with the burst of another.
+        self.0.store(at, 0);
         self.0.store(at + 1, limit.burst_ns);
+        self.0.store(at, limit.interval_ns);
     }
 }

@@ -77,9 +77,8 @@ impl LimitArgs {
     /// Puts them, and the clock, where the gate and the workers read them. What many share is shared out equally: to the
     /// CPUs at a gate, which each count by themselves, else to the workers.
     pub fn set(&self, board: &Board, clock: Clock, parts: u64) {
-        let interval = 1000u32.checked_div(self.session_rate).unwrap_or(0);
         let rules = board.rules();
-        rules.set_session(Rate { interval, burst: interval * (self.session_burst - 1) });
+        rules.set_session(Rate::per_second(self.session_rate, self.session_burst));
         rules.set_sessions(Limit::per_second(self.sessions_rate, parts, BURST_MS));
         rules.set_strangers(Limit::per_second(self.strangers_rate, parts, BURST_MS));
         rules.set_prefix(Limit::per_second(self.prefix_rate, 1, BURST_MS));

@@ -63,7 +63,7 @@ pub struct Board {
     gate: GateBooks,
     /// Buckets of parts of the network, eight in a line; the gate has its own.
     prefixes: Table,
-    /// The deny list, for workers without a gate.
+    /// The deny list, for what no gate has seen.
     denied: Table,
 }
 
@@ -105,8 +105,8 @@ impl Board {
         assert_eq!(entries.len(), pots.len() * SLOTS_PER_SET, "a pot for each SET");
         assert_eq!((clients.len(), rules.len()), (CLIENT_ROWS, RULES_WORDS / ENTRY_WORDS));
         let [entries, pots, clients, rules] = [entries, pots, clients, rules].map(Table::Mapped);
-        let none = || Table::own(0);
-        Board { entries, pots, clients, rules, gate: books, prefixes: none(), denied: none() }
+        // Some datagrams come past the gate (another interface, long chains of headers): the worker looks at the list as well.
+        Board { entries, pots, clients, rules, gate: books, prefixes: Table::own(0), denied: Table::own(DENIED_MAX) }
     }
 
     /// The entry of a slot, counted over all SETs.
@@ -148,7 +148,7 @@ impl Board {
         }
     }
 
-    /// Is an address on the deny list of a board without a gate?
+    /// Is an address on the deny list?
     pub fn denies(&self, from: &Origin) -> bool {
         let count = self.rules().denied() as usize;
         self.denied.iter().take(count).any(|line| prefix_of(line).contains(from))

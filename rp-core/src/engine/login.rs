@@ -8,6 +8,7 @@ use super::{Asked, Outcome, Shared, Transmit};
 use crate::clients::Clients as _;
 use crate::entry::State;
 use crate::key::{seal, session_key, verifies};
+use crate::now::elapsed_ms;
 use crate::reason::Reason;
 use crate::steer::set_hash;
 use crate::ticket::Ticket;
@@ -65,7 +66,7 @@ impl Set {
         let fresh = self.accounts[at].fresh;
         if fresh != NONE {
             // Closed slots rest: without a pause one ticket under ever-new nonces would use up those of the whole SET.
-            let age_ms = asked.now.mono_ms().wrapping_sub(self.slots.entry(fresh).seen_ms());
+            let age_ms = elapsed_ms(asked.now.mono_ms(), self.slots.entry(fresh).seen_ms());
             if age_ms < FRESH_REST_MS {
                 return refuse(&login, &ticket, Refusal::Full, FRESH_REST_MS - age_ms, asked, shared, tx);
             }

@@ -6,7 +6,7 @@
 
 use super::notices::Content;
 use super::set::Set;
-use super::{Asked, Outcome, Shared, Transmit};
+use super::{Asked, Now, Outcome, Shared, Transmit};
 use crate::answer::{self, Step};
 use crate::clients::Clients as _;
 use crate::entry::State;
@@ -51,15 +51,15 @@ impl Set {
             return shared.reply(asked, tx, len);
         }
         entry.see(asked.now.mono_ms());
-        if let Err(wait_ms) = shared.admit_session(kind, asked.now) {
-            return self.busy(slot, &head, wait_ms, asked, shared, tx);
-        }
         match kind {
             Kind::Shake => return self.shake(slot, &head, asked, shared, tx),
             Kind::Ping => return self.ping(slot, &head, datagram, asked, shared, tx),
             _ => {}
         }
         if let Step::Busy(wait_ms) = answer::other(&entry, head.session, shared.session_rate(), asked.now.mono_ms()) {
+            return self.busy(slot, &head, wait_ms, asked, shared, tx);
+        }
+        if let Err(wait_ms) = shared.admit_session(kind, asked.now) {
             return self.busy(slot, &head, wait_ms, asked, shared, tx);
         }
         self.heard(slot, asked, shared);
@@ -90,18 +90,30 @@ impl Set {
         Ok(())
     }
 
-    /// Did a gate, or an earlier one of these, send this sequence up and leave it to us?
+    /// Is this sequence, the session's newest, a claim that is not decided yet?
     pub(super) fn is_waiting(&mut self, slot: u16, sequence: u32) -> bool {
         let status = self.slots.entry(slot).status();
-        sequence <= status.sequence()
-            && sequence > self.slots.cold(slot).handled
-            && matches!(status.state(), State::Up | State::Won)
+        sequence == status.sequence() && sequence > self.slots.cold(slot).handled && status.state() == State::Won
     }
 
-    /// Did a gate ask the bucket already, and let this sequence up though it was decided before?
+    /// Did a gate ask the buckets already, and let this sequence up? It does so while the newest is not *nothing*.
     pub(super) fn was_let_up(&self, slot: u16, sequence: u32, shared: &Shared) -> bool {
         let status = self.slots.entry(slot).status();
-        shared.config.is_gated && sequence == status.sequence() && status.state() != State::Nothing
+        shared.config.is_gated && sequence >= status.sequence() && sequence > 0 && status.state() != State::Nothing
+    }
+
+    /// What a shake or a ping is refused with before anything is changed, the limit of all sessions among it.
+    pub(super) fn refusal(
+        &self,
+        slot: u16,
+        head: &SessionHead,
+        kind: Kind,
+        now: Now,
+        shared: &mut Shared,
+    ) -> Option<Step> {
+        let (entry, rate) = (self.slots.entry(slot), shared.session_rate());
+        let refusal = answer::refusal(&entry, (head.session, head.sequence), rate, now.mono_ms());
+        refusal.or_else(|| shared.admit_session(kind, now).err().map(Step::Busy))
     }
 
     /// The worker has decided a sequence; the session may be further already.
@@ -167,8 +179,10 @@ impl Set {
     ) -> Outcome {
         let Some(ping) = Ping::take(datagram) else { return Outcome::Dropped(Reason::BadLength) };
         if !self.is_waiting(slot, ping.sequence) && !self.was_let_up(slot, ping.sequence, shared) {
+            let refusal = self.refusal(slot, head, Kind::Ping, asked.now, shared);
             let (entry, now_ms) = (self.slots.entry(slot), asked.now.mono_ms());
-            match answer::ping(&entry, (ping.session, ping.sequence), shared.session_rate(), now_ms) {
+            let ping = || answer::ping(&entry, (ping.session, ping.sequence), shared.session_rate(), now_ms);
+            match refusal.unwrap_or_else(ping) {
                 Step::Drop(reason) => return Outcome::Dropped(reason),
                 Step::Busy(wait_ms) => return self.busy(slot, head, wait_ms, asked, shared, tx),
                 Step::Answer | Step::AnswerNew | Step::Up => {}

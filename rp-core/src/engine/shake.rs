@@ -21,15 +21,13 @@ impl Set {
         shared: &mut Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
-        let is_waiting = self.is_waiting(slot, head.sequence);
-        if !is_waiting && self.was_let_up(slot, head.sequence, shared) {
-            self.heard(slot, asked, shared);
-            return self.prize_again(slot, head, asked, shared, tx);
-        }
-        if !is_waiting {
+        let is_ours = self.is_waiting(slot, head.sequence) || self.was_let_up(slot, head.sequence, shared);
+        if !is_ours {
+            let refusal = self.refusal(slot, head, Kind::Shake, asked.now, shared);
             let (entry, pot) = (self.slots.entry(slot), self.prizes.pot());
             let asks = (head.session, head.sequence);
-            match answer::shake(&entry, &pot, asks, shared.session_rate(), asked.now.mono_ms()) {
+            let shake = || answer::shake(&entry, &pot, asks, shared.session_rate(), asked.now.mono_ms());
+            match refusal.unwrap_or_else(shake) {
                 Step::Drop(reason) => return Outcome::Dropped(reason),
                 Step::Busy(wait_ms) => return self.busy(slot, head, wait_ms, asked, shared, tx),
                 step => {
@@ -40,13 +38,13 @@ impl Set {
                     if step != Step::Up {
                         return self.nothing(slot, head, asked, shared, tx);
                     }
-                    if head.sequence <= self.slots.cold(slot).handled {
-                        return self.prize_again(slot, head, asked, shared, tx);
-                    }
                 }
             }
         }
         self.heard(slot, asked, shared);
+        if head.sequence <= self.slots.cold(slot).handled {
+            return self.prize_again(slot, head, asked, shared, tx);
+        }
         self.count_shake(asked, shared);
         match self.draw(slot, head.sequence, asked, shared) {
             Some(won) => {

@@ -11,7 +11,7 @@ use super::board::{Board, Line};
 use crate::entry::{Entry, GENERATIONS, State, Status};
 use crate::key::Key;
 use crate::limits::{SLOT_REST_MS, SLOTS_PER_SET};
-use crate::now::wrapping_ms;
+use crate::now::{elapsed_ms, wrapping_ms};
 use crate::wire::Peer;
 
 /// No slot, no account.
@@ -178,7 +178,7 @@ impl Slots {
         if entry.status().state() == State::Closed {
             return;
         }
-        let quiet_us = u64::from(wrapping_ms(now_us).wrapping_sub(entry.seen_ms())) * 1000;
+        let quiet_us = u64::from(elapsed_ms(wrapping_ms(now_us), entry.seen_ms())) * 1000;
         if quiet_us >= self.idle_us {
             idle.push(slot);
         } else {

@@ -1,6 +1,6 @@
 //! The counters as a table: one row for each thing that was ever counted, one column for each CPU that counted.
 
-use rp_core::gate_counters::{Counts, Place, Row, RowIndex};
+use rp_core::gate_counters::{ANSWERS, Counts, Place, Row, RowIndex};
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
 
@@ -41,7 +41,8 @@ fn rows() -> impl Iterator<Item = (String, RowIndex)> {
     let kinds = Kind::ALL.iter().filter(|kind| kind.is_request());
     let kinds = kinds.map(|kind| (format!("  {}", kind.name()), RowIndex::of_kind(*kind)));
     let reasons = Reason::ALL.iter().map(|reason| (format!("! {}", reason.name()), RowIndex::of_reason(*reason)));
-    places.chain(kinds).chain(reasons)
+    let answers = ANSWERS.iter().map(|kind| (format!("  answered: {}", kind.name()), RowIndex::of_answer(*kind)));
+    places.chain(kinds).chain(answers).chain(reasons)
 }
 
 /// The CPUs that counted most, in their own order, each with what it counted in the interval.
