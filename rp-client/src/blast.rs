@@ -19,6 +19,7 @@ use rp_core::kind::Kind;
 use rp_core::limits::SLOT_BITS;
 use rp_core::line::Line;
 use rp_core::load::*;
+use rp_core::wire::words_of;
 use rp_net::{link, mapping, proc};
 
 /// Frames of one run that are in the kernel's hands together.
@@ -276,10 +277,9 @@ fn store(lines: &[Line], at: usize, value: u64) {
 }
 
 fn fill(line: &Line, shooter: &Shooter) {
-    let (low, high) = shooter.key.split_at(8);
-    for (at, half) in [(KEY, low), (KEY + 1, high)] {
-        (&line).store(at, u64::from_le_bytes(half.try_into().expect("eight bytes")));
-    }
+    let [low, high] = words_of(&shooter.key);
+    (&line).store(KEY, low);
+    (&line).store(KEY + 1, high);
     (&line).store(ID, u64::from(shooter.port) << 32 | u64::from(shooter.id));
     (&line).store(SEQUENCE, shooter.sequence.into());
     (&line).store(ANSWERED, shooter.sequence.into());

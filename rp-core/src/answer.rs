@@ -4,8 +4,8 @@
 //! moves the session's word by one swap, and only who wins that swap acts. The gate writes what comes out as an answer in
 //! place; the worker, without a gate or before a decision that needs it, through its transmit batch.
 
-use crate::bucket::Rate;
-use crate::entry::{Entry, State, Words};
+use crate::bucket::{Fill, Rate};
+use crate::entry::{Entry, State, Status, Words};
 use crate::pot::Pot;
 use crate::reason::Reason;
 
@@ -27,20 +27,31 @@ pub enum Step {
     Drop(Reason),
 }
 
-/// What a shake or a ping gets that is refused whatever else holds; nothing is changed.
+/// A session's word as a shake or a ping finds it, and its bucket after that; or what it is refused with.
 #[inline(always)]
-pub fn refusal<E: Words>(entry: &Entry<E>, (session, sequence): (u32, u32), rate: Rate, now_ms: u32) -> Option<Step> {
+fn look<E: Words>(
+    entry: &Entry<E>,
+    (session, sequence): (u32, u32),
+    rate: Rate,
+    now_ms: u32,
+) -> Result<(Status, Fill), Step> {
     let status = entry.status();
     if !status.is_of(session) {
-        return Some(Step::Up);
+        return Err(Step::Up);
     }
     if sequence < status.sequence() || sequence == 0 {
-        return Some(Step::Drop(Reason::StaleSequence));
+        return Err(Step::Drop(Reason::StaleSequence));
     }
     match status.fill().take(rate, now_ms) {
-        Ok(_) => None,
-        Err(wait_ms) => Some(Step::Busy(wait_ms)),
+        Ok(fill) => Ok((status, fill)),
+        Err(wait_ms) => Err(Step::Busy(wait_ms)),
     }
+}
+
+/// What a shake or a ping gets that is refused whatever else holds; nothing is changed.
+#[inline(always)]
+pub fn refusal<E: Words>(entry: &Entry<E>, asks: (u32, u32), rate: Rate, now_ms: u32) -> Option<Step> {
+    look(entry, asks, rate, now_ms).err()
 }
 
 /// A shake of `session` at `sequence`.
@@ -56,16 +67,9 @@ pub fn shake<E: Words, P: Words>(
     // times is written off like one whose datagram was.
     let mut has_claimed = false;
     for _ in 0..SWAPS_MAX {
-        let old = entry.status();
-        if !old.is_of(session) {
-            return Step::Up;
-        }
-        if sequence < old.sequence() || sequence == 0 {
-            return Step::Drop(Reason::StaleSequence);
-        }
-        let fill = match old.fill().take(rate, now_ms) {
-            Ok(fill) => fill,
-            Err(wait_ms) => return Step::Busy(wait_ms),
+        let (old, fill) = match look(entry, (session, sequence), rate, now_ms) {
+            Ok(found) => found,
+            Err(step) => return step,
         };
         let is_new = sequence > old.sequence();
         if old.state() != State::Nothing {
@@ -94,16 +98,9 @@ pub fn shake<E: Words, P: Words>(
 #[inline(always)]
 pub fn ping<E: Words>(entry: &Entry<E>, (session, sequence): (u32, u32), rate: Rate, now_ms: u32) -> Step {
     for _ in 0..SWAPS_MAX {
-        let old = entry.status();
-        if !old.is_of(session) {
-            return Step::Up;
-        }
-        if sequence < old.sequence() || sequence == 0 {
-            return Step::Drop(Reason::StaleSequence);
-        }
-        let fill = match old.fill().take(rate, now_ms) {
-            Ok(fill) => fill,
-            Err(wait_ms) => return Step::Busy(wait_ms),
+        let (old, fill) = match look(entry, (session, sequence), rate, now_ms) {
+            Ok(found) => found,
+            Err(step) => return step,
         };
         let is_up = old.state() != State::Nothing;
         let sequence = if is_up { old.sequence() } else { sequence };

@@ -3,6 +3,7 @@
 
 use crate::entry::Words;
 use crate::limits::CLIENTS_MAX;
+use crate::wire::bytes_of;
 
 /// Rows of the table, the shared one among them.
 pub const CLIENT_ROWS: usize = 2 * CLIENTS_MAX;
@@ -79,10 +80,7 @@ pub trait Clients {
     /// The address of a row, if it is in use.
     fn address(&self, row: usize) -> Option<[u8; 16]> {
         let line = self.line(row).filter(|line| row > 0 && line.load(TAKEN) == IN_USE)?;
-        let mut ip = [0; 16];
-        ip[..8].copy_from_slice(&line.load(ADDRESS).to_le_bytes());
-        ip[8..].copy_from_slice(&line.load(ADDRESS + 1).to_le_bytes());
-        Some(ip)
+        Some(bytes_of([line.load(ADDRESS), line.load(ADDRESS + 1)]))
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::key::{Key, sip_words};
 use crate::limits::{COOKIE_LIFE_S, COOKIE_ROTATE_S};
 use crate::reason::Reason;
-use crate::wire::Origin;
+use crate::wire::{Origin, bytes_of};
 
 /// Bytes of a cookie: time in seconds (4), hash (8).
 pub const COOKIE_LEN: usize = 12;
@@ -72,13 +72,6 @@ impl Baker {
             from.ip[1],
             u64::from(from.port) | client_nonce << 16,
         ];
-        sip_words(&join(secret), words, client_nonce >> 48, 2)
+        sip_words(&bytes_of(secret), words, client_nonce >> 48, 2)
     }
-}
-
-#[inline(always)]
-fn join([low, high]: [u64; 2]) -> Key {
-    let [a, b, c, d, e, f, g, h] = low.to_le_bytes();
-    let [i, j, k, l, m, n, o, p] = high.to_le_bytes();
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }

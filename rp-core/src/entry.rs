@@ -7,7 +7,7 @@
 use crate::bucket::Fill;
 use crate::key::Key;
 use crate::limits::SLOT_BITS;
-use crate::wire::{Origin, Peer};
+use crate::wire::{Origin, Peer, bytes_of, words_of};
 
 /// Memory of 64-bit words that several CPUs read and write at once, wherever it lies: atomics on the host, a map's value
 /// in the kernel.
@@ -138,13 +138,13 @@ impl<W: Words> Entry<W> {
     /// The key of the tags, both ways.
     #[inline(always)]
     pub fn key(&self) -> Key {
-        join(self.0.load(KEY), self.0.load(KEY + 1))
+        bytes_of([self.0.load(KEY), self.0.load(KEY + 1)])
     }
 
     /// Where the session's client is.
     #[inline(always)]
     pub fn peer(&self) -> Peer {
-        Peer { ip: join(self.0.load(ADDRESS), self.0.load(ADDRESS + 1)), port: self.0.load(PORT) as u16 }
+        Peer { ip: bytes_of([self.0.load(ADDRESS), self.0.load(ADDRESS + 1)]), port: self.0.load(PORT) as u16 }
     }
 
     /// Is the session's client where a request came from?
@@ -186,7 +186,7 @@ impl<W: Words> Entry<W> {
 
     /// Fills a closed entry; only then may it be published by [`Self::publish`]. Only the worker may.
     pub fn fill(&self, key: &Key, peer: &Peer, client: u16, now_ms: u32) {
-        let [low, high] = split(key);
+        let [low, high] = words_of(key);
         self.0.store(KEY, low);
         self.0.store(KEY + 1, high);
         self.place(peer, client);
@@ -196,7 +196,7 @@ impl<W: Words> Entry<W> {
 
     /// Writes the client's address to a closed entry. Only the worker may.
     pub fn place(&self, peer: &Peer, client: u16) {
-        let [low, high] = split(&peer.ip);
+        let [low, high] = words_of(&peer.ip);
         self.0.store(ADDRESS, low);
         self.0.store(ADDRESS + 1, high);
         self.0.store(PORT, u64::from(client) << 16 | u64::from(peer.port));
@@ -222,18 +222,4 @@ impl<W: Words> Entry<W> {
             }
         }
     }
-}
-
-#[inline(always)]
-fn join(low: u64, high: u64) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&low.to_le_bytes());
-    bytes[8..].copy_from_slice(&high.to_le_bytes());
-    bytes
-}
-
-fn split(bytes: &[u8; 16]) -> [u64; 2] {
-    let mut halves =
-        bytes.chunks_exact(8).map(|half| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
-    [halves.next().unwrap_or(0), halves.next().unwrap_or(0)]
 }

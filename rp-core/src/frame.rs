@@ -10,6 +10,7 @@
 mod ip;
 mod reply;
 
+pub(crate) use reply::word;
 pub use reply::{FrameMut, Payload, sender, turn};
 
 use crate::kind::{Kind, request_of};

@@ -8,7 +8,7 @@ use crate::answer::{self, Step};
 use crate::bucket::Rate;
 use crate::cookie::Baker;
 use crate::entry::{Entry, Words};
-use crate::frame::{FrameMut, Payload, Request, sender, turn};
+use crate::frame::{FrameMut, Payload, Request, sender, turn, word};
 use crate::key::{Key, sip_words};
 use crate::kind::Kind;
 use crate::limits::SLOT_BITS;
@@ -90,8 +90,8 @@ fn read<F: FrameMut + ?Sized, G: Ground>(frame: &mut F, request: &Request, groun
         return Some(Ruled::stranger(Ruling::Drop(Reason::Denied)));
     }
     match request.kind {
-        // Behind IP options nothing is answered here.
         Kind::Login => log_in(frame, request, &from, ground),
+        // Behind IP options nothing is answered here.
         _ if !request.is_plain() => Some(stranger_up(ground)),
         Kind::Hello => hello(frame, request, &from, ground),
         _ => session(frame, request, &from, ground),
@@ -236,12 +236,6 @@ fn session<F: FrameMut + ?Sized, G: Ground>(
         _ => turned(frame, request, tagged(&asks, Kind::Nothing, &key), Kind::Nothing),
     };
     Some(Ruled { ruling, client })
-}
-
-/// Eight bytes of a frame.
-#[inline(always)]
-fn word<F: FrameMut + ?Sized>(frame: &F, at: usize) -> Option<u64> {
-    frame.read(at).map(u64::from_le_bytes)
 }
 
 /// Two bytes of a frame.

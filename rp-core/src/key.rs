@@ -3,6 +3,8 @@
 use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
+use crate::wire::words_of;
+
 /// A SipHash key.
 pub type Key = [u8; 16];
 
@@ -29,8 +31,7 @@ pub fn sip(key: &Key, bytes: &[u8]) -> u64 {
 /// verifier no patience with lengths that it does not know.
 #[inline(always)]
 pub fn sip_words<const WORDS: usize>(key: &Key, words: [u64; WORDS], rest: u64, rest_len: usize) -> u64 {
-    let [a, b, c, d, e, f, g, h, last @ ..] = *key;
-    let (k0, k1) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(last));
+    let [k0, k1] = words_of(key);
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,
         k1 ^ 0x646f_7261_6e64_6f6d,

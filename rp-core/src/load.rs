@@ -1,11 +1,7 @@
 //! What the load client and its kernel programs share: the table of sessions that shake, the plan of the load, and what came
 //! of it. One program makes shakes, one after another, and sends them; the other takes the answers in.
 
-use crate::entry::ENTRY_WORDS;
-
-/// Words of a session in the table.
-pub const SESSION_WORDS: usize = ENTRY_WORDS;
-/// The session's key, two words.
+/// Words of a session in the table, which is a line each: the session's key, two words.
 pub const KEY: usize = 0;
 /// Session id (32 bits) and our port (16 bits).
 pub const ID: usize = 2;

@@ -51,7 +51,23 @@ impl Peer {
     }
 }
 
-/// The same in words, as the kernel compares and hashes it.
+/// Sixteen bytes as two words, little-endian: addresses and keys as the kernel handles them.
+#[inline(always)]
+pub fn words_of(bytes: &[u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, last @ ..] = *bytes;
+    [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(last)]
+}
+
+/// The same the other way.
+#[inline(always)]
+pub fn bytes_of(words: [u64; 2]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&words[0].to_le_bytes());
+    bytes[8..].copy_from_slice(&words[1].to_le_bytes());
+    bytes
+}
+
+/// A [`Peer`] in words, as the kernel compares and hashes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
     /// The address, IPv4 mapped into IPv6; network order, read as little-endian.
@@ -64,18 +80,14 @@ impl Origin {
     /// The address in bytes.
     #[inline(always)]
     pub fn ip_bytes(&self) -> [u8; 16] {
-        let mut ip = [0; 16];
-        ip[..8].copy_from_slice(&self.ip[0].to_le_bytes());
-        ip[8..].copy_from_slice(&self.ip[1].to_le_bytes());
-        ip
+        bytes_of(self.ip)
     }
 }
 
 impl From<&Peer> for Origin {
     #[inline(always)]
     fn from(peer: &Peer) -> Origin {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = peer.ip;
-        Origin { ip: [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest)], port: peer.port }
+        Origin { ip: words_of(&peer.ip), port: peer.port }
     }
 }
 

@@ -20,10 +20,11 @@ use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 use rp_core::entry::Words as _;
 use rp_core::frame::{ETHERNET_LEN, Frame as _, FrameMut as _};
-use rp_core::key::sip_words;
+use rp_core::key::{Key, sip_words};
 use rp_core::kind::Kind;
 use rp_core::limits::SLOT_BITS;
 use rp_core::load::*;
+use rp_core::wire::bytes_of;
 
 use atomics::{Line, LineBytes};
 use packet::{Shown, Written};
@@ -125,10 +126,8 @@ fn write(ctx: &XdpContext, plan: &Line, session: &Line, sequence: u64) -> Option
 }
 
 #[inline(always)]
-fn key_of(session: &Line) -> [u8; 16] {
-    let [a, b, c, d, e, f, g, h] = session.load(KEY).to_le_bytes();
-    let [i, j, k, l, m, n, o, p] = session.load(KEY + 1).to_le_bytes();
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+fn key_of(session: &Line) -> Key {
+    bytes_of([session.load(KEY), session.load(KEY + 1)])
 }
 
 /// Takes in the answers to shakes; lets everything else in.
@@ -189,32 +188,6 @@ fn take(ctx: &XdpContext) -> Option<u32> {
 fn passed() -> Option<u32> {
     count(TALLY.get_ptr_mut(0)?, Tally::Passed);
     None
-}
-
-/// Sends every frame back where it came from, addresses turned: the floor of what an answer costs.
-#[xdp]
-#[inline(always)]
-pub fn mirror(ctx: XdpContext) -> u32 {
-    turn(&ctx).unwrap_or(xdp_action::XDP_PASS)
-}
-
-#[inline(always)]
-fn turn(ctx: &XdpContext) -> Option<u32> {
-    let mut frame = Written::frame(ctx);
-    let [e0, e1, version]: [u8; 3] = frame.read(12)?;
-    let [_, protocol]: [u8; 2] = frame.read(IPV4_AT + 8)?;
-    if [e0, e1, version, protocol] != [0x08, 0x00, 0x45, 17] {
-        return None;
-    }
-    let (first, second) = (u64::from_le_bytes(frame.read(0)?), u32::from_le_bytes(frame.read(8)?));
-    let source = first >> 48 | u64::from(second) << 16;
-    frame.write(0, (source | first << 48).to_le_bytes())?;
-    frame.write(8, ((first >> 16) as u32).to_le_bytes())?;
-    let addresses = u64::from_le_bytes(frame.read(IPV4_AT + 12)?).rotate_left(32);
-    frame.write(IPV4_AT + 12, addresses.to_le_bytes())?;
-    let ports = u32::from_le_bytes(frame.read(UDP_AT)?).rotate_left(16);
-    frame.write(UDP_AT, ports.to_le_bytes())?;
-    Some(xdp_action::XDP_TX)
 }
 
 #[panic_handler]

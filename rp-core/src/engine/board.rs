@@ -14,7 +14,7 @@ use crate::pot::Pot;
 use crate::prefix::Prefix;
 use crate::rules::{RULES_WORDS, Rules};
 use crate::timeline;
-use crate::wire::{Origin, Peer};
+use crate::wire::{Origin, bytes_of, words_of};
 
 /// Lines in a row.
 pub enum Table {
@@ -159,7 +159,7 @@ impl Board {
         // Nobody is denied by half a list: for a moment nobody is denied at all.
         self.rules().set_denied(0);
         for (line, prefix) in self.denied.iter().zip(prefixes) {
-            let [low, high] = Origin::from(&Peer { ip: prefix.ip, port: 0 }).ip;
+            let [low, high] = words_of(&prefix.ip);
             line.store(0, low);
             line.store(1, high);
             line.store(2, prefix.len.into());
@@ -187,7 +187,7 @@ impl Board {
 }
 
 fn prefix_of(line: &Line) -> Prefix {
-    let ip = Origin { ip: [line.load(0), line.load(1)], port: 0 }.ip_bytes();
+    let ip = bytes_of([line.load(0), line.load(1)]);
     Prefix { ip, len: line.load(2) as u8 }
 }
 

@@ -90,12 +90,6 @@ impl Set {
         Ok(())
     }
 
-    /// Is this sequence, the session's newest, a claim that is not decided yet?
-    pub(super) fn is_waiting(&mut self, slot: u16, sequence: u32) -> bool {
-        let status = self.slots.entry(slot).status();
-        sequence == status.sequence() && sequence > self.slots.cold(slot).handled && status.state() == State::Won
-    }
-
     /// Did a gate ask the buckets already, and let this sequence up? It does so while the newest is not *nothing*.
     pub(super) fn was_let_up(&self, slot: u16, sequence: u32, shared: &Shared) -> bool {
         let status = self.slots.entry(slot).status();
@@ -178,7 +172,7 @@ impl Set {
         tx: &mut impl Transmit,
     ) -> Outcome {
         let Some(ping) = Ping::take(datagram) else { return Outcome::Dropped(Reason::BadLength) };
-        if !self.is_waiting(slot, ping.sequence) && !self.was_let_up(slot, ping.sequence, shared) {
+        if !self.was_let_up(slot, ping.sequence, shared) {
             let refusal = self.refusal(slot, head, Kind::Ping, asked.now, shared);
             let (entry, now_ms) = (self.slots.entry(slot), asked.now.mono_ms());
             let ping = || answer::ping(&entry, (ping.session, ping.sequence), shared.session_rate(), now_ms);

@@ -21,8 +21,7 @@ impl Set {
         shared: &mut Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
-        let is_ours = self.is_waiting(slot, head.sequence) || self.was_let_up(slot, head.sequence, shared);
-        if !is_ours {
+        if !self.was_let_up(slot, head.sequence, shared) {
             let refusal = self.refusal(slot, head, Kind::Shake, asked.now, shared);
             let (entry, pot) = (self.slots.entry(slot), self.prizes.pot());
             let asks = (head.session, head.sequence);

@@ -143,8 +143,9 @@ fn turn_v6<F: FrameMut + ?Sized>(frame: &mut F, at: usize, udp_len: u16) -> Opti
     Some(halves(source[0]) + halves(source[1]) + halves(destination[0]) + halves(destination[1]))
 }
 
+/// Eight bytes of a frame.
 #[inline(always)]
-fn word<F: Frame + ?Sized>(frame: &F, at: usize) -> Option<u64> {
+pub(crate) fn word<F: Frame + ?Sized>(frame: &F, at: usize) -> Option<u64> {
     frame.read(at).map(u64::from_le_bytes)
 }
 
