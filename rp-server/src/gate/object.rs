@@ -1,8 +1,9 @@
 //! The file with the compiled programs: found, checked and given to the kernel.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use aya::programs::{ProgramError, SkReuseport, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -11,6 +12,8 @@ use rp_core::gate_counters::LAYOUT;
 use rp_core::key::Key;
 use rp_core::limits::{CPUS_MAX, PORTS_MAX, SLOTS_PER_SET};
 use rp_core::timeline::BINS;
+
+use super::privilege::REFUSED;
 
 /// Bytes of the log's ring when nothing is traced: the smallest that the kernel makes.
 const RING_UNUSED_BYTES: u32 = 4096;
@@ -156,9 +159,23 @@ fn missing(path: &Path, name: &str) -> String {
 }
 
 fn explain_load(path: &Path, error: EbpfError) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("the kernel refused the maps of {}", path.display()))
+    anyhow!("the kernel refused the maps of {}: {}; {REFUSED}", path.display(), reasons(&error))
 }
 
 fn explain_program(name: &str, error: ProgramError) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("the kernel's verifier refused the program {name}"))
+    anyhow!("the kernel's verifier refused the program {name}: {}; {REFUSED}", reasons(&error))
+}
+
+/// An error and its causes, each said once: some of them say their cause themselves.
+fn reasons(error: &dyn Error) -> String {
+    let mut said = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        next = cause.source();
+    }
+    said
 }

@@ -4,6 +4,8 @@
 use anyhow::{Context, Result, bail};
 use aya::util::KernelVersion;
 
+/// cpumap with a program is of 5.9, and in skb mode of 5.15.
+const OLDEST: KernelVersion = KernelVersion::new(5, 15, 0);
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_BPF: u32 = 39;
@@ -13,11 +15,12 @@ const CAP_BPF: u32 = 39;
 /// # Errors
 /// Names what is missing and the remedy.
 pub fn check() -> Result<()> {
-    // cpumap with a program is of 5.9, and in skb mode of 5.15.
     let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
-    if kernel < KernelVersion::new(5, 15, 0) {
+    if kernel < OLDEST {
         bail!(
-            "this kernel ({kernel:?}) is too old for the gate: it needs Linux 5.15 or newer; --xdp off serves without"
+            "Linux {} is too old for the gate: it needs {} or newer; --xdp off serves without",
+            short(kernel),
+            short(OLDEST)
         );
     }
     let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
@@ -30,6 +33,15 @@ pub fn check() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Why a kernel that is new enough may still refuse the programs or their maps, and the way round it.
+pub(super) const REFUSED: &str =
+    "perhaps it was built without BPF, BTF, XDP or the BPF JIT (`zgrep BPF /proc/config.gz`); --xdp off serves without";
+
+fn short(kernel: KernelVersion) -> String {
+    let code = kernel.code();
+    format!("{}.{}", code >> 16, code >> 8 & 0xff)
 }
 
 fn effective_of(status: &str) -> Option<u64> {

@@ -1,6 +1,7 @@
 //! Starting the gate where it cannot be, or not as asked: one clear sentence with the remedy.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use rp_core::gate_counters::LAYOUT;
 use rp_server::gate::{self, Attached, Gate, GateConfig, Mode, Started, XdpChoice, object};
@@ -67,6 +68,21 @@ fn what_cannot_start_says_why_and_what_to_do() {
     assert!(!pin.path().exists(), "a refused start leaves no folder");
     let off = start(&GateConfig { xdp: XdpChoice::Off, ..config }).expect("off is no error");
     assert!(matches!(off, Started::Off(why) if why.contains("--xdp off")));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_kernel_too_old_is_named_with_the_one_it_takes() {
+    namespace::enter();
+    ip("link add v0 type veth peer name v1");
+    ip("link set v0 up");
+    // The kernel itself can say that it is of the 2.6 line, for programs that expect one.
+    let old =
+        Command::new("setarch").args(["--uname-2.6", env!("CARGO_BIN_EXE_rp-server"), "--xdp", "driver"]).output();
+    let old = old.expect("setarch is part of every Debian");
+    let said = String::from_utf8_lossy(&old.stderr);
+    assert_eq!(old.status.code(), Some(1), "{said}");
+    assert!(["Linux 2.6 is too old", "5.15 or newer", "--xdp off"].iter().all(|words| said.contains(words)), "{said}");
 }
 
 #[test]
