@@ -3,15 +3,18 @@
 //!
 //! The sockets stay open beside it: prizes and notices reach them as ever.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use aya::maps::{Map, PerCpuArray, PerCpuValues};
-use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
+use aya::programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use rp_core::entry::{ENTRY_WORDS, Words as _};
 use rp_core::key::Key;
@@ -20,12 +23,15 @@ use rp_core::limits::SLOT_BITS;
 use rp_core::line::Line;
 use rp_core::load::*;
 use rp_core::wire::words_of;
-use rp_net::{link, mapping, proc};
+use rp_net::{link, mapping, proc, stop};
+
+use crate::bare::Bare;
+use crate::scenario::Blast;
 
 /// Frames of one run that are in the kernel's hands together.
-const BATCH: u32 = 64;
-/// Runs of one system call: a few milliseconds, so that an end is seen in time.
-const RUNS: u32 = 1 << 15;
+const BATCH: u32 = 256;
+/// Runs of one system call: no end. Between two calls the kernel waits for all CPUs, for many milliseconds.
+const RUNS: u32 = u32::MAX;
 /// Bytes of a frame.
 const FRAME: usize = 60;
 /// The way from the plan to the first shake.
@@ -59,12 +65,14 @@ impl Shooter {
 pub struct Order {
     /// The server.
     pub server: SocketAddr,
-    /// Shakes a second.
-    pub rate: u32,
+    /// It is none of ours.
+    pub bare: Option<Bare>,
+    /// The first shake is due then, or as soon as may be.
+    pub start_in: Duration,
     /// For so long.
     pub seconds: u32,
-    /// The server is a bare echo.
-    pub echo: bool,
+    /// What is sent.
+    pub load: Blast,
 }
 
 /// What came of it.
@@ -100,7 +108,13 @@ pub struct Blaster {
 
 enum Work {
     Idle(Ebpf),
-    Blasting(JoinHandle<Result<Ebpf>>),
+    Blasting {
+        thread: JoinHandle<Result<Ebpf>>,
+        /// The kernel's number of the thread, once it has begun.
+        thread_id: Arc<AtomicI32>,
+        /// When its last shake is due, in nanoseconds on the monotonic clock.
+        end_ns: u64,
+    },
     /// Only while it changes.
     Changing,
 }
@@ -137,6 +151,7 @@ impl Blaster {
             .map_max_entries("by_slot", slots as u32)
             .load(&bytes)
             .context("giving the load programs' maps to the kernel (run as root)")?;
+        stop::allow_nudges().context("handling signals")?;
         let ours = link::of_address(local).with_context(|| format!("finding the interface of {local}"))?;
         attach(&mut ebpf, &ours)?;
         let fleet = lines(&ebpf, "fleet", sessions as usize)?;
@@ -148,7 +163,7 @@ impl Blaster {
 
     /// Is a blast under way?
     pub fn is_at_work(&self) -> bool {
-        matches!(self.work, Work::Blasting(_))
+        matches!(self.work, Work::Blasting { .. })
     }
 
     /// Begins a blast.
@@ -162,37 +177,49 @@ impl Blaster {
         );
         // Who shook the last time and does not now: answers are the sockets' again.
         (0..1 << SLOT_BITS).for_each(|slot| store(self.by_slot, slot, 0));
-        for ((shooter, line), number) in shooters.iter().zip(self.fleet).zip(1u64..) {
+        let turns: Vec<&Shooter> = scattered(shooters).collect();
+        for ((shooter, line), number) in turns.iter().zip(self.fleet).zip(1u64..) {
             fill(line, shooter);
             store(self.by_slot, shooter.slot(), number);
         }
-        self.write_plan(order, shooters.len() as u64)?;
-        self.shooters = shooters.iter().map(|shooter| shooter.index).collect();
+        self.write_plan(order, &sessions_of(order, shooters.len()))?;
+        self.shooters = turns.iter().map(|shooter| shooter.index).collect();
         let cpus = rp_net::affinity::allowed_cpus().context("asking which CPUs this process may use")?;
         let cpu = *cpus.last().context("this process may use no CPU")?;
         let Work::Idle(ebpf) = &mut self.work else { bail!("a blast is under way already") };
         self.before = counted(ebpf)?;
-        let end_ns = set_clock(ebpf)? + u64::from(order.seconds) * 1_000_000_000;
+        let end_ns = set_clock(ebpf, order.start_in)? + u64::from(order.seconds) * 1_000_000_000;
         let (interface, plan) = (self.ours.index, self.plan);
+        let thread_id = Arc::new(AtomicI32::new(0));
+        let id = thread_id.clone();
         let Work::Idle(ebpf) = std::mem::replace(&mut self.work, Work::Changing) else {
             unreachable!("it was idle a moment ago")
         };
         let thread = std::thread::Builder::new()
             .name("blast".into())
-            .spawn(move || run(ebpf, interface, cpu, end_ns, plan))
+            .spawn(move || {
+                id.store(proc::thread_id(), Ordering::Relaxed);
+                run(ebpf, interface, cpu, plan)
+            })
             .context("starting the generator's thread")?;
-        self.work = Work::Blasting(thread);
+        self.work = Work::Blasting { thread, thread_id, end_ns };
         Ok(())
     }
 
-    /// What came of a blast that has just ended, once.
+    /// What came of a blast that has just ended, once. Ends one that is over, so it must be called again and again.
     ///
     /// # Errors
     /// What the kernel said when it was asked to send.
     pub fn harvest(&mut self) -> Result<Option<Harvest>> {
         let thread = match std::mem::replace(&mut self.work, Work::Changing) {
-            Work::Blasting(thread) if thread.is_finished() => thread,
+            Work::Blasting { thread, .. } if thread.is_finished() => thread,
             other => {
+                if let Work::Blasting { thread_id, end_ns, .. } = &other
+                    && (proc::monotonic_time().as_nanos() as u64 >= *end_ns || stop::requested())
+                {
+                    store(self.plan, PLAN_END_NS, 0);
+                    stop::nudge(thread_id.load(Ordering::Relaxed));
+                }
                 self.work = other;
                 return Ok(None);
             }
@@ -214,26 +241,31 @@ impl Blaster {
         }))
     }
 
-    fn write_plan(&self, order: &Order, sessions: u64) -> Result<()> {
+    fn write_plan(&self, order: &Order, sessions: &Sessions) -> Result<()> {
         let IpAddr::V4(server) = order.server.ip() else { bail!("a blast needs IPv4: --server with an IPv4 address") };
         let theirs = link::neighbour(server.into()).context("finding the server's Ethernet address")?;
         let mut ethernet = [0; 16];
         ethernet[..6].copy_from_slice(&theirs);
         ethernet[6..12].copy_from_slice(&self.ours.mac);
         ethernet[12..14].copy_from_slice(&[0x08, 0x00]);
-        let ipv4 = ipv4_header(self.local, server);
-        let kind = if order.echo { Kind::Shake } else { Kind::Nothing };
+        let addresses = [self.local.octets(), server.octets()].concat();
+        let kind = if order.bare.is_some() { Kind::Shake } else { Kind::Nothing };
         let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        let question = order.bare.and_then(Bare::question).unwrap_or_default();
+        for (chunk, at) in question.chunks(8).zip(PLAN_BARE..) {
+            store(self.plan, at, word(chunk));
+        }
+        let load = &order.load;
         for (at, value) in [
-            (PLAN_SESSIONS, sessions),
-            (PLAN_INTERVAL_NS, (1_000_000_000 / u64::from(order.rate.max(1))).max(1)),
+            (PLAN_SESSIONS, sessions.all),
+            (PLAN_HOT, sessions.hot),
+            (PLAN_BURST, load.burst.into()),
+            (PLAN_INTERVAL_NS, (u64::from(load.burst) * 1_000_000_000 / u64::from(load.rate.max(1))).max(1)),
             (PLAN_END_NS, u64::MAX),
-            (PLAN_STEP, step(sessions)),
+            (PLAN_HOSTILE, load.hostile.into()),
             (PLAN_ETHERNET, word(&ethernet[..8])),
             (PLAN_ETHERNET + 1, word(&ethernet[8..])),
-            (PLAN_IPV4, word(&ipv4[..8])),
-            (PLAN_IPV4 + 1, word(&ipv4[8..16])),
-            (PLAN_IPV4 + 2, word(&ipv4[16..])),
+            (PLAN_ADDRESSES, word(&addresses)),
             (PLAN_PORT, order.server.port().to_be().into()),
             (PLAN_EXPECTS, kind.first_byte().into()),
         ] {
@@ -243,16 +275,15 @@ impl Blaster {
     }
 }
 
-/// An IPv4 header for a shake, and four bytes of nothing.
-fn ipv4_header(from: Ipv4Addr, to: Ipv4Addr) -> [u8; 24] {
-    let mut header = [0; 24];
-    header[..12].copy_from_slice(&[0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0]);
-    header[12..16].copy_from_slice(&from.octets());
-    header[16..20].copy_from_slice(&to.octets());
-    let sum: u32 = header.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    header[10..12].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
-    header
+/// How many sessions shake, and how many of them often; none when all shake alike.
+struct Sessions {
+    all: u64,
+    hot: u64,
+}
+
+fn sessions_of(order: &Order, up: usize) -> Sessions {
+    let all = order.load.sessions.map_or(up as u64, |wanted| u64::from(wanted).min(up as u64));
+    Sessions { all, hot: if order.load.skewed { all / 10 } else { 0 } }
 }
 
 fn counted(ebpf: &mut Ebpf) -> Result<Counted> {
@@ -271,6 +302,11 @@ fn lines(ebpf: &Ebpf, name: &str, count: usize) -> Result<&'static [Line]> {
     mapping::lines(data.fd().as_fd(), count).with_context(|| format!("mapping the map {name} into memory"))
 }
 
+/// Reads a word, counted over all lines.
+fn load(lines: &[Line], at: usize) -> u64 {
+    (&lines[at / ENTRY_WORDS]).load(at % ENTRY_WORDS)
+}
+
 /// Writes a word, counted over all lines.
 fn store(lines: &[Line], at: usize, value: u64) {
     (&lines[at / ENTRY_WORDS]).store(at % ENTRY_WORDS, value);
@@ -285,11 +321,14 @@ fn fill(line: &Line, shooter: &Shooter) {
     (&line).store(ANSWERED, shooter.sequence.into());
 }
 
-/// About a golden section of the sessions, and without a divisor in common with them: neighbours in time are far apart in
-/// the table, and each has its turn.
-fn step(sessions: u64) -> u64 {
-    let from = (sessions as f64 * 0.618) as u64;
-    (from.max(1)..=sessions).find(|step| gcd(*step, sessions) == 1).unwrap_or(1) % sessions.max(1)
+/// All of them in an order in which neighbours are far apart at the server, so that each shake costs it what a shake out of
+/// the blue costs: by steps of about a golden section.
+fn scattered(shooters: &[Shooter]) -> impl Iterator<Item = &Shooter> {
+    let count = shooters.len() as u64;
+    let from = (count as f64 * 0.618) as u64;
+    // Without a common divisor each has its turn once.
+    let step = (from.max(1)..=count).find(|step| gcd(*step, count) == 1).unwrap_or(1);
+    (0..count).map(move |turn| &shooters[(turn * step % count) as usize])
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -307,33 +346,35 @@ fn attach(ebpf: &mut Ebpf, ours: &link::Link) -> Result<()> {
 }
 
 /// Sets the clock of every CPU's turn; when the first shake is due, in nanoseconds.
-fn set_clock(ebpf: &mut Ebpf) -> Result<u64> {
-    let first_ns = (proc::monotonic_time() + HEAD_START).as_nanos() as u64;
+fn set_clock(ebpf: &mut Ebpf, start_in: Duration) -> Result<u64> {
+    let first_ns = (proc::monotonic_time() + start_in.max(HEAD_START)).as_nanos() as u64;
     let mut state: PerCpuArray<_, [u64; STATE_WORDS]> = ebpf.map_mut("state").context("no map state")?.try_into()?;
     let cpus = aya::util::nr_cpus().map_err(|(_, error)| error).context("counting CPUs")?;
-    state.set(0, PerCpuValues::try_from(vec![[first_ns, 0]; cpus])?, 0).context("setting the generator's clock")?;
+    let mut first = [0; STATE_WORDS];
+    first[DUE_NS] = first_ns;
+    state.set(0, PerCpuValues::try_from(vec![first; cpus])?, 0).context("setting the generator's clock")?;
     Ok(first_ns)
 }
 
 /// Sends until the end, then waits for the last answers.
-fn run(ebpf: Ebpf, interface: u32, cpu: usize, end_ns: u64, plan: &[Line]) -> Result<Ebpf> {
+fn run(ebpf: Ebpf, interface: u32, cpu: usize, plan: &[Line]) -> Result<Ebpf> {
     rp_net::affinity::pin(cpu).with_context(|| format!("pinning the generator to CPU {cpu}"))?;
     let blast: &Xdp = ebpf.program("blast").context("no program blast")?.try_into()?;
     let frame = [0u8; FRAME];
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let context: Vec<u8> = [0, FRAME as u32, 0, interface, 0, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
-    let mut ended = false;
-    while !ended {
-        if proc::monotonic_time().as_nanos() as u64 >= end_ns || rp_net::stop::requested() {
-            store(plan, PLAN_END_NS, 0);
-            ended = true;
-        }
+    while load(plan, PLAN_END_NS) != 0 {
         let mut options = TestRunOptions::new();
         options.data_in = Some(&frame);
         options.ctx_in = Some(&context);
         options.repeat = RUNS;
         options.attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
-        blast.test_run(options).context("running the generator (BPF live frames: Linux 5.18 or newer)")?;
+        match blast.test_run(options) {
+            Ok(_) => {}
+            // Nudged.
+            Err(ProgramError::SyscallError(call)) if call.io_error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("running the generator (BPF live frames: Linux 5.18 or newer)"),
+        }
     }
     std::thread::sleep(ECHO_TIME);
     Ok(ebpf)
@@ -344,14 +385,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_session_has_its_turn_once_a_round() {
+    fn every_session_has_its_turn_once_and_far_from_its_neighbours() {
         for sessions in [1, 2, 3, 10, 1000, 4608, 99_991] {
-            let (step, mut at) = (step(sessions), 0);
-            let mut seen = vec![false; sessions as usize];
-            for _ in 0..sessions {
-                at = (at + step) % sessions;
-                assert!(!std::mem::replace(&mut seen[at as usize], true), "{at} twice of {sessions}");
-            }
+            let shooter = |index| Shooter { index, id: index, key: Key::default(), sequence: 0, port: 0 };
+            let shooters: Vec<Shooter> = (0..sessions).map(shooter).collect();
+            let mut turns: Vec<u32> = scattered(&shooters).map(|shooter| shooter.index).collect();
+            assert!(sessions < 10 || turns.windows(2).all(|pair| pair[0].abs_diff(pair[1]) > 1), "of {sessions}");
+            turns.sort_unstable();
+            assert_eq!(turns, (0..sessions).collect::<Vec<_>>());
         }
     }
 }

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use rp_core::limits::PORT_DEFAULT;
 
+use crate::bare::Bare;
 use crate::pace::PaceName;
 
 const SCENARIO_HELP: &str = "A scenario is a TOML file of [[phase]]s, played in order:
   kind = \"login\", \"hold\", \"shake\", \"ramp\", \"blast\", \"storm\" or \"logout\";
   name; seconds; rate (shake, ramp, blast); rate_to (ramp);
+  blast = { burst = 64, sessions = 1000, skewed = true, hostile = 5 }
   send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = \"random\" }
     (a storm needs it, without recipients)";
 
@@ -99,9 +101,9 @@ pub struct Flags {
     /// Seed of nonces, recipients and random paces [default: drawn]
     #[arg(long, value_name = "NUMBER", env = "RP_SEED")]
     pub seed: Option<u64>,
-    /// Measure a bare echo instead: no log-in, and every datagram that comes back counts
-    #[arg(long, env = "RP_ECHO", hide = true)]
-    pub echo: bool,
+    /// Measure a server of another kind instead: no log-in, and every answer counts
+    #[arg(long, value_name = "KIND", env = "RP_BARE", hide = true)]
+    pub bare: Option<Bare>,
 }
 
 fn server(text: &str) -> Result<SocketAddr, String> {

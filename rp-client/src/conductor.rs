@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, Outbox};
 use crate::pace::PaceName;
 use crate::population::Population;
 use crate::record::PhaseRecord;
-use crate::scenario::{Action, Phase};
+use crate::scenario::{Action, Blast, Phase};
 use schedule::Schedule;
 
 /// How long the server may be silent at the beginning.
@@ -58,6 +58,19 @@ pub struct Reconciled {
     pub checked: bool,
     /// One sentence per difference.
     pub differences: Vec<String>,
+}
+
+/// A blast that has to be begun, or goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlastUnderWay {
+    /// Which phase it is.
+    pub phase: usize,
+    /// Unix second at which it begins.
+    pub start_s: u64,
+    /// How long it lasts.
+    pub seconds: u32,
+    /// What is sent.
+    pub load: Blast,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,18 +150,18 @@ impl Conductor {
         }
     }
 
-    /// The blast under way: which phase it is, shakes a second, seconds.
-    pub fn blast(&self) -> Option<(usize, u32, u32)> {
+    /// The blast under way.
+    pub fn blast(&self) -> Option<BlastUnderWay> {
         let Stage::Timed(i) = self.stage else { return None };
         let phase = &self.plan.phases[i];
-        let Action::Blast { rate } = phase.action else { return None };
-        Some((i, rate, phase.seconds))
+        let Action::Blast(load) = phase.action else { return None };
+        Some(BlastUnderWay { phase: i, start_s: self.start_s, seconds: phase.seconds, load })
     }
 
     /// The blast has ended, and its phase with it.
     pub fn end_blast(&mut self, now_us: u64, fleet: &mut Fleet) {
-        if let Some((i, ..)) = self.blast() {
-            self.enter_phase(i + 1, now_us, fleet);
+        if let Some(blast) = self.blast() {
+            self.enter_phase(blast.phase + 1, now_us, fleet);
         }
     }
 
@@ -253,7 +266,7 @@ impl Conductor {
             Action::Logout => fleet.log_out_all(),
             Action::Hold | Action::Shake { .. } => self.schedule.begin(self.start_s),
             // The kernel program is begun, and its end seen, by the loop around us.
-            Action::Blast { .. } => {}
+            Action::Blast(_) => {}
         }
         let stage = if phase.seconds == 0 { Stage::Untimed(i) } else { Stage::Timed(i) };
         self.enter(stage, now_us);

@@ -51,8 +51,8 @@ pub struct Config {
     pub auditors: usize,
     /// Of nonces and tickets.
     pub seed: u64,
-    /// The server is a bare echo: sessions are up from the start, and a shake that comes back as it went is answered.
-    pub echo: bool,
+    /// The server knows no sessions: they are up from the start, and a shake that comes back as it went is answered.
+    pub bare: bool,
 }
 
 /// Shakes that wait for their user's earlier one, in all; further ones are lost.
@@ -146,7 +146,7 @@ impl Fleet {
             clock_offset: None,
             readings: vec![None; config.auditors],
         };
-        if config.echo {
+        if config.bare {
             fleet.pretend();
         }
         fleet

@@ -5,6 +5,7 @@
 //! `network`, `run` and `live`.
 
 pub mod audit;
+pub mod bare;
 pub mod blast;
 pub mod books;
 pub mod cli;

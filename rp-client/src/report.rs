@@ -61,6 +61,10 @@ pub struct Phase {
     pub duplicate: u64,
     pub late: u64,
     pub retries: u64,
+    /// Sent late by the generator, or given up by it.
+    pub generator_late: u64,
+    /// Hostile datagrams sent beside them.
+    pub hostile: u64,
     pub sends: Requests,
     pub grabs: Requests,
     /// Refusals of all requests, by type.
@@ -184,6 +188,8 @@ fn phase(record: &PhaseRecord) -> Phase {
         duplicate: record.duplicate,
         late: record.late,
         retries: shakes.retries,
+        generator_late: record.generator_late,
+        hostile: record.hostile,
         sends: requests(&record.sends),
         grabs: requests(&record.grabs),
         refusals: counts(refusals),

@@ -9,6 +9,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWr
 use rand_core::{OsRng, TryRngCore};
 use rp_net::{proc, stop};
 
+use crate::bare::Bare;
 use crate::blast::{Blaster, Order};
 use crate::cli::Flags;
 use crate::clock::Clock;
@@ -38,23 +39,23 @@ pub fn run(flags: &Flags) -> Result<bool> {
     let expectations = expect::parse(&flags.expect)?;
     let population = Population::new(flags.users.clone(), flags.total)?;
     let phases = scenario::load(flags.scenario.as_deref(), flags.time_scale)?;
-    let mint = if flags.echo { Mint::nobody() } else { Mint::read(&flags.realm_key)? };
+    let mint = if flags.bare.is_some() { Mint::nobody() } else { Mint::read(&flags.realm_key)? };
     let seed = match flags.seed {
         Some(seed) => seed,
         None => OsRng.try_next_u64().map_err(|e| anyhow!("drawing a seed from the system: {e}; name one by --seed"))?,
     };
     let mut network = Network::open(flags.server, &flags.source, flags.sockets.into(), flags.segment)?;
-    let reconcile = !flags.no_reconcile && !flags.echo;
+    let reconcile = !flags.no_reconcile && flags.bare.is_none();
     let config = Config {
         population,
         sockets: flags.sockets.into(),
         auditors: if reconcile { flags.source.len().max(1) } else { 0 },
         seed,
-        echo: flags.echo,
+        bare: flags.bare.is_some(),
     };
     let mut fleet = Fleet::new(config, mint);
     let start_at_s = flags.start_at;
-    let blasts = phases.iter().any(|phase| matches!(phase.action, Action::Blast { .. }));
+    let blasts = phases.iter().any(|phase| matches!(phase.action, Action::Blast(_)));
     let blaster = match blasts {
         true => Some(Blaster::prepare(network.ends(0).1.ip(), fleet.count())?),
         false => None,
@@ -80,7 +81,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
         }
         None => None,
     };
-    lead(&mut conductor, &mut fleet, &mut network, blaster, &mut hdr)
+    lead(&mut conductor, &mut fleet, &mut network, blaster, flags.bare, &mut hdr)
         .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
 
     let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
@@ -102,6 +103,7 @@ fn lead(
     fleet: &mut Fleet,
     network: &mut Network,
     mut blaster: Option<Blaster>,
+    bare: Option<Bare>,
     hdr: &mut Option<HdrLog<'_>>,
 ) -> Result<()> {
     let clock = Clock::start();
@@ -119,7 +121,7 @@ fn lead(
             turn_second(fleet, hdr, now_us - start_us)?;
         }
         if let Some(blaster) = &mut blaster {
-            follow(blaster, conductor, fleet, network, clock.now_us())?;
+            follow(blaster, conductor, fleet, network, bare, clock.now_us())?;
         }
         if stop::requested() {
             conductor.stop();
@@ -137,15 +139,17 @@ fn follow(
     conductor: &mut Conductor,
     fleet: &mut Fleet,
     network: &Network,
+    bare: Option<Bare>,
     now_us: u64,
 ) -> Result<()> {
-    if let Some((phase, rate, seconds)) = conductor.blast() {
+    if let Some(blast) = conductor.blast() {
         if let Some(harvest) = blaster.harvest()? {
-            fleet.reap(phase, &harvest);
+            fleet.reap(blast.phase, &harvest);
             conductor.end_blast(now_us, fleet);
         } else if !blaster.is_at_work() {
             let ports: Vec<u16> = (0..network.len()).map(|socket| network.ends(socket).1.port()).collect();
-            let order = Order { server: network.ends(0).0, rate, seconds, echo: fleet.is_echo() };
+            let start_in = Duration::from_micros((blast.start_s * 1_000_000).saturating_sub(now_us));
+            let order = Order { server: network.ends(0).0, bare, start_in, seconds: blast.seconds, load: blast.load };
             blaster.begin(&order, &fleet.shooters(&ports))?;
         }
     }

@@ -7,6 +7,7 @@
 //! seconds = 60             # all but login and logout, which last as long as they take
 //! rate = 30000             # shake and ramp: shakes a second over all machines
 //! rate_to = 60000          # ramp: the rate of its last second
+//! blast = { burst = 64, sessions = 1000, skewed = true, hostile = 5 }   # blast: all of them may be absent
 //! send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = "random" }   # hold, shake, ramp; required in storm
 //! ```
 //!
@@ -23,7 +24,10 @@ use serde::Deserialize;
 const BUILT_IN: &str = include_str!("scenario.toml");
 /// Requests a second over all machines; more is a slip of the keyboard.
 const RATE_MAX: u32 = 50_000_000;
-const PHASES_MAX: usize = 100;
+const PHASES_MAX: usize = 1000;
+/// Half of a veth's ring.
+const BURST_MAX: u32 = 128;
+const HOSTILE_MAX: u32 = 1000;
 
 /// Packets sent by users during a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,21 @@ pub struct Sends {
     pub recipients: u8,
     /// As on the wire.
     pub split: u8,
+}
+
+/// A load made by a kernel program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blast {
+    /// Shakes a second of this machine.
+    pub rate: u32,
+    /// Shakes that are due together.
+    pub burst: u32,
+    /// Only so many of the sessions shake; all when absent.
+    pub sessions: Option<u32>,
+    /// Nine shakes of ten are of a tenth of the sessions.
+    pub skewed: bool,
+    /// Hostile datagrams beside each shake: spoofed HELLOs and false tags in turn.
+    pub hostile: u32,
 }
 
 /// What a phase does.
@@ -55,10 +74,7 @@ pub enum Action {
         rate_to: u32,
     },
     /// The same rate made by a kernel program: for loads that no socket can make.
-    Blast {
-        /// Shakes a second of this machine.
-        rate: u32,
-    },
+    Blast(Blast),
     /// Log out all users.
     Logout,
 }
@@ -81,7 +97,7 @@ impl Phase {
     pub fn rate(&self, second: u32) -> u32 {
         let (rate, rate_to) = match self.action {
             Action::Shake { rate, rate_to } => (rate, rate_to),
-            Action::Blast { rate } => (rate, rate),
+            Action::Blast(blast) => (blast.rate, blast.rate),
             _ => return 0,
         };
         let last = i64::from(self.seconds.max(2) - 1);
@@ -104,6 +120,16 @@ struct Row {
     rate: Option<u32>,
     rate_to: Option<u32>,
     send: Option<SendRow>,
+    blast: Option<BlastRow>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlastRow {
+    burst: Option<u32>,
+    sessions: Option<u32>,
+    skewed: Option<bool>,
+    hostile: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +179,7 @@ fn phase(row: Row, time_scale: f64) -> Result<Phase> {
             let rate = needs("rate", row.rate)?;
             (Action::Shake { rate, rate_to: rate }, true)
         }
-        "blast" => (Action::Blast { rate: needs("rate", row.rate)? }, true),
+        "blast" => (Action::Blast(blast(needs("rate", row.rate)?, row.blast.as_ref())?), true),
         "ramp" => (Action::Shake { rate: needs("rate", row.rate)?, rate_to: needs("rate_to", row.rate_to)? }, true),
         other => bail!("`kind` is \"{other}\"; it must be login, hold, shake, ramp, blast, storm or logout"),
     };
@@ -162,6 +188,7 @@ fn phase(row: Row, time_scale: f64) -> Result<Phase> {
         ("rate", row.rate.is_some() && !matches!(kind, "shake" | "ramp" | "blast")),
         ("rate_to", row.rate_to.is_some() && kind != "ramp"),
         ("send", row.send.is_some() && (!timed || kind == "blast")),
+        ("blast", row.blast.is_some() && kind != "blast"),
     ];
     if let Some((key, _)) = alien.iter().find(|(_, present)| *present) {
         bail!("`{key}` has no meaning in a {kind} phase");
@@ -179,6 +206,16 @@ fn phase(row: Row, time_scale: f64) -> Result<Phase> {
     };
     let sends = row.send.as_ref().map(|send| sends(send, kind == "storm")).transpose()?;
     Ok(Phase { name: row.name.unwrap_or(row.kind), action, seconds, sends })
+}
+
+fn blast(rate: u32, row: Option<&BlastRow>) -> Result<Blast> {
+    let none = BlastRow::default();
+    let row = row.unwrap_or(&none);
+    let (burst, hostile) = (row.burst.unwrap_or(1), row.hostile.unwrap_or(0));
+    ensure!((1..=BURST_MAX).contains(&burst), "`blast.burst` must be 1 to {BURST_MAX}");
+    ensure!(hostile <= HOSTILE_MAX, "`blast.hostile` must be at most {HOSTILE_MAX}");
+    ensure!(row.sessions != Some(0), "`blast.sessions` must be at least 1");
+    Ok(Blast { rate, burst, sessions: row.sessions, skewed: row.skewed.unwrap_or(false), hostile })
 }
 
 fn sends(row: &SendRow, to_set: bool) -> Result<Sends> {
@@ -238,6 +275,9 @@ mod tests {
             ("[[phase]]\nkind='shake'\nrate=1\nsecond=5", "second"),
             ("[[phase]]\nkind='hold'\nseconds=1\nrate=5", "`rate`"),
             ("[[phase]]\nkind='storm'\nseconds=1", "`send`"),
+            ("[[phase]]\nkind='hold'\nseconds=1\nblast={burst=64}", "`blast`"),
+            ("[[phase]]\nkind='blast'\nseconds=1\nrate=9\nblast={burst=0}", "`blast.burst`"),
+            ("[[phase]]\nkind='blast'\nseconds=1\nrate=9\nblast={sessions=0}", "`blast.sessions`"),
             (&format!("{storm},recipients=3}}"), "`send.recipients`"),
             (&format!("{storm},split='fair'}}"), "`send.split`"),
             ("[[phase]]\nkind='hold'\nseconds=1\nsend={rate=1,fen=2,shares=3}", "`send.fen`"),

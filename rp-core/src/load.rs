@@ -12,27 +12,55 @@ pub const SENT_NS: usize = 4;
 /// The last sequence that was answered.
 pub const ANSWERED: usize = 5;
 
-/// Words of the plan.
-pub const PLAN_WORDS: usize = 16;
+/// Words of the plan: three lines.
+pub const PLAN_WORDS: usize = 24;
 /// Sessions that shake.
 pub const PLAN_SESSIONS: usize = 0;
-/// Nanoseconds between two shakes.
+/// Nanoseconds between two bursts.
 pub const PLAN_INTERVAL_NS: usize = 1;
 /// When it ends, in nanoseconds on the monotonic clock.
 pub const PLAN_END_NS: usize = 2;
-/// The step from one session to the next, which has no divisor in common with their number.
-pub const PLAN_STEP: usize = 3;
 /// Ethernet: the first eight bytes, and the other six.
 pub const PLAN_ETHERNET: usize = 4;
-/// IPv4: the header's first 20 bytes in three words.
-pub const PLAN_IPV4: usize = 6;
+/// IPv4 addresses, ours and the server's, as their bytes lie in memory.
+pub const PLAN_ADDRESSES: usize = 6;
 /// The server's port, network order.
 pub const PLAN_PORT: usize = 9;
 /// First byte of the answers that count: of NOTHING, or of SHAKE before a bare echo.
 pub const PLAN_EXPECTS: usize = 10;
+/// Shakes that are due together.
+pub const PLAN_BURST: usize = 11;
+/// The payload of [`BARE_LEN`] bytes that a server of another protocol gets in the place of a shake, with two bytes free at
+/// its beginning for the number of the question; zero for shakes.
+pub const PLAN_BARE: usize = 12;
+/// The first so many sessions make nine shakes of ten; zero when all shake alike.
+pub const PLAN_HOT: usize = 16;
+/// Hostile datagrams after each shake: spoofed HELLOs and false tags in turn.
+pub const PLAN_HOSTILE: usize = 17;
 
-/// Words of the sending program's own state, per CPU: when the next is due, and which session's.
-pub const STATE_WORDS: usize = 2;
+/// Sessions that were asked lately, by the low bits of their slots: a table that stays in the cache, which the one of all slots
+/// does not.
+pub const LATELY: u32 = 1 << 14;
+
+/// Bytes of a question in another protocol.
+pub const BARE_LEN: usize = 32;
+
+/// Words of the sending program's own state, per CPU.
+pub const STATE_WORDS: usize = 7;
+/// When the next burst is due; zero before the first and after the last.
+pub const DUE_NS: usize = 0;
+/// Whose turn it is, among those that are not hot.
+pub const TURN: usize = 1;
+/// Whose turn it is, among the hot ones.
+pub const HOT_TURN: usize = 2;
+/// Shakes made so far.
+pub const MADE: usize = 3;
+/// Shakes of the burst under way that are not made yet.
+pub const REST: usize = 4;
+/// Hostile datagrams that come before the next shake.
+pub const HOSTILE: usize = 5;
+/// No burst begins before: one that was held up catches up at twice its rate, not at once.
+pub const NOT_BEFORE_NS: usize = 6;
 
 /// What came of it, per CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,10 +82,16 @@ pub enum Tally {
     BadTag,
     /// What the sockets get: prizes, notices.
     Passed,
+    /// HELLOs sent from addresses that are not ours.
+    Spoofed,
+    /// Shakes sent under false tags.
+    Forged,
+    /// Challenges to spoofed HELLOs.
+    Challenges,
 }
 
 /// Words of the tally.
-pub const TALLY_WORDS: usize = 8;
+pub const TALLY_WORDS: usize = 11;
 
 /// Buckets of the latencies: 32 to each power of two of nanoseconds, three percent wide.
 pub const BUCKETS: usize = 64 * 32;

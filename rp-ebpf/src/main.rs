@@ -1,4 +1,5 @@
-//! The kernel programs: `gate` at the interface, `gate_cpu` on the worker's CPU, `select` at the sockets, `pass` for peers.
+//! The kernel programs: `gate` at the interface, `gate_cpu` on the worker's CPU, `select` at the sockets, `pass` for peers, `mirror` for
+//! benchmarks.
 //!
 //! Pointers are here (packet.rs, counters.rs, atomics.rs, shared.rs), meaning is in rp-core. A verdict becomes an action in one exhaustive match
 //! and nowhere else. Nothing here allocates, reads a clock or logs, unless the loader turned tracing on: the log level is
@@ -22,7 +23,7 @@ use aya_log_ebpf::info;
 use config::{CPUS, SOCKETS, WORKER_CPUS};
 use counters::Counters;
 use packet::{Shown, Written};
-use rp_core::frame::{Frame, Request, Verdict, classify};
+use rp_core::frame::{Frame, FrameMut as _, Request, Verdict, classify};
 use rp_core::gate::{Ruling, rule};
 use rp_core::gate_counters::{Place, RowIndex};
 use rp_core::limits::LISTENS_MAX;
@@ -155,6 +156,29 @@ fn select_socket(ctx: &SkReuseportContext, worker: u32) -> bool {
 #[xdp]
 pub fn pass(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
+}
+
+/// Sends every UDP datagram over IPv4 back as it came: the floor under whatever answers in the kernel.
+#[xdp]
+pub fn mirror(ctx: XdpContext) -> u32 {
+    mirrored(&mut Written::frame(&ctx)).unwrap_or(xdp_action::XDP_PASS)
+}
+
+#[inline(always)]
+fn mirrored(frame: &mut Written<'_>) -> Option<u32> {
+    let (to, from): ([u8; 6], [u8; 6]) = (frame.read(0)?, frame.read(6)?);
+    let [e0, e1, version]: [u8; 3] = frame.read(12)?;
+    let protocol: [u8; 2] = frame.read(22)?;
+    if [e0, e1, version, protocol[1]] != [0x08, 0x00, 0x45, 17] {
+        return None;
+    }
+    let addresses = u64::from_le_bytes(frame.read(26)?).rotate_left(32);
+    let ports = u32::from_le_bytes(frame.read(34)?).rotate_left(16);
+    frame.write(0, from)?;
+    frame.write(6, to)?;
+    frame.write(26, addresses.to_le_bytes())?;
+    frame.write(34, ports.to_le_bytes())?;
+    Some(xdp_action::XDP_TX)
 }
 
 #[panic_handler]

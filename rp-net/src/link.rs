@@ -2,10 +2,14 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
+
+/// The port for datagrams that nobody wants (RFC 863).
+const DISCARD: u16 = 9;
 
 /// An interface of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,20 +71,34 @@ fn ipv4_of(row: &libc::ifaddrs) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(u32::from_be(unsafe { address.read_unaligned() }.sin_addr.s_addr)))
 }
 
-/// The Ethernet address of a neighbour that was spoken to lately.
+/// The Ethernet address of a neighbour. One who was not spoken to lately is sent an empty datagram to the port for what is to
+/// be discarded, so that the kernel asks for it.
 ///
 /// # Errors
-/// The kernel's table cannot be read, or does not know it: then it is behind a router, or was never spoken to.
+/// The kernel's table cannot be read, or does not come to know it: then it is behind a router.
 pub fn neighbour(ip: IpAddr) -> io::Result<Mac> {
+    for wait in [0, 10, 40, 200, 750] {
+        std::thread::sleep(Duration::from_millis(wait));
+        if let Some(mac) = known(ip)? {
+            return Ok(mac);
+        }
+        let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        std::net::UdpSocket::bind((any, 0))?.send_to(&[], (ip, DISCARD))?;
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, format!("{ip} is no neighbour on an Ethernet link")))
+}
+
+/// What the kernel's table knows.
+fn known(ip: IpAddr) -> io::Result<Option<Mac>> {
     let table = std::fs::read_to_string("/proc/net/arp")?;
-    let known = table.lines().skip(1).find_map(|line| {
+    Ok(table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         if fields.first()?.parse() != Ok(ip) {
             return None;
         }
         let bytes =
             fields.get(3)?.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<Vec<u8>>>()?;
-        Mac::try_from(bytes).ok()
-    });
-    known.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{ip} is no neighbour on an Ethernet link")))
+        // All zero while the kernel waits to be told.
+        Mac::try_from(bytes).ok().filter(|mac| *mac != Mac::default())
+    }))
 }

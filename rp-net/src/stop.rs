@@ -1,4 +1,5 @@
-//! The wish to stop: SIGINT and SIGTERM become a flag that loops look at. A second signal ends the process at once.
+//! The wish to stop: SIGINT and SIGTERM become a flag that loops look at. A second signal ends the process at once. And a
+//! nudge for one thread, which ends the system call that it is in.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,19 +20,34 @@ extern "C" fn request(signal: libc::c_int) {
 /// What the kernel says.
 pub fn on_signals() -> io::Result<()> {
     let handler: extern "C" fn(libc::c_int) = request;
-    for signal in SIGNALS {
-        // SAFETY: the action is zero but for a handler that does nothing a handler may not do; without SA_RESTART waits
-        // end with EINTR.
-        let code = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = handler as libc::sighandler_t;
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut())
-        };
-        if code != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
+    SIGNALS.iter().try_for_each(|signal| handle(*signal, handler))
+}
+
+fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {
+    // SAFETY: the action is zero but for a handler that does nothing a handler may not do; without SA_RESTART waits end
+    // with EINTR.
+    let code = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as libc::sighandler_t;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut())
+    };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+extern "C" fn ignore(_signal: libc::c_int) {}
+
+/// From here on threads of this process can be nudged.
+///
+/// # Errors
+/// What the kernel says.
+pub fn allow_nudges() -> io::Result<()> {
+    handle(libc::SIGUSR1, ignore)
+}
+
+/// Ends the system call that a thread of this process is in; one that is just about to begin it needs another nudge.
+pub fn nudge(thread_id: i32) {
+    // SAFETY: a signal that is handled, to a thread of this process or to none.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread_id, libc::SIGUSR1) };
 }
 
 /// Has a signal come?
@@ -50,5 +66,22 @@ mod tests {
         // SAFETY: a signal to ourselves, whose handler was just installed.
         unsafe { libc::raise(libc::SIGTERM) };
         assert!(requested());
+    }
+
+    #[test]
+    fn a_nudge_ends_the_sleep_of_one_thread() {
+        allow_nudges().expect("a handler");
+        let (tell, told) = std::sync::mpsc::channel();
+        let sleeper = std::thread::spawn(move || {
+            tell.send(crate::proc::thread_id()).expect("the test waits");
+            // SAFETY: waits for no descriptor at all.
+            unsafe { libc::poll(std::ptr::null_mut(), 0, 60_000) }
+        });
+        let thread_id = told.recv().expect("it lives");
+        while !sleeper.is_finished() {
+            nudge(thread_id);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(sleeper.join().expect("it only sleeps"), -1, "interrupted, not timed out");
     }
 }

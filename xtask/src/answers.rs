@@ -186,6 +186,10 @@ pub struct Phase {
     pub lost: u64,
     /// Transmissions beyond the first.
     pub retries: u64,
+    /// Sent late by the generator, or given up by it.
+    pub generator_late: u64,
+    /// Hostile datagrams sent beside them.
+    pub hostile: u64,
     /// From the due time to the answer.
     pub latency_us: Latency,
     /// Each second of the phase.

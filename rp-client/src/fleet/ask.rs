@@ -84,7 +84,7 @@ impl Fleet {
     /// Pings from a session if it is up and asks nothing; says whether it did.
     pub fn ping(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) -> bool {
         let session = &self.sessions[index as usize];
-        let free = session.state == State::Up && session.asking == Asking::Nothing && !self.config.echo;
+        let free = session.state == State::Up && session.asking == Asking::Nothing && !self.config.bare;
         if free {
             self.begin(index, Asking::Ping, now_us, out);
         }

@@ -59,7 +59,7 @@ fn ends(record: &mut PhaseRecord, what: What) -> &mut Ends {
 impl Fleet {
     /// A packet is to be made by this session's user; `draw` chooses its recipients.
     pub fn send(&mut self, index: u32, sends: Sends, draw: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
-        if !self.config.echo {
+        if !self.config.bare {
             self.begin_money(index, What::Send { sends, draw }, phase, now_us, out);
         }
     }

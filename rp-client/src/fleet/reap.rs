@@ -9,19 +9,19 @@ use crate::blast::{Harvest, Shooter};
 use crate::books::Discard;
 
 impl Fleet {
-    /// Is the server a bare echo?
-    pub fn is_echo(&self) -> bool {
-        self.config.echo
+    /// Does the server know no sessions?
+    pub fn is_bare(&self) -> bool {
+        self.config.bare
     }
 
     /// The sessions that are up, as a kernel program needs them; `ports` are those of our sockets.
     pub fn shooters(&self, ports: &[u16]) -> Vec<Shooter> {
-        let is_up = |index: &u32| self.config.echo || self.sessions[*index as usize].state == State::Up;
+        let is_up = |index: &u32| self.config.bare || self.sessions[*index as usize].state == State::Up;
         let shooter = |index: u32| {
             let session = &self.sessions[index as usize];
             let port = ports[self.socket(index)];
-            // A bare echo knows no sessions: any number will do.
-            let id = if self.config.echo { index } else { session.id };
+            // Any number will do.
+            let id = if self.config.bare { index } else { session.id };
             Shooter { index, id, key: session.key, sequence: session.sequence, port }
         };
         (0..self.count()).filter(is_up).map(shooter).collect()
@@ -34,6 +34,7 @@ impl Fleet {
         }
         let (sent, late) = (harvest.of(Tally::Sent), harvest.of(Tally::Late));
         let (nothing, busy) = (harvest.of(Tally::Nothing), harvest.of(Tally::Busy));
+        // What is hostile is in nobody's name, so it is in nobody's books.
         self.books.sent[Kind::Shake.index()] += sent;
         self.books.received[Kind::Nothing.index()] += nothing + harvest.of(Tally::Stray);
         self.books.received[Kind::Busy.index()] += busy;
@@ -50,6 +51,7 @@ impl Fleet {
         record.refusals[Refusal::Busy as usize] += busy;
         record.duplicate += harvest.of(Tally::Stray);
         record.generator_late += late;
+        record.hostile += harvest.of(Tally::Spoofed) + harvest.of(Tally::Forged);
         for (us, count) in &harvest.latencies_us {
             record.latency_us.saturating_record_n((*us).max(1), *count);
         }

@@ -21,7 +21,7 @@ impl Fleet {
             Some(first) if first & 0xc0 == VERSION_BITS => Kind::of_number(first & 0x3f),
             _ => None,
         };
-        if self.config.echo {
+        if self.config.bare {
             return self.receive_echo(kind, now_us, bytes, out);
         }
         let outcome = match kind.filter(|kind| !kind.is_request()) {

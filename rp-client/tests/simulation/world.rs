@@ -74,7 +74,7 @@ impl World {
             let population = Population::new(range, Some(users)).expect("within the total");
             let plan = plan(population);
             let auditors = usize::from(plan.reconcile);
-            let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, echo: false };
+            let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, bare: false };
             Machine {
                 fleet: Fleet::new(config, Mint::new(&realm())),
                 conductor: Conductor::new(plan),

@@ -1,7 +1,7 @@
-//! `rp-server xdp-pass`: lets every frame in at an interface, until it is killed.
+//! `rp-server xdp-pass`: lets every frame in at an interface, or sends it back as it came, until it is killed.
 //!
 //! A veth drops frames that XDP transmits or redirects to it unless its receiving end has an XDP program too, so the
-//! laboratory gives its client ends this one.
+//! laboratory gives its client ends this one. The mirror is what the benchmarks hold the gate against.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,9 @@ pub struct PassArgs {
     /// Interface that gets the program; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
     interface: Vec<String>,
+    /// Send every UDP datagram back instead
+    #[arg(long)]
+    mirror: bool,
     /// Compiled kernel programs [default: bpf/gate.o beside the executable's folder]
     #[arg(long, value_name = "FILE")]
     gate_object: Option<PathBuf>,
@@ -33,13 +36,14 @@ impl PassArgs {
         let interfaces = interface::choose(&self.interface)?;
         let wanted = Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, trace: false, answers: None };
         let mut ebpf = object::open(&object::find(self.gate_object.as_deref())?, &wanted)?;
-        let pass: &mut Xdp = ebpf.program_mut("pass").context("no program pass")?.try_into()?;
-        pass.load().context("the kernel's verifier refused the program pass")?;
+        let name = if self.mirror { "mirror" } else { "pass" };
+        let program: &mut Xdp = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?.try_into()?;
+        program.load().with_context(|| format!("the kernel's verifier refused the program {name}"))?;
         for interface in &interfaces {
-            let attached = pass.attach_to_if_index(interface.index, XdpMode::Driver);
+            let attached = program.attach_to_if_index(interface.index, XdpMode::Driver);
             attached
                 .map_err(|error| anyhow::anyhow!(interface::explain(&error)))
-                .with_context(|| format!("the passing program does not attach to {}", interface.name))?;
+                .with_context(|| format!("the program {name} does not attach to {}", interface.name))?;
         }
         println!("passing: {}", self.interface.join(" "));
         loop {
