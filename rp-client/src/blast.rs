@@ -3,19 +3,18 @@
 //!
 //! The sockets stay open beside it: prizes and notices reach them as ever.
 
+mod kernel;
+
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use aya::maps::{Map, PerCpuArray, PerCpuValues};
-use aya::programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
-use aya::{Ebpf, EbpfLoader};
+use aya::Ebpf;
+use aya::programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use rp_core::entry::{ENTRY_WORDS, Words as _};
 use rp_core::key::Key;
 use rp_core::kind::Kind;
@@ -23,8 +22,9 @@ use rp_core::limits::SLOT_BITS;
 use rp_core::line::Line;
 use rp_core::load::*;
 use rp_core::wire::words_of;
-use rp_net::{link, mapping, proc, stop};
+use rp_net::{link, proc, stop};
 
+use self::kernel::Counted;
 use crate::bare::Bare;
 use crate::scenario::Blast;
 
@@ -34,8 +34,6 @@ const BATCH: u32 = 256;
 const RUNS: u32 = u32::MAX;
 /// Bytes of a frame.
 const FRAME: usize = 60;
-/// The way from the plan to the first shake.
-const HEAD_START: Duration = Duration::from_millis(50);
 /// Answers that are still on their way when the last shake has left.
 const ECHO_TIME: Duration = Duration::from_millis(500);
 
@@ -82,6 +80,8 @@ pub struct Harvest {
     pub sequences: Vec<(u32, u32)>,
     /// By [`Tally`].
     pub tally: [u64; TALLY_WORDS],
+    /// CPU time of the generator.
+    pub cpu: Duration,
     /// Answers by latency in microseconds, from the due time, and their number.
     pub latencies_us: Vec<(u64, u64)>,
 }
@@ -109,7 +109,7 @@ pub struct Blaster {
 enum Work {
     Idle(Ebpf),
     Blasting {
-        thread: JoinHandle<Result<Ebpf>>,
+        thread: JoinHandle<Result<(Ebpf, Duration)>>,
         /// The kernel's number of the thread, once it has begun.
         thread_id: Arc<AtomicI32>,
         /// When its last shake is due, in nanoseconds on the monotonic clock.
@@ -117,23 +117,6 @@ enum Work {
     },
     /// Only while it changes.
     Changing,
-}
-
-#[derive(Clone)]
-struct Counted {
-    tally: [u64; TALLY_WORDS],
-    latencies: Vec<u64>,
-}
-
-/// Finds the object of the kernel programs: beside this executable's folder, or under ./target.
-///
-/// # Errors
-/// When it is not built; names the command that builds it.
-fn find_object() -> Result<PathBuf> {
-    let executable = std::env::current_exe().context("cannot tell where this executable lies")?;
-    let folders = executable.ancestors().skip(1).take(3).map(Path::to_path_buf).chain([PathBuf::from("target")]);
-    let found = folders.map(|folder| folder.join("bpf/load.o")).find(|path| path.is_file());
-    found.context("the load programs are not built: `cargo xtask build-ebpf` builds bpf/load.o")
 }
 
 impl Blaster {
@@ -144,19 +127,14 @@ impl Blaster {
     /// What is missing, what the kernel said, and what to do.
     pub fn prepare(local: IpAddr, sessions: u32) -> Result<Blaster> {
         let IpAddr::V4(local) = local else { bail!("a blast needs IPv4: --server with an IPv4 address") };
-        let bytes = std::fs::read(find_object()?).context("reading the load programs")?;
         let slots = 1usize << SLOT_BITS;
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("fleet", sessions)
-            .map_max_entries("by_slot", slots as u32)
-            .load(&bytes)
-            .context("giving the load programs' maps to the kernel (run as root)")?;
+        let mut ebpf = kernel::open(sessions)?;
         stop::allow_nudges().context("handling signals")?;
         let ours = link::of_address(local).with_context(|| format!("finding the interface of {local}"))?;
-        attach(&mut ebpf, &ours)?;
-        let fleet = lines(&ebpf, "fleet", sessions as usize)?;
-        let by_slot = lines(&ebpf, "by_slot", slots / ENTRY_WORDS)?;
-        let plan = lines(&ebpf, "plan", PLAN_WORDS / ENTRY_WORDS)?;
+        kernel::attach(&mut ebpf, &ours)?;
+        let fleet = kernel::lines(&ebpf, "fleet", sessions as usize)?;
+        let by_slot = kernel::lines(&ebpf, "by_slot", slots / ENTRY_WORDS)?;
+        let plan = kernel::lines(&ebpf, "plan", PLAN_WORDS / ENTRY_WORDS)?;
         let before = Counted { tally: [0; TALLY_WORDS], latencies: vec![0; BUCKETS] };
         Ok(Blaster { ours, local, fleet, by_slot, plan, shooters: Vec::new(), work: Work::Idle(ebpf), before })
     }
@@ -187,8 +165,8 @@ impl Blaster {
         let cpus = rp_net::affinity::allowed_cpus().context("asking which CPUs this process may use")?;
         let cpu = *cpus.last().context("this process may use no CPU")?;
         let Work::Idle(ebpf) = &mut self.work else { bail!("a blast is under way already") };
-        self.before = counted(ebpf)?;
-        let end_ns = set_clock(ebpf, order.start_in)? + u64::from(order.seconds) * 1_000_000_000;
+        self.before = kernel::counted(ebpf)?;
+        let end_ns = kernel::set_clock(ebpf, order.start_in)? + u64::from(order.seconds) * 1_000_000_000;
         let (interface, plan) = (self.ours.index, self.plan);
         let thread_id = Arc::new(AtomicI32::new(0));
         let id = thread_id.clone();
@@ -224,15 +202,18 @@ impl Blaster {
                 return Ok(None);
             }
         };
-        let mut ebpf =
+        let (mut ebpf, cpu) =
             thread.join().map_err(|_| anyhow!("the generator's thread panicked: see its message above"))??;
-        let now = counted(&mut ebpf)?;
+        // From here on answers are the sockets' again.
+        store(self.plan, PLAN_PORT, 0);
+        let now = kernel::counted(&mut ebpf)?;
         self.work = Work::Idle(ebpf);
         let sequence = |(index, line): (&u32, &Line)| (*index, (&line).load(SEQUENCE) as u32);
         let sequences = self.shooters.iter().zip(self.fleet).map(sequence).collect();
         let since = now.latencies.iter().zip(&self.before.latencies).map(|(now, before)| now - before).enumerate();
         Ok(Some(Harvest {
             sequences,
+            cpu,
             tally: std::array::from_fn(|at| now.tally[at] - self.before.tally[at]),
             latencies_us: since
                 .filter(|(_, count)| *count > 0)
@@ -286,22 +267,6 @@ fn sessions_of(order: &Order, up: usize) -> Sessions {
     Sessions { all, hot: if order.load.skewed { all / 10 } else { 0 } }
 }
 
-fn counted(ebpf: &mut Ebpf) -> Result<Counted> {
-    let map: PerCpuArray<_, [u64; TALLY_WORDS]> = ebpf.map_mut("tally").context("no map tally")?.try_into()?;
-    let mut tally = [0; TALLY_WORDS];
-    for words in map.get(&0, 0)?.iter() {
-        tally.iter_mut().zip(words).for_each(|(sum, word)| *sum += word);
-    }
-    let map: PerCpuArray<_, u64> = ebpf.map_mut("latencies").context("no map latencies")?.try_into()?;
-    let latencies = (0..BUCKETS as u32).map(|at| Ok(map.get(&at, 0)?.iter().sum())).collect::<Result<_>>()?;
-    Ok(Counted { tally, latencies })
-}
-
-fn lines(ebpf: &Ebpf, name: &str, count: usize) -> Result<&'static [Line]> {
-    let Some(Map::Array(data)) = ebpf.map(name) else { bail!("the load programs have no map {name}") };
-    mapping::lines(data.fd().as_fd(), count).with_context(|| format!("mapping the map {name} into memory"))
-}
-
 /// Reads a word, counted over all lines.
 fn load(lines: &[Line], at: usize) -> u64 {
     (&lines[at / ENTRY_WORDS]).load(at % ENTRY_WORDS)
@@ -335,29 +300,8 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn attach(ebpf: &mut Ebpf, ours: &link::Link) -> Result<()> {
-    let sink: &mut Xdp = ebpf.program_mut("sink").context("no program sink")?.try_into()?;
-    sink.load().context("the kernel's verifier refused the program sink")?;
-    sink.attach_to_if_index(ours.index, XdpMode::Driver).with_context(|| {
-        format!("attaching the sink to {}: is another XDP program there, or has its driver none?", ours.name)
-    })?;
-    let blast: &mut Xdp = ebpf.program_mut("blast").context("no program blast")?.try_into()?;
-    blast.load().context("the kernel's verifier refused the program blast")
-}
-
-/// Sets the clock of every CPU's turn; when the first shake is due, in nanoseconds.
-fn set_clock(ebpf: &mut Ebpf, start_in: Duration) -> Result<u64> {
-    let first_ns = (proc::monotonic_time() + start_in.max(HEAD_START)).as_nanos() as u64;
-    let mut state: PerCpuArray<_, [u64; STATE_WORDS]> = ebpf.map_mut("state").context("no map state")?.try_into()?;
-    let cpus = aya::util::nr_cpus().map_err(|(_, error)| error).context("counting CPUs")?;
-    let mut first = [0; STATE_WORDS];
-    first[DUE_NS] = first_ns;
-    state.set(0, PerCpuValues::try_from(vec![first; cpus])?, 0).context("setting the generator's clock")?;
-    Ok(first_ns)
-}
-
-/// Sends until the end, then waits for the last answers.
-fn run(ebpf: Ebpf, interface: u32, cpu: usize, plan: &[Line]) -> Result<Ebpf> {
+/// Sends until the end, then waits for the last answers; the CPU time that it took.
+fn run(ebpf: Ebpf, interface: u32, cpu: usize, plan: &[Line]) -> Result<(Ebpf, Duration)> {
     rp_net::affinity::pin(cpu).with_context(|| format!("pinning the generator to CPU {cpu}"))?;
     let blast: &Xdp = ebpf.program("blast").context("no program blast")?.try_into()?;
     let frame = [0u8; FRAME];
@@ -377,7 +321,7 @@ fn run(ebpf: Ebpf, interface: u32, cpu: usize, plan: &[Line]) -> Result<Ebpf> {
         }
     }
     std::thread::sleep(ECHO_TIME);
-    Ok(ebpf)
+    Ok((ebpf, proc::thread_cpu_time()))
 }
 
 #[cfg(test)]

@@ -77,6 +77,8 @@ pub struct PhaseRecord {
     pub generator_late: u64,
     /// The latest of them, in microseconds.
     pub generator_late_us_max: u64,
+    /// CPU time of the kernel program that made them, in microseconds.
+    pub generator_cpu_us: u64,
     /// Hostile datagrams sent beside them.
     pub hostile: u64,
     /// Latencies of answered shakes, in microseconds from the due time.
@@ -108,6 +110,7 @@ impl PhaseRecord {
             late: 0,
             generator_late: 0,
             generator_late_us_max: 0,
+            generator_cpu_us: 0,
             hostile: 0,
             latency_us: latencies(),
             latency_second_us: latencies(),

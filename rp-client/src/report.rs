@@ -63,6 +63,8 @@ pub struct Phase {
     pub retries: u64,
     /// Sent late by the generator, or given up by it.
     pub generator_late: u64,
+    /// CPU time of the kernel program that made them.
+    pub generator_cpu_us: u64,
     /// Hostile datagrams sent beside them.
     pub hostile: u64,
     pub sends: Requests,
@@ -189,6 +191,7 @@ fn phase(record: &PhaseRecord) -> Phase {
         late: record.late,
         retries: shakes.retries,
         generator_late: record.generator_late,
+        generator_cpu_us: record.generator_cpu_us,
         hostile: record.hostile,
         sends: requests(&record.sends),
         grabs: requests(&record.grabs),

@@ -24,7 +24,7 @@ pub const PLAN_END_NS: usize = 2;
 pub const PLAN_ETHERNET: usize = 4;
 /// IPv4 addresses, ours and the server's, as their bytes lie in memory.
 pub const PLAN_ADDRESSES: usize = 6;
-/// The server's port, network order.
+/// The server's port, network order; zero when all answers are the sockets'.
 pub const PLAN_PORT: usize = 9;
 /// First byte of the answers that count: of NOTHING, or of SHAKE before a bare echo.
 pub const PLAN_EXPECTS: usize = 10;
@@ -86,7 +86,7 @@ pub enum Tally {
     Spoofed,
     /// Shakes sent under false tags.
     Forged,
-    /// Challenges to spoofed HELLOs.
+    /// Challenges to spoofed HELLOs, or those themselves sent back by an echo.
     Challenges,
 }
 

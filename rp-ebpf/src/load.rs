@@ -266,7 +266,7 @@ fn take(ctx: &XdpContext) -> Option<u32> {
     let second = u64::from_le_bytes(frame.read(PAYLOAD_AT + 8)?);
     let third = u16::from_le_bytes(frame.read(PAYLOAD_AT + 16)?);
     let kind = first as u8;
-    if kind == Kind::Challenge.first_byte() && plan.load(PLAN_HOSTILE) > 0 {
+    if plan.load(PLAN_HOSTILE) > 0 && (kind == Kind::Challenge.first_byte() || kind == Kind::Hello.first_byte()) {
         count(TALLY.get_ptr_mut(0)?, Tally::Challenges);
         return Some(xdp_action::XDP_DROP);
     }

@@ -1,6 +1,6 @@
 //! A bare recvmmsg/sendmmsg echo over IPv4: what the system calls alone cost, as the baseline of the benchmarks.
 //!
-//! `echo ADDR:PORT [--cpu N] [--seconds N]`. Prints its thread id first; at the end, or on SIGTERM, what it echoed and
+//! `echo ADDR:PORT [--cpu N] [--seconds N] [--batch N]`; a batch of 1 is plain recvfrom and sendto. Prints its thread id first; at the end, or on SIGTERM, what it echoed and
 //! what its socket dropped. No protocol, no steering, no address of arrival: plain libc, batches of 64.
 #![allow(missing_docs)]
 
@@ -20,17 +20,19 @@ struct Arguments {
     address: SocketAddr,
     cpu: Option<usize>,
     life: Option<Duration>,
+    batch: usize,
 }
 
 fn arguments() -> Result<Arguments> {
     let mut words = std::env::args().skip(1);
-    let usage = "usage: echo IPV4:PORT [--cpu N] [--seconds N]";
+    let usage = "usage: echo IPV4:PORT [--cpu N] [--seconds N] [--batch N]";
     let address = words.next().context(usage)?.parse().context(usage)?;
-    let mut parsed = Arguments { address, cpu: None, life: None };
+    let mut parsed = Arguments { address, cpu: None, life: None, batch: BATCH };
     while let Some(flag) = words.next() {
         let value: u64 = words.next().and_then(|word| word.parse().ok()).context(usage)?;
         match flag.as_str() {
             "--cpu" => parsed.cpu = Some(value as usize),
+            "--batch" => parsed.batch = (value as usize).clamp(1, BATCH),
             "--seconds" => parsed.life = Some(Duration::from_secs(value)),
             _ => bail!(usage),
         }
@@ -48,9 +50,10 @@ fn main() -> Result<()> {
     let socket = UdpSocket::unconnected(arguments.address, buffers)?;
     println!("tid {} address {}", proc::thread_id(), socket.local_address());
     let start = Instant::now();
-    let (received, sent) = serve(socket.as_fd().as_raw_fd(), || {
-        !stop::requested() && arguments.life.is_none_or(|life| start.elapsed() < life)
-    })?;
+    let goes_on = || !stop::requested() && arguments.life.is_none_or(|life| start.elapsed() < life);
+    let fd = socket.as_fd().as_raw_fd();
+    let (received, sent) =
+        if arguments.batch == 1 { serve_plainly(fd, goes_on) } else { serve(fd, arguments.batch, goes_on) };
     println!(
         "received {received} sent {sent} dropped {} cpu_us {}",
         socket.overflow()?,
@@ -59,7 +62,38 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn serve(fd: i32, mut goes_on: impl FnMut() -> bool) -> Result<(u64, u64)> {
+/// Until something waits, a tenth of a second at most.
+fn wait(fd: i32) {
+    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one live entry.
+    unsafe { libc::poll(&raw mut entry, 1, 100) };
+}
+
+fn serve_plainly(fd: i32, mut goes_on: impl FnMut() -> bool) -> (u64, u64) {
+    let mut payload = [0u8; PAYLOAD];
+    let (mut received, mut sent) = (0, 0);
+    while goes_on() {
+        wait(fd);
+        loop {
+            // SAFETY: a plain C struct for which zero is a value.
+            let mut name: libc::sockaddr_in = unsafe { zeroed() };
+            let mut name_len = size_of::<libc::sockaddr_in>() as u32;
+            // SAFETY: the buffer, the name and its length are alive, and as long as is said.
+            let len = unsafe {
+                let buffer = payload.as_mut_ptr().cast();
+                libc::recvfrom(fd, buffer, PAYLOAD, libc::MSG_DONTWAIT, (&raw mut name).cast(), &raw mut name_len)
+            };
+            let Ok(len) = usize::try_from(len) else { break };
+            received += 1;
+            // SAFETY: as above.
+            let code = unsafe { libc::sendto(fd, payload.as_ptr().cast(), len, 0, (&raw const name).cast(), name_len) };
+            sent += u64::from(code >= 0);
+        }
+    }
+    (received, sent)
+}
+
+fn serve(fd: i32, batch: usize, mut goes_on: impl FnMut() -> bool) -> (u64, u64) {
     let mut payloads = vec![[0u8; PAYLOAD]; BATCH];
     // SAFETY: all three are plain C structs for which zero is a value.
     let (mut names, mut parts, mut headers): (
@@ -76,13 +110,11 @@ fn serve(fd: i32, mut goes_on: impl FnMut() -> bool) -> Result<(u64, u64)> {
     }
     let (mut received, mut sent) = (0, 0);
     while goes_on() {
-        let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // SAFETY: one live entry.
-        unsafe { libc::poll(&raw mut entry, 1, 100) };
+        wait(fd);
         loop {
             // SAFETY: the headers' pointers lead to the arrays above, which outlive the loop.
             let count = unsafe {
-                libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT as _, std::ptr::null_mut())
+                libc::recvmmsg(fd, headers.as_mut_ptr(), batch as u32, libc::MSG_DONTWAIT as _, std::ptr::null_mut())
             };
             let Ok(count) = usize::try_from(count) else { break };
             received += count as u64;
@@ -100,5 +132,5 @@ fn serve(fd: i32, mut goes_on: impl FnMut() -> bool) -> Result<(u64, u64)> {
             }
         }
     }
-    Ok((received, sent))
+    (received, sent)
 }

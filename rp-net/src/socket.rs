@@ -112,6 +112,11 @@ impl UdpSocket {
         Ok(UdpSocket { local, ..opened })
     }
 
+    /// The socket without what is ours.
+    pub fn into_std(self) -> std::net::UdpSocket {
+        self.socket.into()
+    }
+
     /// Asks for the buffers by force, which needs CAP_NET_ADMIN, else within the limit of the system.
     fn grow(&self, buffers: Buffers) -> io::Result<()> {
         let force = |name: i32, bytes: usize| {

@@ -13,7 +13,6 @@ use rp_core::engine::notes::Note;
 use rp_core::steer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Answer, Question};
 use crate::clock::Clock;
@@ -21,8 +20,13 @@ use crate::limits::Keeper;
 use crate::sight::Sight;
 use crate::worker::BankRings;
 
-/// The bank's beat: prizes leave at most this late.
-const BEAT: Duration = Duration::from_millis(1);
+/// The bank's beat while money is on its way to users: their number is what takes time.
+const MINT_BEAT: Duration = Duration::from_millis(1);
+/// The beat while a campaign runs: prizes leave at most this late.
+const CAMPAIGN_BEAT: Duration = Duration::from_millis(5);
+/// The beat of a bank that has nothing to do. Waking up costs more than the work: a thousand beats a second would be a
+/// thirtieth of a core.
+const QUIET_BEAT: Duration = Duration::from_millis(20);
 
 /// Users of one mint; more would hold up the next one for minutes.
 const MINT_USERS_MAX: u64 = 100_000_000;
@@ -68,11 +72,9 @@ impl Control {
     pub async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-        let mut beat = tokio::time::interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = beat.tick() => {
+                () = tokio::time::sleep(self.rest()) => {
                     self.beat();
                     if self.sight.is_a_worker_gone() {
                         return Ok(());
@@ -82,6 +84,17 @@ impl Control {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
             }
+        }
+    }
+
+    /// Until the next beat.
+    fn rest(&self) -> Duration {
+        if !self.mints.is_empty() {
+            MINT_BEAT
+        } else if self.bank.campaign().is_some() || !self.waiting.is_empty() {
+            CAMPAIGN_BEAT
+        } else {
+            QUIET_BEAT
         }
     }
 

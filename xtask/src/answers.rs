@@ -188,6 +188,8 @@ pub struct Phase {
     pub retries: u64,
     /// Sent late by the generator, or given up by it.
     pub generator_late: u64,
+    /// CPU time of the kernel program that made them.
+    pub generator_cpu_us: u64,
     /// Hostile datagrams sent beside them.
     pub hostile: u64,
     /// From the due time to the answer.
@@ -218,6 +220,8 @@ pub struct Second {
     pub sent: u64,
     /// Shakes answered.
     pub answered: u64,
+    /// Prizes won.
+    pub prizes: u64,
 }
 
 /// A client machine's count of datagrams.

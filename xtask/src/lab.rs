@@ -22,7 +22,7 @@ pub use by_hand::LabArgs;
 pub use leftovers::sweep;
 pub use link::{LINKS_MAX, Link};
 pub use namespace::Namespace;
-pub use passing::pass;
+pub use passing::{mirror, pass};
 pub use place::Place;
 pub use program::Program;
 pub use quiet::{NapiThread, quiet};

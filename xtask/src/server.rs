@@ -34,11 +34,19 @@ impl Server {
     /// # Errors
     /// When it ends or does not serve in time; carries the end of its log.
     pub fn start(programs: &Programs, place: Place<'_>, room: &Room, flags: &[&str]) -> Result<Server> {
-        let (admin, pins, key) = (room.file("admin.sock"), room.pins(), room.file("realm.key"));
+        Server::start_as("server", programs, place, room, flags)
+    }
+
+    /// The same for one of several servers in a room, which share a realm.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_as(name: &str, programs: &Programs, place: Place<'_>, room: &Room, flags: &[&str]) -> Result<Server> {
+        let (admin, pins, key) = (room.file(&format!("{name}.sock")), room.pins(name), room.file("realm.key"));
         let mut command = place.command(&programs.server);
         command.arg("run").args(flags).arg("--admin").arg(&admin).arg("--realm-key").arg(&key);
         command.arg("--pin").arg(&pins).arg("--gate-object").arg(&programs.gate);
-        let program = Program::start("rp-server", command, &room.file("server.log"))?;
+        let program = Program::start("rp-server", command, &room.file(&format!("{name}.log")))?;
         let mut server = Server { program, tool: programs.server.clone(), admin, pins, key };
         server.wait_until_it_serves()?;
         Ok(server)

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-pub use program::find as find_program;
+pub use program::{find as find_program, find_or_unpack_whole, library_path};
 pub use toolchain::Toolchain;
 
 /// Where the workshop puts what it builds: `CARGO_TARGET_DIR`, or target/ in the workspace.

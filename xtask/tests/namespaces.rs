@@ -194,7 +194,7 @@ fn a_killed_server_leaves_no_gate_and_starts_again() {
     assert_eq!(server.kernel_counts().expect("pins are its own").place("sent_to_cpu"), 0, "counters start anew");
     server.end().expect("SIGTERM ends it cleanly");
     assert!(!attached(), "SIGTERM undoes the gate");
-    let pins = std::fs::read_dir(lab.room().pins()).map(|entries| entries.count()).unwrap_or(0);
+    let pins = std::fs::read_dir(lab.room().pins("server")).map(|entries| entries.count()).unwrap_or(0);
     assert_eq!(pins, 0, "SIGTERM removes the pins");
 }
 

@@ -26,7 +26,7 @@ fn output_of(command: &mut Command) -> Output {
 /// rp-server with files of its own, so that only the flag under test can be at fault.
 fn server(programs: &Programs, room: &Room, flags: &[&str]) -> Command {
     let mut command = Command::new(&programs.server);
-    command.arg("run").args(flags).arg("--admin").arg(room.file("refused.sock")).arg("--pin").arg(room.pins());
+    command.arg("run").args(flags).arg("--admin").arg(room.file("refused.sock")).arg("--pin").arg(room.pins("server"));
     command.arg("--realm-key").arg(room.file("realm.key"));
     command
 }

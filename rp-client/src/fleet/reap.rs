@@ -51,6 +51,7 @@ impl Fleet {
         record.refusals[Refusal::Busy as usize] += busy;
         record.duplicate += harvest.of(Tally::Stray);
         record.generator_late += late;
+        record.generator_cpu_us += harvest.cpu.as_micros() as u64;
         record.hostile += harvest.of(Tally::Spoofed) + harvest.of(Tally::Forged);
         for (us, count) in &harvest.latencies_us {
             record.latency_us.saturating_record_n((*us).max(1), *count);

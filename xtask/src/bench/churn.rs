@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
+use crate::answers::by_kind;
 use crate::demo::stage::Stage;
 use crate::fleet::Fleet;
 use crate::machine;
@@ -21,6 +22,14 @@ pub const GROWTH_MAX_PERCENT: f64 = 1.0;
 /// What the churn showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Churn {
+    /// Sessions of a round.
+    pub sessions: u64,
+    /// Time of each round's log-in, in seconds: server and clients on all CPUs.
+    pub login_s: Vec<f64>,
+    /// Datagrams that the workers took.
+    pub received: u64,
+    /// Those of them that were on the wrong worker.
+    pub mis_steered: u64,
     /// Log-ins the server counted.
     pub logins: u64,
     /// Log-outs the server counted.
@@ -42,24 +51,36 @@ pub fn run(programs: &Programs, sessions: u64, rounds: u64) -> Result<Churn> {
     let server = stage.start_server(programs, &["--workers", "2", "--sets", &sets])?;
     let file = stage.room().file("churn.toml");
     std::fs::write(&file, "[[phase]]\nkind = \"login\"\n\n[[phase]]\nkind = \"logout\"\n")?;
-    let mut bytes = Vec::new();
+    let (mut bytes, mut login_s) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let mut fleet = stage.start_fleet_of(programs, &server, sessions, &file, &[])?;
-        wait(&mut fleet)?;
+        login_s.push(wait(&mut fleet)?);
         let status = server.status()?;
         println!("{:>9} log-ins, server memory {} bytes", status.logins, status.memory.bytes());
         bytes.push(status.memory.bytes());
     }
     let status = server.status()?;
+    let mis_steered = |counts: &crate::answers::Counts| counts.get("mis_steered").copied().unwrap_or(0);
+    let in_kernel = by_kind(&server.kernel_counts()?.reasons);
     server.end()?;
     let (second, last) = (bytes[1] as f64, bytes[bytes.len() - 1] as f64);
-    Ok(Churn { logins: status.logins, logouts: status.logouts, growth_percent: (last / second - 1.0) * 100.0, bytes })
+    Ok(Churn {
+        sessions,
+        login_s,
+        received: status.workers.iter().map(|worker| worker.received).sum(),
+        mis_steered: mis_steered(&status.dropped) + mis_steered(&in_kernel),
+        logins: status.logins,
+        logouts: status.logouts,
+        growth_percent: (last / second - 1.0) * 100.0,
+        bytes,
+    })
 }
 
-fn wait(fleet: &mut Fleet) -> Result<()> {
+/// Until it has ended: how long its log-in took.
+fn wait(fleet: &mut Fleet) -> Result<f64> {
     while fleet.is_running()? {
         signal::check()?;
         machine::sleep_to_the_next_second();
     }
-    fleet.reports(Duration::from_secs(60)).map(drop)
+    Ok(fleet.reports(Duration::from_secs(60))?.iter().map(|report| report.login.seconds).fold(0.0, f64::max))
 }

@@ -17,7 +17,8 @@ pub enum Target {
 }
 
 impl Target {
-    fn is_met_by(self, measured: f64) -> bool {
+    /// Does a figure reach it?
+    pub fn is_met_by(self, measured: f64) -> bool {
         match self {
             Target::AtMost(limit) => measured <= limit,
             Target::AtLeast(limit) => measured >= limit,
@@ -82,7 +83,7 @@ impl Row {
 }
 
 /// A number as short as a table allows: thousands grouped, three digits where there are few.
-struct Short(f64);
+pub struct Short(pub f64);
 
 impl std::fmt::Display for Short {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

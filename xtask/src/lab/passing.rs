@@ -14,8 +14,20 @@ const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// When it does not attach; carries its log.
 pub fn pass(programs: &Programs, room: &Room, place: Place<'_>, interface: &str) -> Result<Program> {
+    attach(programs, room, place, interface, &[])
+}
+
+/// Sends every UDP datagram back instead.
+///
+/// # Errors
+/// As [`pass`].
+pub fn mirror(programs: &Programs, room: &Room, place: Place<'_>, interface: &str) -> Result<Program> {
+    attach(programs, room, place, interface, &["--mirror"])
+}
+
+fn attach(programs: &Programs, room: &Room, place: Place<'_>, interface: &str, flags: &[&str]) -> Result<Program> {
     let mut command = place.command(&programs.server);
-    command.args(["xdp-pass", "--interface", interface, "--gate-object"]).arg(&programs.gate);
+    command.args(["xdp-pass", "--interface", interface, "--gate-object"]).arg(&programs.gate).args(flags);
     let log = room.file(&format!("pass-{interface}.log"));
     let mut program = Program::start("rp-server xdp-pass", command, &log)?;
     let since = Instant::now();

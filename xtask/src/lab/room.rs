@@ -48,8 +48,8 @@ impl Room {
     }
 
     /// Where a server pins its maps.
-    pub fn pins(&self) -> PathBuf {
-        self.path.join("bpf/red-packet")
+    pub fn pins(&self, server: &str) -> PathBuf {
+        self.path.join("bpf").join(server)
     }
 }
 

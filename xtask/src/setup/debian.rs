@@ -40,6 +40,19 @@ pub fn unpack(packages: &[String], why: &str) -> Result<()> {
     std::fs::remove_dir_all(&fetched).with_context(|| format!("cannot remove {}", fetched.display()))
 }
 
+/// What apt would install with a package: itself and what this machine lacks of its dependencies.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn with_dependencies(package: &str) -> Result<Vec<String>> {
+    require_apt(package)?;
+    require_lists(package)?;
+    let mut apt = Command::new("apt-get");
+    let planned = command::read(apt.args(["install", "--simulate", "-q", "--no-install-recommends", package]))?;
+    let name = |line: &str| Some(line.strip_prefix("Inst ")?.split(' ').next()?.to_string());
+    Ok(planned.lines().filter_map(name).collect())
+}
+
 /// Installs a package, as root.
 ///
 /// # Errors

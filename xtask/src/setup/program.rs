@@ -36,6 +36,24 @@ pub fn find_or_unpack(name: &str, package: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// Finds a server that is never installed, since its package would start it: unpacks it and the libraries that are missing.
+pub fn find_or_unpack_whole(name: &str, package: &str) -> Result<PathBuf> {
+    if let Some(file) = find(name) {
+        return Ok(file);
+    }
+    let packages = debian::with_dependencies(package)?;
+    debian::unpack(&packages, &format!("{name} is missing"))?;
+    find(name).with_context(|| format!("the package {package} holds no {name}"))
+}
+
+/// Folders with libraries that set-up unpacked, for LD_LIBRARY_PATH.
+pub fn library_path() -> String {
+    let folders = ["lib", "usr/lib"].map(|folder| tools_dir().join("root").join(folder));
+    let inside = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let of_machine = folders.iter().flat_map(inside).filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
+    of_machine.map(|path| path.display().to_string()).collect::<Vec<_>>().join(":")
+}
+
 fn tells_version(file: &Path) -> bool {
     let output = Command::new(file).arg("--version").output();
     output.is_ok_and(|output| output.status.success())

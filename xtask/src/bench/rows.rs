@@ -1,0 +1,250 @@
+//! The figures: medians of turns, each beside its baseline of the same run, and what it has to reach.
+
+use serde::Serialize;
+
+use super::Results;
+use super::churn::GROWTH_MAX_PERCENT;
+use super::plan::{COMMON_RATE, HOSTILE, PHASE_RATE, PRIZES, TOO_MUCH};
+use super::subject::Subject;
+use super::turn::{Load, Sample, median};
+use crate::demo::table::Target;
+
+/// Loss up to which a rate counts as answered.
+pub const LOSS_MAX: f64 = 0.001;
+
+/// One figure.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What it says.
+    pub name: String,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What was measured.
+    pub figure: f64,
+    /// What it is held against: its name and its figure.
+    pub baseline: Option<(String, f64)>,
+    /// The figure over the baseline.
+    pub ratio: Option<f64>,
+    /// What the ratio, or the figure where there is no baseline, has to reach.
+    pub target: Option<Target>,
+    /// Whether it does.
+    pub met: Option<bool>,
+    /// Turns behind it, and how many of them were disturbed.
+    pub turns: (usize, usize),
+}
+
+impl Row {
+    fn new(name: impl Into<String>, unit: &'static str, figure: f64) -> Row {
+        Row { name: name.into(), unit, figure, baseline: None, ratio: None, target: None, met: None, turns: (0, 0) }
+    }
+
+    fn beside(mut self, name: impl Into<String>, baseline: f64) -> Row {
+        self.ratio = Some(self.figure / baseline);
+        self.baseline = Some((name.into(), baseline));
+        self
+    }
+
+    fn target(mut self, target: Target) -> Row {
+        self.met = Some(target.is_met_by(self.ratio.unwrap_or(self.figure)));
+        self.target = Some(target);
+        self
+    }
+}
+
+/// Turns of one kind: the quiet ones, or all when too few were.
+pub struct Group<'a> {
+    samples: Vec<&'a Sample>,
+    disturbed: usize,
+}
+
+impl<'a> Group<'a> {
+    /// Those that fit.
+    pub fn of(samples: &'a [Sample], fits: impl Fn(&Sample) -> bool) -> Group<'a> {
+        let all: Vec<&Sample> = samples.iter().filter(|sample| fits(sample)).collect();
+        let quiet: Vec<&Sample> = all.iter().copied().filter(|sample| sample.is_quiet()).collect();
+        let enough = quiet.len() * 2 > all.len();
+        let disturbed = if enough { 0 } else { all.len() - quiet.len() };
+        Group { samples: if enough { quiet } else { all }, disturbed }
+    }
+
+    fn of_load(samples: &'a [Sample], chapter: &str, subject: Subject, load: Load) -> Group<'a> {
+        Group::of(samples, |sample| {
+            let turn = &sample.turn;
+            (turn.chapter, turn.subject, turn.load) == (chapter, subject, load)
+        })
+    }
+
+    /// The median of something; none without turns.
+    pub fn median(&self, value: impl Fn(&Sample) -> f64) -> Option<f64> {
+        median(self.samples.iter().map(|sample| value(sample)))
+    }
+
+    fn row(&self, name: impl Into<String>, unit: &'static str, value: impl Fn(&Sample) -> f64) -> Option<Row> {
+        let turns = (self.samples.len(), self.disturbed);
+        Some(Row { turns, ..Row::new(name, unit, self.median(value)?) })
+    }
+}
+
+/// CPU of a subject at the rate of all, from all sessions.
+fn common(samples: &[Sample], subject: Subject) -> Group<'_> {
+    Group::of_load(samples, "datapaths", subject, Load::live(COMMON_RATE))
+}
+
+/// All figures.
+pub fn rows(results: &Results) -> Vec<Row> {
+    let samples = &results.samples;
+    let mut rows = Vec::new();
+    datapaths(samples, &mut rows);
+    sizes(results, &mut rows);
+    capacity(samples, &mut rows);
+    flood(samples, &mut rows);
+    sockets(samples, &mut rows);
+    rest(results, &mut rows);
+    rows
+}
+
+fn datapaths(samples: &[Sample], rows: &mut Vec<Row>) {
+    let cpu = |subject| common(samples, subject).median(|sample| sample.cpu_us);
+    for subject in Subject::ALL {
+        let row = common(samples, subject).row(format!("CPU per answer: {}", subject.name()), "us", |s| s.cpu_us);
+        let plain = cpu(Subject::Plain);
+        rows.extend(row.zip(plain).map(|(row, plain)| row.beside(Subject::Plain.name(), plain)));
+    }
+    for (subject, baseline, limit) in [
+        (Subject::Gate, Subject::Plain, 0.12),
+        (Subject::Gate, Subject::Mirror, 2.5),
+        (Subject::Gate, Subject::Knot, 1.0 / 3.0),
+        (Subject::Worker, Subject::Batched, 1.15),
+    ] {
+        let name = format!("{} of {}", subject.name(), baseline.name());
+        let row = common(samples, subject).row(name, "us", |sample| sample.cpu_us);
+        let against = cpu(baseline);
+        let judged =
+            row.zip(against).map(|(row, against)| row.beside(baseline.name(), against).target(Target::AtMost(limit)));
+        rows.extend(judged);
+    }
+}
+
+fn sizes(results: &Results, rows: &mut Vec<Row>) {
+    let samples = &results.samples;
+    let Some((&least, &most)) = results.extent.sizes.first().zip(results.extent.sizes.last()) else { return };
+    for (subject, limit) in [(Subject::Gate, 1.9), (Subject::Worker, 1.05)] {
+        let all = Load::live(COMMON_RATE);
+        let of = |load| Group::of_load(samples, "sizes", subject, load);
+        let base = of(Load { sessions: least, ..all }).median(|sample| sample.cpu_us);
+        for &size in &results.extent.sizes {
+            let name = format!("{}: {size} sessions", subject.name());
+            let row = of(Load { sessions: size, ..all }).row(name, "us", |sample| sample.cpu_us);
+            rows.extend(row.zip(base).map(|(row, base)| {
+                let row = row.beside(format!("{least} sessions"), base);
+                if size == most { row.target(Target::AtMost(limit)) } else { row }
+            }));
+        }
+        let name = format!("{}: {} sessions, skewed", subject.name(), results.extent.sessions);
+        let row = of(Load { skewed: true, ..all }).row(name, "us", |sample| sample.cpu_us);
+        rows.extend(row.zip(base).map(|(row, base)| row.beside(format!("{least} sessions"), base)));
+    }
+}
+
+/// The highest rate of the ladder that was answered, and the turn at half of it or below.
+pub fn highest(samples: &[Sample], subject: Subject) -> Option<(&Sample, &Sample)> {
+    let steps = || samples.iter().filter(|sample| sample.turn.chapter == "capacity" && sample.turn.subject == subject);
+    let best = steps().filter(|sample| sample.loss() <= LOSS_MAX).max_by_key(|sample| sample.turn.load.rate)?;
+    let half = steps()
+        .filter(|sample| sample.turn.load.rate * 2 <= best.turn.load.rate)
+        .max_by_key(|sample| sample.turn.load.rate)?;
+    Some((best, half))
+}
+
+fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
+    for subject in Subject::ALL {
+        let found = highest(samples, subject);
+        let rate = found.map(|(best, _)| best.answered_per_s());
+        let row = rate.map(|rate| Row::new(format!("answered, one core: {}", subject.name()), "1/s", rate));
+        let judged = |row: Row| match subject {
+            Subject::Gate => row.target(Target::AtLeast(0.999e6)),
+            _ => row,
+        };
+        rows.extend(row.map(judged));
+        let most = samples
+            .iter()
+            .filter(|sample| sample.turn.chapter == "capacity" && sample.turn.subject == subject)
+            .max_by(|a, b| a.answered_per_s().total_cmp(&b.answered_per_s()));
+        rows.extend(most.map(|sample| {
+            let (name, lost) = (subject.name(), sample.loss() * 100.0);
+            Row::new(format!("answered, one core, {lost:.1} % lost: {name}"), "1/s", sample.answered_per_s())
+        }));
+    }
+    let halves = highest(samples, Subject::Gate).zip(highest(samples, Subject::Plain));
+    rows.extend(halves.map(|((_, gate), (_, plain))| {
+        let name = format!("p99.9 at half load ({}/s)", gate.turn.load.rate);
+        let against = format!("{} at {}/s", Subject::Plain.name(), plain.turn.load.rate);
+        Row::new(name, "us", gate.latency_us[2]).beside(against, plain.latency_us[2]).target(Target::AtMost(0.5))
+    }));
+    for subject in [Subject::Gate, Subject::Worker] {
+        rows.extend(highest(samples, subject).map(|(_, half)| {
+            let name = format!("lost at half load in bursts of 64: {}", subject.name());
+            Row::new(name, "shakes", half.sent.saturating_sub(half.answered) as f64).target(Target::Exactly(0.0))
+        }));
+    }
+}
+
+fn flood(samples: &[Sample], rows: &mut Vec<Row>) {
+    let flooded = Load { hostile: HOSTILE, ..Load::live(COMMON_RATE) };
+    let gate = Group::of_load(samples, "flood", Subject::Gate, flooded);
+    let bare = Group::of_load(samples, "flood", Subject::Mirror, flooded);
+    let name = format!("honest shakes lost beside {HOSTILE} times as many hostile datagrams");
+    let loss = gate.row(name, "%", |sample| sample.loss() * 100.0);
+    let of_bare = bare.median(|sample| sample.loss() * 100.0);
+    rows.extend(loss.zip(of_bare).map(|(row, bare)| {
+        let limit = Target::AtMost(bare);
+        let met = Some(limit.is_met_by(row.figure));
+        let row = row.beside(Subject::Mirror.name(), bare);
+        Row { ratio: None, target: Some(limit), met, ..row }
+    }));
+    let share = gate.row("workers' share of a core in the flood", "%", |sample| sample.process_share * 100.0);
+    rows.extend(share.map(|row| row.target(Target::AtMost(1.0))));
+    rows.extend(gate.row("p99.9 of honest shakes in the flood", "us", |sample| sample.latency_us[2]));
+}
+
+fn sockets(samples: &[Sample], rows: &mut Vec<Row>) {
+    for rate in [PHASE_RATE, COMMON_RATE] {
+        let of = |subject| Group::of_load(samples, "sockets", subject, Load::sockets(rate));
+        let base = of(Subject::Batched).median(|sample| sample.cpu_us);
+        for (subject, limit) in [(Subject::Batched, None), (Subject::Worker, Some(1.15)), (Subject::Gate, None)] {
+            let name = format!("socket clients, {rate}/s: {}", subject.name());
+            let row = of(subject).row(name, "us", |sample| sample.cpu_us);
+            rows.extend(row.zip(base).map(|(row, base)| {
+                let row = row.beside(Subject::Batched.name(), base);
+                limit.map_or(row.clone(), |limit| row.target(Target::AtMost(limit)))
+            }));
+        }
+        let name = format!("socket clients, {rate}/s: p99.9, answered in the gate");
+        let latency = of(Subject::Gate).row(name, "us", |sample| sample.latency_us[2]);
+        let judged = |row: Row| if rate == PHASE_RATE { row.target(Target::AtMost(1000.0)) } else { row };
+        rows.extend(latency.map(judged));
+    }
+}
+
+fn rest(results: &Results, rows: &mut Vec<Row>) {
+    let samples = &results.samples;
+    let generator = Group::of_load(samples, "generator", Subject::Mirror, Load::live(TOO_MUCH));
+    let made = generator.row("the generator, shakes per second of its CPU", "1/s", |sample| 1e6 / sample.generator_us);
+    rows.extend(made.map(|row| row.target(Target::AtLeast(2.5e6))));
+    if let Some(won_per_s) = results.prizes_per_s {
+        let (shakes, prizes) = PRIZES;
+        let name = format!("prizes won of {prizes} a second, at {shakes} shakes/s");
+        let share = won_per_s / prizes as f64;
+        let row = Row::new(name, "1/s", won_per_s).beside("released", prizes as f64);
+        rows.push(Row { met: Some((share - 1.0).abs() <= 0.01), target: Some(Target::AtLeast(0.99)), ..row });
+    }
+    let churn = &results.churn;
+    if let Some(seconds) = median(churn.login_s.iter().copied()) {
+        let row = Row::new(format!("log-in of {} over the wire", churn.sessions), "s", seconds);
+        rows.push(if churn.sessions == 1_000_000 { row.target(Target::AtMost(6.0)) } else { row });
+    }
+    let name = format!("memory after {} log-ins and log-outs, growth", churn.logins);
+    rows.push(Row::new(name, "%", churn.growth_percent).target(Target::AtMost(GROWTH_MAX_PERCENT)));
+    let name = format!("on the wrong worker, of {} datagrams", churn.received);
+    rows.push(Row::new(name, "datagrams", churn.mis_steered as f64).target(Target::Exactly(0.0)));
+}
