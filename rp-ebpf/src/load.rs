@@ -108,7 +108,7 @@ fn make(ctx: &XdpContext) -> Option<u32> {
     session.store(SENT_NS, due_ns);
     match plan.load(PLAN_BARE) {
         0 => shake(ctx, &plan, &session, sequence, 0)?,
-        first => ask(ctx, &plan, &session, first)?,
+        first => ask(ctx, &plan, &session, first | turn & 0xffff)?,
     }
     count(tally, Tally::Sent);
     Some(xdp_action::XDP_TX)
@@ -172,13 +172,13 @@ fn shake(ctx: &XdpContext, plan: &Line, session: &Line, sequence: u64, wrong: u6
     frame.write(PAYLOAD_AT + 16, ((tag >> 48) as u16).to_le_bytes())
 }
 
-/// A question in another protocol, whose first two bytes are its number.
+/// A question in another protocol, whose first two bytes are its session's number in the table.
 #[inline(always)]
 fn ask(ctx: &XdpContext, plan: &Line, session: &Line, first: u64) -> Option<()> {
     resize(ctx)?;
     let mut frame = Written::frame(ctx);
     head(&mut frame, plan, plan.load(PLAN_ADDRESSES), session.load(ID) >> 32, BARE_LEN as u64)?;
-    frame.write(PAYLOAD_AT, (first | session.load(ID) & 0xffff).to_le_bytes())?;
+    frame.write(PAYLOAD_AT, first.to_le_bytes())?;
     frame.write(PAYLOAD_AT + 8, plan.load(PLAN_BARE + 1).to_le_bytes())?;
     frame.write(PAYLOAD_AT + 16, plan.load(PLAN_BARE + 2).to_le_bytes())?;
     frame.write(PAYLOAD_AT + 24, plan.load(PLAN_BARE + 3).to_le_bytes())
@@ -299,7 +299,7 @@ fn index_of(slot: u32) -> Option<u32> {
     Some((*BY_SLOT.get(slot)? as u32).wrapping_sub(1))
 }
 
-/// An answer in another protocol: it begins as its question did, with a session's number.
+/// An answer in another protocol: it begins as its question did, with its session's number in the table.
 #[inline(always)]
 fn take_answer(frame: &Shown) -> Option<u32> {
     let number = u16::from_le_bytes(frame.read(PAYLOAD_AT)?);

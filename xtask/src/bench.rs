@@ -25,7 +25,7 @@ use crate::programs::{Profile, Programs};
 use crate::{demo::table, ebpf, setup, signal};
 use churn::Churn;
 use ground::Ground;
-use plan::{Extent, PRIZES};
+use plan::{Extent, SHAKES_TO_A_PRIZE};
 use rows::Row;
 use subject::{Baselines, Subject};
 use turn::Sample;
@@ -56,8 +56,6 @@ pub struct Results {
     pub extent: Extent,
     /// Every turn.
     pub samples: Vec<Sample>,
-    /// Prizes won per second, of those released.
-    pub prizes_per_s: Option<f64>,
     /// Log-ins and log-outs in turn.
     pub churn: Churn,
 }
@@ -78,10 +76,10 @@ impl BenchArgs {
         let baselines = Baselines::prepare()?;
         let mut extent = Extent::new(self.quick);
         extent.churn.1 = self.rounds.unwrap_or(extent.churn.1);
-        let (samples, prizes_per_s) = take_turns(&extent, &programs, &baselines)?;
+        let samples = take_turns(&extent, &programs, &baselines)?;
         println!("log-ins and log-outs in turn ...");
         let churn = churn::run(&programs, extent.churn.0, extent.churn.1)?;
-        let results = Results { machine, extent, samples, prizes_per_s, churn };
+        let results = Results { machine, extent, samples, churn };
         let rows: Vec<Row> = rows::rows(&results);
         let text = summary::text_of(&results, &rows);
         print!("\n{text}");
@@ -93,17 +91,18 @@ impl BenchArgs {
     }
 }
 
-fn take_turns(extent: &Extent, programs: &Programs, baselines: &Baselines) -> Result<(Vec<Sample>, Option<f64>)> {
+fn take_turns(extent: &Extent, programs: &Programs, baselines: &Baselines) -> Result<Vec<Sample>> {
     let ground = Ground::prepare(&Subject::ALL, programs, baselines)?;
     let turns = extent.turns();
     println!("{} turns, {} seconds", turns.len(), turn::seconds_of(&turns));
-    let samples = ground.play(extent.sessions, &turns, |ground, turn| {
+    ground.play(extent.sessions, &turns, |ground, turn| {
         if let (Some(server), "prizes") = (ground.of(turn.subject).server(), turn.chapter) {
-            let (rate, budget) = (PRIZES.1.to_string(), (PRIZES.1 * turn.seconds * 200).to_string());
+            let prizes_per_s = turn.load.rate / SHAKES_TO_A_PRIZE;
+            let (rate, budget) = (prizes_per_s.to_string(), (prizes_per_s * turn.seconds * 100).to_string());
+            // The one before may run still; when none does, that is no fault.
+            let _none_runs = server.ask(&["campaign", "stop"]);
             server.ask(&["campaign", "start", "--rate", &rate, "--budget-fen", &budget, "--to-fen", "100"])?;
         }
         Ok(())
-    })?;
-    let prizes = samples.iter().find(|sample| sample.turn.chapter == "prizes");
-    Ok((samples.clone(), prizes.map(|sample| sample.prizes_per_s)))
+    })
 }

@@ -19,6 +19,8 @@ const LOGINS_PER_S: u64 = 15_000;
 const GENERATOR_CPU: usize = 1;
 /// Sessions of a generator whose subject knows none: their numbers have 16 bits in DNS and memcached.
 const BARE_SESSIONS: u64 = 60_000;
+/// Without it each reply pays for waking the client.
+const COALESCE: Duration = Duration::from_micros(20);
 /// Until programs have attached what they attach.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Beyond the turns: for the reports.
@@ -75,7 +77,7 @@ impl Ground {
         }
         std::thread::sleep(SETTLE);
         for (client, link) in self.lab.clients() {
-            quiet(client, link.client_interface(), GENERATOR_CPU)?;
+            quiet(client, link.client_interface(), GENERATOR_CPU, COALESCE)?;
         }
         if ours > 0 {
             println!("logging {sessions} sessions in at {ours} of them ...");

@@ -11,10 +11,10 @@ pub const COMMON_RATE: u64 = 100_000;
 pub const PHASE_RATE: u64 = 60_000;
 /// Hostile datagrams beside each honest one.
 pub const HOSTILE: u64 = 5;
-/// More than the generator can make.
-pub const TOO_MUCH: u64 = 2_500_000;
-/// Shakes and prizes a second of the chapter on prizes.
-pub const PRIZES: (u64, u64) = (1_000_000, 50_000);
+/// Shakes a second of the chapter on prizes, one of twenty of which wins.
+pub const PRIZES: [u64; 3] = [250_000, 500_000, 1_000_000];
+/// Shakes to a prize there.
+pub const SHAKES_TO_A_PRIZE: u64 = 20;
 const PRIZES_S: u64 = 6;
 
 /// How much is measured.
@@ -44,7 +44,7 @@ impl Extent {
             return Extent {
                 sessions: 100_000,
                 sizes,
-                rounds: 3,
+                rounds: 2,
                 side_rounds: 1,
                 seconds: 2,
                 fine: false,
@@ -52,7 +52,7 @@ impl Extent {
             };
         }
         let sizes = vec![1_000, 10_000, 100_000, 1_000_000];
-        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 5, seconds: 3, fine: true, churn: (1_000_000, 10) }
+        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 3, seconds: 3, fine: true, churn: (1_000_000, 10) }
     }
 
     /// All turns, in order.
@@ -60,6 +60,10 @@ impl Extent {
         let mut turns = Vec::new();
         for _ in 0..self.rounds {
             self.add(&mut turns, "datapaths", Subject::ALL.map(|subject| (subject, Load::live(COMMON_RATE))));
+        }
+        for _ in 0..self.rounds {
+            let laden = |subject: Subject| (subject, Load::live(subject.laden_rate()));
+            self.add(&mut turns, "laden", Subject::ALL.map(laden));
         }
         for _ in 0..self.side_rounds {
             for subject in [Subject::Gate, Subject::Worker] {
@@ -84,10 +88,9 @@ impl Extent {
                 self.add(&mut turns, "sockets", [PHASE_RATE, COMMON_RATE].map(|rate| (subject, Load::sockets(rate))));
             }
         }
-        for _ in 0..self.side_rounds {
-            self.add(&mut turns, "generator", [(Subject::Mirror, Load::live(TOO_MUCH))]);
+        for rate in PRIZES {
+            turns.push(Turn { chapter: "prizes", subject: Subject::Gate, load: Load::live(rate), seconds: PRIZES_S });
         }
-        turns.push(Turn { chapter: "prizes", subject: Subject::Gate, load: Load::live(PRIZES.0), seconds: PRIZES_S });
         turns
     }
 

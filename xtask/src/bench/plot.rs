@@ -17,9 +17,9 @@ const SIZE: (u32, u32) = (900, 420);
 /// When a file cannot be written.
 pub fn draw(folder: &Path, results: &Results, rows: &[Row]) -> Result<Vec<(&'static str, &'static str)>> {
     let mut drawn = Vec::new();
-    let cost = ("cost.svg", "CPU per answer at 100 000/s, us");
+    let cost = ("cost.svg", "CPU per answer, each subject well laden, us");
     let capacity = ("capacity.svg", "Answers per second of one core, less than 0.1 % lost");
-    for (plot, prefix) in [(cost, "CPU per answer: "), (capacity, "answered, one core: ")] {
+    for (plot, prefix) in [(cost, "CPU per answer, well laden: "), (capacity, "answered, one core: ")] {
         let bars: Vec<(&str, f64)> =
             rows.iter().filter_map(|row| Some((row.name.strip_prefix(prefix)?, row.figure))).collect();
         if !bars.is_empty() {

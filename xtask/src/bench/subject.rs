@@ -16,6 +16,8 @@ use crate::{command, signal};
 
 /// CPU of all subjects and their receive work; generators have the other.
 pub const SUBJECT_CPU: usize = 0;
+/// Less than a card waits by default; alike for all subjects.
+const COALESCE: Duration = Duration::from_micros(50);
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// What memcached is asked for, as in rp-client's `bare.rs`.
 const KEY: &str = "the-prize-of-today";
@@ -81,6 +83,18 @@ impl Subject {
             Subject::Knot => Some("dns"),
             Subject::Memcached => Some("memcached"),
             Subject::Worker | Subject::Gate => None,
+        }
+    }
+
+    /// A rate at which it is well laden but loses nothing: waking up costs the least there.
+    pub fn laden_rate(self) -> u64 {
+        match self {
+            Subject::Mirror => 1_000_000,
+            Subject::Plain | Subject::Tokio => 125_000,
+            Subject::Batched | Subject::Worker => 150_000,
+            Subject::Knot => 300_000,
+            Subject::Memcached => 75_000,
+            Subject::Gate => 750_000,
         }
     }
 
@@ -205,7 +219,7 @@ impl Running {
         if subject == Subject::Memcached {
             remember(&address, Place::inside(client))?;
         }
-        let napi = quiet(lab.server(), &interface, SUBJECT_CPU)?;
+        let napi = quiet(lab.server(), &interface, SUBJECT_CPU, COALESCE)?;
         Ok(Running { subject, cable, address, what, napi, _pass: pass })
     }
 

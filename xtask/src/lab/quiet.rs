@@ -11,8 +11,6 @@ use anyhow::{Result, bail};
 use super::namespace::Namespace;
 use crate::command;
 
-/// Interrupt coalescing: without it each reply pays for waking the client.
-const COALESCE_NS: u32 = 20_000;
 const APPEAR_LIMIT: Duration = Duration::from_secs(2);
 
 /// The kernel thread that does the receive work of one end of a cable.
@@ -22,15 +20,17 @@ pub struct NapiThread {
     pub tid: u32,
 }
 
-/// Moves the receive work of `interface` to a kernel thread on `cpu`. The interface has its XDP program already.
+/// Moves the receive work of `interface` to a kernel thread on `cpu`, and lets it sleep for `coalesce` after it found nothing:
+/// interrupt coalescing. The interface has its XDP program already.
 ///
 /// # Errors
 /// When the kernel has no threaded NAPI, or the interface no NAPI.
-pub fn quiet(namespace: &Namespace, interface: &str, cpu: usize) -> Result<NapiThread> {
+pub fn quiet(namespace: &Namespace, interface: &str, cpu: usize, coalesce: Duration) -> Result<NapiThread> {
     let before = napi_threads(interface);
     // `ip netns exec` mounts the namespace's own /sys, which is what is needed here.
+    let coalesce_ns = coalesce.as_nanos();
     let write = format!(
-        "cd /sys/class/net/{interface} && echo 1 > threaded && echo {COALESCE_NS} > gro_flush_timeout && echo 1 > \
+        "cd /sys/class/net/{interface} && echo 1 > threaded && echo {coalesce_ns} > gro_flush_timeout && echo 1 > \
          napi_defer_hard_irqs"
     );
     command::run("ip", ["netns", "exec", namespace.name(), "sh", "-c", &write])?;
