@@ -204,6 +204,13 @@ impl Shard {
         outcome
     }
 
+    /// Counts a datagram that is dropped before anyone looks into it, as one received and dropped.
+    pub fn refuse(&mut self, from: Peer, datagram: &[u8], reason: Reason) {
+        let client = self.shared.board.clients().find(Origin::from(&from).ip);
+        self.shared.count_received(request_of(datagram.first().copied().unwrap_or(0), datagram.len()).ok(), client);
+        self.shared.count_outcome(Outcome::Dropped(reason), client);
+    }
+
     fn dispatch(&mut self, asked: &Asked, kind: Kind, datagram: &[u8], tx: &mut impl Transmit) -> Outcome {
         let config = &self.shared.config;
         let head = datagram.first_chunk().expect("every request is longer than its head");

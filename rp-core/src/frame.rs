@@ -7,11 +7,13 @@
 //! A frame is one datagram. A skb-mode gate may see a GSO batch unsplit, as one long datagram, and drops it by its
 //! length: clients send no batches where such a gate listens. Before a driver-mode gate the kernel splits them.
 
+mod checksum;
 mod ip;
 mod reply;
 
 pub(crate) use reply::word;
-pub use reply::{FrameMut, Payload, sender, turn};
+pub use checksum::checksums_hold;
+pub use reply::{FrameMut, Payload, answer, receiver, sender, turn};
 
 use crate::kind::{Kind, request_of};
 use crate::limits::PORTS_MAX;

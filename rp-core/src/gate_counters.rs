@@ -1,7 +1,7 @@
 //! The gate's counters: one block of rows per CPU, the same in the kernel's map, in `rp-server pps` and in the tests.
 //!
 //! A frame counts once in `seen` and once in exactly one place after it: `not_ours`, a reason, `answered`,
-//! `passed_here`, `sent_to_cpu` or `redirect_failed`. The structs name the rows so that bpftool prints names; everyone else reads words,
+//! `passed_here`, `sent_to_cpu`, `sent_to_xsk` or `redirect_failed`. The structs name the rows so that bpftool prints names; everyone else reads words,
 //! by [`Place`], [`Kind`] and [`Reason`].
 
 use crate::kind::{Kind, REQUESTS_MAX};
@@ -44,6 +44,8 @@ rows! {
         passed_here,
         /// Requests sent to the CPU of their SET's worker.
         sent_to_cpu,
+        /// Requests sent to the AF_XDP socket of their SET's worker.
+        sent_to_xsk,
         /// Requests whose redirect failed; passed to the stack where they were.
         redirect_failed,
         /// Requests that arrived on their CPU: `sent_to_cpu` less these is what the queues between CPUs lost.
@@ -67,7 +69,7 @@ rows! {
     Reasons {
         fragment, bad_header, bad_length, bad_version, unknown_kind, mis_steered, no_such_slot, bad_cookie,
         expired_cookie, bad_ticket, set_mismatch, bad_tag, stale_sequence, bad_field, hint_limited, bad_echo,
-        not_auditor, denied, stranger_limited, prefix_limited,
+        not_auditor, denied, stranger_limited, prefix_limited, bad_checksum, not_our_address,
     }
 }
 
@@ -103,6 +105,7 @@ pub enum Place {
     Answered,
     PassedHere,
     SentToCpu,
+    SentToXsk,
     RedirectFailed,
     CpuPassed,
     Selected,
@@ -117,6 +120,7 @@ impl Place {
         Place::Answered,
         Place::PassedHere,
         Place::SentToCpu,
+        Place::SentToXsk,
         Place::RedirectFailed,
         Place::CpuPassed,
         Place::Selected,
@@ -324,6 +328,8 @@ pub const LAYOUT: u64 = {
         crate::limits::WORKERS_MAX as u64,
         crate::limits::PORTS_MAX as u64,
         crate::limits::LISTENS_MAX as u64,
+        crate::limits::XSK_INTERFACES as u64,
+        crate::limits::XSK_QUEUES as u64,
         crate::clients::CLIENT_ROWS as u64,
         crate::timeline::BINS as u64,
         crate::limits::COOKIE_LIFE_S as u64,

@@ -24,6 +24,13 @@ pub const CPUS_MAX: usize = 256;
 /// Addresses that a server listens on, each with a socket per worker.
 pub const LISTENS_MAX: usize = 8;
 
+/// Interfaces and queues of each that can have an AF_XDP socket; both powers of two.
+pub const XSK_INTERFACES: usize = 64;
+/// Queues of an interface that can have one.
+pub const XSK_QUEUES: usize = 64;
+/// Places in the gate's table of them.
+pub const XSKS_MAX: usize = XSK_INTERFACES * XSK_QUEUES;
+
 /// Accounts that one SET holds in memory; a log-in beyond is refused as *full*.
 pub const ACCOUNTS_PER_SET_MAX: usize = 8192;
 /// Packets that one SET remembers, finished ones included; a SEND that finds only open ones is refused as *full*.

@@ -60,6 +60,10 @@ reasons! {
     StrangerLimited, "stranger_limited";
     /// This part of the network logs in too fast.
     PrefixLimited, "prefix_limited";
+    /// A checksum of its IP or UDP header is wrong; of what comes by sockets the system looks at it before.
+    BadChecksum, "bad_checksum";
+    /// For our port, and an address that is not ours; likewise.
+    NotOurAddress, "not_our_address";
 }
 
 /// Rows of a table indexed by reason.

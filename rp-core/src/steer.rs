@@ -1,7 +1,7 @@
 //! Which SET a datagram belongs to, and which worker owns a SET: one rule for the kernel, the workers and the client.
 
 use crate::kind::Kind;
-use crate::limits::{SLOT_BITS, SLOTS_PER_SET};
+use crate::limits::{SLOT_BITS, SLOTS_PER_SET, XSK_INTERFACES, XSK_QUEUES};
 
 /// Bytes of the payload that steering reads.
 pub const HEAD_LEN: usize = 6;
@@ -44,6 +44,16 @@ pub const fn set_of(head: [u8; HEAD_LEN], sets: u32) -> u32 {
     } else {
         set_of_session(u32::from_le_bytes([head[2], head[3], head[4], head[5]]))
     }
+}
+
+/// The place of an interface's queue in the gate's table of AF_XDP sockets; none for queues beyond those that can have one.
+/// Two interfaces may have the same places: the loader refuses such a pair.
+#[inline(always)]
+pub const fn xsk_index(interface: u32, queue: u32) -> Option<u32> {
+    if queue >= XSK_QUEUES as u32 {
+        return None;
+    }
+    Some(interface % XSK_INTERFACES as u32 * XSK_QUEUES as u32 + queue)
 }
 
 /// The worker that owns a SET. `workers` must not be zero.

@@ -1,12 +1,12 @@
 //! What the loader tells the programs: read-only globals, which the verifier folds into the code, and the maps it fills.
 
 use aya_ebpf::Global;
-use aya_ebpf::btf_maps::{Array, CpuMap, ReusePortSockArray};
+use aya_ebpf::btf_maps::{Array, CpuMap, ReusePortSockArray, XskMap};
 use aya_ebpf::macros::btf_map;
 use rp_core::cookie::Baker;
 use rp_core::frame::Ours;
 use rp_core::gate_counters::LAYOUT;
-use rp_core::limits::{CPUS_MAX, LISTENS_MAX, PORTS_MAX, WORKERS_MAX};
+use rp_core::limits::{CPUS_MAX, LISTENS_MAX, PORTS_MAX, WORKERS_MAX, XSKS_MAX};
 
 /// The layout this object was built for; the loader reads it from the file and refuses another.
 #[unsafe(no_mangle)]
@@ -20,6 +20,9 @@ static RP_WORKERS: Global<u32> = Global::new(1);
 #[unsafe(no_mangle)]
 static RP_LISTENS: Global<u32> = Global::new(1);
 
+/// Do workers have AF_XDP sockets?
+#[unsafe(no_mangle)]
+static RP_XSKS: Global<u32> = Global::new(0);
 /// Does the gate answer, or only steer?
 #[unsafe(no_mangle)]
 static RP_ANSWERS: Global<u32> = Global::new(0);
@@ -42,6 +45,13 @@ pub static CPUS: CpuMap<CPUS_MAX> = CpuMap::new();
 #[btf_map(name = "sockets")]
 pub static SOCKETS: ReusePortSockArray<{ LISTENS_MAX * WORKERS_MAX }> = ReusePortSockArray::new();
 
+/// AF_XDP sockets, by `steer::xsk_index`.
+#[btf_map(name = "xsks")]
+pub static XSKS: XskMap<XSKS_MAX> = XskMap::new();
+/// The worker of each, plus one; zero where there is none.
+#[btf_map(name = "xsk_workers")]
+pub static XSK_WORKERS: Array<u32, XSKS_MAX> = Array::new();
+
 #[inline(always)]
 pub fn ours() -> Ours {
     Ours { ports: RP_PORTS.load(), sets: sets() }
@@ -56,6 +66,11 @@ pub fn sets() -> u32 {
 #[inline(always)]
 pub fn workers() -> u32 {
     RP_WORKERS.load().max(1)
+}
+
+#[inline(always)]
+pub fn has_xsks() -> bool {
+    RP_XSKS.load() != 0
 }
 
 #[inline(always)]

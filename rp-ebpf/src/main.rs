@@ -20,14 +20,14 @@ use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::macros::{sk_reuseport, xdp};
 use aya_ebpf::programs::{SkReuseportContext, XdpContext};
 use aya_log_ebpf::info;
-use config::{CPUS, SOCKETS, WORKER_CPUS};
+use config::{CPUS, SOCKETS, WORKER_CPUS, XSK_WORKERS, XSKS};
 use counters::Counters;
 use packet::{Shown, Written};
 use rp_core::frame::{Frame, FrameMut as _, Request, Verdict, classify};
 use rp_core::gate::{Ruling, rule};
 use rp_core::gate_counters::{Place, RowIndex};
 use rp_core::limits::LISTENS_MAX;
-use rp_core::steer::{HEAD_LEN, set_of, worker_of};
+use rp_core::steer::{HEAD_LEN, set_of, worker_of, xsk_index};
 use shared::Kernel;
 
 /// At the interface: counts each frame, drops what is false, and sends requests to the CPU of their SET's worker.
@@ -81,12 +81,20 @@ fn answer(ctx: &XdpContext, counters: &Counters, request: &Request, bytes: u64) 
     }
 }
 
-/// Sends a request to the CPU of its SET's worker, or passes it where it is when that is the place.
+/// Sends a request to its SET's worker: to its AF_XDP socket where it has that of this queue, else to its CPU, or passes it
+/// where it is when that is the place.
 #[inline(always)]
 fn forward(ctx: &XdpContext, counters: &Counters, request: &Request, bytes: u64) -> u32 {
     let worker = worker_of(request.set, config::workers());
     let kind = request.kind.index() as u32;
     counters.count(RowIndex::of_up(request.kind), bytes);
+    if let Some(index) = xsk_of(ctx, worker) {
+        let sent = XSKS.redirect(index, u64::from(xdp_action::XDP_PASS));
+        let place = if sent.is_ok() { Place::SentToXsk } else { Place::RedirectFailed };
+        counters.count(RowIndex::of_place(place), bytes);
+        info!(ctx, "gate to_xsk={} kind={} set={} worker={} bytes={}", index, kind, request.set, worker, bytes);
+        return sent.unwrap_or_else(|action| action);
+    }
     // SAFETY: the helper takes nothing and reads the number of this CPU.
     let here = unsafe { bpf_get_smp_processor_id() };
     match WORKER_CPUS.get(worker) {
@@ -103,6 +111,17 @@ fn forward(ctx: &XdpContext, counters: &Counters, request: &Request, bytes: u64)
             xdp_action::XDP_PASS
         }
     }
+}
+
+/// The AF_XDP socket of the queue that a frame came by, when it is this worker's.
+#[inline(always)]
+fn xsk_of(ctx: &XdpContext, worker: u32) -> Option<u32> {
+    if !config::has_xsks() {
+        return None;
+    }
+    let index = xsk_index(ctx.ingress_ifindex() as u32, ctx.rx_queue_index())?;
+    let &owner = XSK_WORKERS.get(index)?;
+    (owner == worker + 1).then_some(index)
 }
 
 /// On the worker's CPU, behind the queue between CPUs: counts what arrived, so that what the queue lost is known.

@@ -1,6 +1,6 @@
 //! Transports: every system call of the data path and its `unsafe`, wrapped once.
 //!
-//! Batched UDP sockets (`socket`, `batch`), the classic BPF program that steers without privileges (`steer`), sleeping and
+//! Batched UDP sockets (`socket`, `batch`), AF_XDP (`xsk`), the classic BPF program that steers without privileges (`steer`), sleeping and
 //! waking (`wait`), CPUs (`affinity`), socket overflow (`drops`), kernel maps as memory (`mapping`) and what
 //! the process knows of itself (`proc`). This room
 //! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
@@ -16,6 +16,7 @@ pub mod socket;
 pub mod steer;
 pub mod stop;
 pub mod wait;
+pub mod xsk;
 
 mod option;
 

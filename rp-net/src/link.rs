@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::address::mapped;
+
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 
@@ -36,6 +38,29 @@ pub fn of_address(ip: Ipv4Addr) -> io::Result<Link> {
     // SAFETY: made by getifaddrs, freed once.
     unsafe { libc::freeifaddrs(first) };
     found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no interface has the address {ip}")))
+}
+
+/// All addresses of this machine, network order; IPv4 as `::ffff:a.b.c.d`.
+///
+/// # Errors
+/// What the kernel says.
+pub fn addresses() -> io::Result<Vec<[u8; 16]>> {
+    let mut first = std::ptr::null_mut();
+    // SAFETY: the kernel's answer is put into `first`, which is freed below.
+    if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let address = |row| ipv4_of(row).map(|ip| mapped(ip.octets())).or_else(|| ipv6_of(row));
+    let found = rows(first).filter_map(address).collect();
+    // SAFETY: made by getifaddrs, freed once.
+    unsafe { libc::freeifaddrs(first) };
+    Ok(found)
+}
+
+fn ipv6_of(row: &libc::ifaddrs) -> Option<[u8; 16]> {
+    let address = of_family(row, libc::AF_INET6)?.cast::<libc::sockaddr_in6>();
+    // SAFETY: an AF_INET6 address is a sockaddr_in6.
+    Some(unsafe { address.read_unaligned() }.sin6_addr.s6_addr)
 }
 
 fn find(first: *const libc::ifaddrs, ip: Ipv4Addr) -> Option<Link> {

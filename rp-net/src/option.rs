@@ -20,6 +20,7 @@ pub(crate) fn set<T: Copy>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T)
 pub(crate) trait Plain: Copy {}
 impl Plain for i32 {}
 impl<const N: usize> Plain for [u32; N] {}
+impl<const N: usize> Plain for [u64; N] {}
 
 /// Reads an option of `level`. What the kernel leaves unwritten is zero.
 ///

@@ -59,6 +59,11 @@ impl Sleeper {
         Ok(Self { shared: Arc::new(Shared { event, asleep: AtomicBool::new(false) }), entries })
     }
 
+    /// Sleeps on one more, which must outlive its last wait, too; it is the next in order.
+    pub fn watch(&mut self, fd: BorrowedFd<'_>) {
+        self.entries.push(libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    }
+
     /// A handle for other threads.
     pub fn waker(&self) -> Waker {
         Waker { shared: self.shared.clone() }

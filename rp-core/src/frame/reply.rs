@@ -3,11 +3,12 @@
 //!
 //! All of it is words, never arrays of bytes: the kernel program has 512 bytes of stack.
 
+use super::checksum::{fold, halves, sum_of};
 use super::{Frame, Network, Request, UDP_LEN};
 use crate::wire::Origin;
 
 const HOPS: u64 = 64;
-const PROTOCOL_UDP: u64 = 17;
+pub(super) const PROTOCOL_UDP: u64 = 17;
 const IPV4_LEN: u16 = 20;
 
 /// A frame that can be written to.
@@ -16,6 +17,20 @@ pub trait FrameMut: Frame {
     fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()>;
     /// Makes the frame so many bytes longer, or shorter, at its end; none when there is no room.
     fn grow(&mut self, bytes: i32) -> Option<()>;
+}
+
+impl FrameMut for [u8] {
+    #[inline(always)]
+    fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) -> Option<()> {
+        *self.get_mut(offset..)?.first_chunk_mut()? = bytes;
+        Some(())
+    }
+
+    /// A slice has the room that it has.
+    #[inline(always)]
+    fn grow(&mut self, _: i32) -> Option<()> {
+        None
+    }
 }
 
 /// The payload of an answer: whole words, and two bytes more if it has such.
@@ -72,6 +87,18 @@ pub fn sender<F: Frame + ?Sized>(frame: &F, request: &Request) -> Option<Origin>
     Some(Origin { ip, port })
 }
 
+/// The address of ours that a request was sent to; none when its frame is shorter than it was.
+#[inline(always)]
+pub fn receiver<F: Frame + ?Sized>(frame: &F, request: &Request) -> Option<Origin> {
+    let port = u16::from_be_bytes(frame.read(request.payload_offset - UDP_LEN + 2)?);
+    let at = request.network_offset;
+    let ip = match request.network {
+        Network::V4 => [0, 0xffff_0000 | u64::from(u32::from_le_bytes(frame.read(at + 16)?)) << 32],
+        Network::V6 => [word(frame, at + 24)?, word(frame, at + 32)?],
+    };
+    Some(Origin { ip, port })
+}
+
 /// Makes the frame of a request that of its answer; none, and nothing has changed, when there is no room for it or its IP
 /// header has options.
 #[inline(always)]
@@ -83,13 +110,39 @@ pub fn turn<F: FrameMut + ?Sized, const WORDS: usize>(
     if !request.is_plain() {
         return None;
     }
-    let udp_at = request.payload_offset - UDP_LEN;
     if request.payload_len != payload.len() {
         // What a card padded behind the request stays behind the answer.
         frame.grow(payload.len() as i32 - request.payload_len as i32)?;
     }
+    turn_headers(frame, request, payload.len(), payload.sum())?;
+    payload.write(frame, request.payload_offset)
+}
+
+/// The same for a frame in memory, whose answer is written elsewhere: `out` holds the payload already, so many bytes where the
+/// request has its own. Returns the length of the frame.
+pub fn answer(frame: &[u8], request: &Request, out: &mut [u8], payload_len: usize) -> Option<usize> {
+    if !request.is_plain() {
+        return None;
+    }
+    let at = request.payload_offset;
+    let out = out.get_mut(..at + payload_len)?;
+    let (headers, payload) = out.split_at_mut(at);
+    headers.copy_from_slice(frame.get(..at)?);
+    let sum = sum_of(payload);
+    turn_headers(out, request, payload_len, sum)?;
+    Some(at + payload_len)
+}
+
+#[inline(always)]
+fn turn_headers<F: FrameMut + ?Sized>(
+    frame: &mut F,
+    request: &Request,
+    payload_len: usize,
+    payload_sum: u64,
+) -> Option<()> {
     turn_macs(frame)?;
-    let udp_len = (UDP_LEN + payload.len()) as u16;
+    let udp_at = request.payload_offset - UDP_LEN;
+    let udp_len = (UDP_LEN + payload_len) as u16;
     // The addresses, of which the sum is the same from either side.
     let addresses = match request.network {
         Network::V4 => turn_v4(frame, request.network_offset, udp_len)?,
@@ -98,13 +151,12 @@ pub fn turn<F: FrameMut + ?Sized, const WORDS: usize>(
     let ports = u32::from_le_bytes(frame.read(udp_at)?).rotate_left(16);
     let udp = u64::from(ports) | u64::from(udp_len.swap_bytes()) << 32;
     let pseudo = u64::from(udp_len.swap_bytes()) + (PROTOCOL_UDP << 8);
-    let checksum = match !fold(addresses + pseudo + halves(udp) + payload.sum()) {
+    let checksum = match !fold(addresses + pseudo + halves(udp) + payload_sum) {
         // Zero would say that there is none.
         0 => 0xffff,
         checksum => checksum,
     };
-    frame.write(udp_at, (udp | u64::from(checksum) << 48).to_le_bytes())?;
-    payload.write(frame, request.payload_offset)
+    frame.write(udp_at, (udp | u64::from(checksum) << 48).to_le_bytes())
 }
 
 #[inline(always)]
@@ -147,20 +199,4 @@ fn turn_v6<F: FrameMut + ?Sized>(frame: &mut F, at: usize, udp_len: u16) -> Opti
 #[inline(always)]
 pub(crate) fn word<F: Frame + ?Sized>(frame: &F, at: usize) -> Option<u64> {
     frame.read(at).map(u64::from_le_bytes)
-}
-
-/// A word as part of a one's complement sum (RFC 1071), which may be made of wider words and folded at the end. They are
-/// little-endian throughout: the folded sum only changes its byte order with theirs.
-#[inline(always)]
-const fn halves(word: u64) -> u64 {
-    (word & 0xffff_ffff) + (word >> 32)
-}
-
-#[inline(always)]
-const fn fold(sum: u64) -> u16 {
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    sum as u16
 }

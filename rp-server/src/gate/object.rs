@@ -34,6 +34,8 @@ pub struct Wanted<'a> {
     pub workers: u32,
     /// Addresses listened on.
     pub listens: u32,
+    /// Workers have AF_XDP sockets.
+    pub has_xsks: bool,
     /// Log what is done with each datagram.
     pub trace: bool,
     /// Answer what needs no worker; without, the gate only counts, drops and steers.
@@ -118,6 +120,7 @@ pub fn open(path: &Path, wanted: &Wanted<'_>) -> Result<Ebpf> {
         .override_global("RP_SETS", &wanted.sets, true)
         .override_global("RP_WORKERS", &wanted.workers, true)
         .override_global("RP_LISTENS", &wanted.listens, true)
+        .override_global("RP_XSKS", &u32::from(wanted.has_xsks), true)
         .override_global("RP_ANSWERS", &answers, true)
         .override_global("RP_COOKIE_KEY", &cookie_key, true)
         .override_global("RP_SERVER", &SERVER, true)
