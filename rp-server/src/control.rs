@@ -28,6 +28,9 @@ const CAMPAIGN_BEAT: Duration = Duration::from_millis(5);
 /// thirtieth of a core.
 const QUIET_BEAT: Duration = Duration::from_millis(20);
 
+/// An address that this machine got is served past the stack so soon.
+const HOMES_REFRESH: Duration = Duration::from_secs(1);
+
 /// Users of one mint; more would hold up the next one for minutes.
 const MINT_USERS_MAX: u64 = 100_000_000;
 
@@ -72,6 +75,8 @@ impl Control {
     pub async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let mut homes = tokio::time::interval(HOMES_REFRESH);
+        let has_xsks = !self.sight.xsks.is_empty();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.rest()) => {
@@ -80,6 +85,7 @@ impl Control {
                         return Ok(());
                     }
                 }
+                _ = homes.tick(), if has_xsks => self.sight.homes.refresh(),
                 Some((question, done)) = calls.recv() => self.answer(question, done),
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),

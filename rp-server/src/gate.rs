@@ -12,6 +12,7 @@ pub mod passing;
 pub mod pins;
 pub mod privilege;
 pub mod trace;
+pub mod xsks;
 
 use std::fmt;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -33,6 +34,7 @@ use counters::Pinned;
 use interface::Interface;
 use object::{Answers, Wanted};
 use pins::PinDir;
+use xsks::{Plugged, Transport};
 
 /// Frames that wait between two CPUs, as many as the kernel allows: with 4096 a rush of log-ins lost 1 in 1000, because the
 /// queue's thread shares its CPU with a worker and may wait for a whole time slice.
@@ -61,6 +63,8 @@ pub struct GateConfig {
     pub interfaces: Vec<String>,
     /// How XDP is asked for.
     pub xdp: XdpChoice,
+    /// How the workers get what goes up.
+    pub transport: Transport,
     /// UDP ports of the service.
     pub ports: Vec<u16>,
     /// SETs of the server.
@@ -131,6 +135,7 @@ pub struct Gate {
     // Dropped in this order: programs off, then the trace's end, then the pins and their folder.
     ebpf: Ebpf,
     attached: Vec<Attached>,
+    plugged: Vec<Plugged>,
     board: Option<Arc<Board>>,
     _trace: Option<trace::Follower>,
     counters: Pinned,
@@ -142,13 +147,18 @@ pub struct Gate {
 /// A wrong flag (no such interface, too many workers); and, when a mode was asked for by name, whatever keeps it from
 /// being.
 pub fn start(config: &GateConfig, sockets: &[Vec<BorrowedFd<'_>>]) -> Result<Started> {
+    let by_xsk = config.transport == Transport::AfXdp;
     if config.xdp == XdpChoice::Off {
+        if by_xsk {
+            bail!("--transport af-xdp needs the gate: leave --xdp off away, or serve by --transport sockets");
+        }
         return Ok(Started::Off("asked by --xdp off".to_string()));
     }
     check_sizes(config, sockets)?;
     let interfaces = interface::choose(&config.interfaces)?;
     match Gate::attach(config, &interfaces, sockets) {
         Ok(gate) => Ok(Started::On(Box::new(gate))),
+        Err(error) if by_xsk => Err(error.context("no AF_XDP; --transport sockets serves without")),
         Err(error) if config.xdp == XdpChoice::Auto => Ok(Started::Off(format!("{error:#}"))),
         Err(error) => Err(error),
     }
@@ -171,12 +181,13 @@ impl Gate {
         if interfaces.is_empty() {
             bail!("no interface is up besides loopback: name one by --interface");
         }
-        privilege::check()?;
+        privilege::check(config.transport)?;
         let wanted = Wanted {
             ports: &config.ports,
             sets: config.sets,
             workers: config.worker_cpus.len() as u32,
             listens: sockets.len() as u32,
+            has_xsks: config.transport == Transport::AfXdp,
             trace: config.trace,
             answers: config
                 .answers
@@ -197,7 +208,15 @@ impl Gate {
         let trace = if config.trace { Some(trace::follow(&mut ebpf, |line| eprintln!("{line}"))?) } else { None };
         let counters = Pinned::create(PinDir::claim(config.pin.as_deref())?, &mut ebpf)?;
         let attached = attach_all(&mut ebpf, interfaces, config.xdp)?;
-        Ok(Gate { ebpf, attached, board, _trace: trace, counters })
+        let plugged = match config.transport {
+            Transport::Sockets => Vec::new(),
+            Transport::AfXdp => {
+                let is_on = |pair: &(&Interface, &Attached)| pair.1.mode != Mode::Off;
+                let on: Vec<&Interface> = interfaces.iter().zip(&attached).filter(is_on).map(|(on, _)| on).collect();
+                xsks::plug(&mut ebpf, &on, config.worker_cpus.len())?
+            }
+        };
+        Ok(Gate { ebpf, attached, plugged, board, _trace: trace, counters })
     }
 
     /// The weakest mode of the interfaces that have one.
@@ -222,6 +241,11 @@ impl Gate {
     /// The object has no such map.
     pub fn take_deny_list(&mut self) -> Result<GateList> {
         Ok(self.ebpf.take_map("denied").context("no map denied")?.try_into()?)
+    }
+
+    /// The AF_XDP sockets, for the workers; once.
+    pub fn unplug(&mut self) -> Vec<Plugged> {
+        std::mem::take(&mut self.plugged)
     }
 
     /// The counters.

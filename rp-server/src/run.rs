@@ -1,5 +1,7 @@
 //! `rp-server run`: puts everything in its place, says what it became, and serves until told to stop.
 
+mod queues;
+
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -25,12 +27,13 @@ use crate::admin::AdminArgs;
 use crate::admin::serve::AdminSocket;
 use crate::clock::Clock;
 use crate::control::{Call, Control};
+use crate::gate::xsks::Transport;
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::limits::{self, Keeper, LimitArgs};
 use crate::network::Net;
 use crate::realm;
-use crate::sight::{GateStatus, Sight, WorkerSight};
-use crate::worker::{Doors, Face, Worker, connect};
+use crate::sight::{GateStatus, Sight, WorkerSight, XskStatus};
+use crate::worker::{Doors, Face, Homes, Worker, connect};
 
 /// Questions from the admin socket that wait for the control plane.
 const CALLS_MAX: usize = 64;
@@ -49,6 +52,9 @@ pub struct RunArgs {
     /// How to attach the gate
     #[arg(long, env = "RP_XDP", value_name = "MODE", default_value = "auto")]
     xdp: XdpChoice,
+    /// How the workers get what goes up
+    #[arg(long, env = "RP_TRANSPORT", value_name = "TRANSPORT", default_value = "sockets")]
+    transport: Transport,
     /// Workers, one pinned to each CPU [default: the CPUs this process may use]
     #[arg(long, env = "RP_WORKERS", value_name = "N")]
     workers: Option<usize>,
@@ -174,11 +180,17 @@ impl RunArgs {
         for group in &sockets {
             sleepers.push(Sleeper::new(group.iter()).context("making a worker's alarm")?);
         }
+        let homes = Arc::new(Homes::new(sockets[0].iter()));
+        let plugged = gate.as_deref_mut().map(Gate::unplug).unwrap_or_default();
+        let (queues, xsks) = queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
         let wakers: Vec<Waker> = sleepers.iter().map(Sleeper::waker).collect();
         let (rings, bank) = connect(&wakers);
         let sight = Arc::new(Sight {
             sets: self.sets as u32,
             gate: gate_status(gate.as_deref(), steering),
+            transport: self.transport,
+            xsks,
+            homes,
             workers: (0..cpus.len())
                 .map(|n| WorkerSight {
                     cpu: cpus[n],
@@ -193,7 +205,7 @@ impl RunArgs {
         });
         self.say(&sight, gate.as_deref(), &sockets);
         let mut threads = Vec::new();
-        for (number, (rings, sleeper)) in rings.into_iter().zip(sleepers).enumerate() {
+        for (number, ((rings, sleeper), queues)) in rings.into_iter().zip(sleepers).zip(queues).enumerate() {
             let config = Config {
                 sets: self.sets as u32,
                 workers: cpus.len() as u32,
@@ -206,6 +218,7 @@ impl RunArgs {
                 number,
                 cpu: cpus[number],
                 sockets: sockets[number].clone(),
+                queues,
                 shard: Shard::new(config, baker, realms.clone(), draw()?, books.clone(), bank_books.clone(), &board),
                 rings,
                 sleeper,
@@ -249,6 +262,7 @@ impl RunArgs {
             object: self.gate_object.clone(),
             interfaces: self.interface.clone(),
             xdp: self.xdp,
+            transport: self.transport,
             ports,
             sets: self.sets as u32,
             worker_cpus: cpus.iter().map(|cpu| *cpu as u32).collect(),
@@ -285,6 +299,10 @@ impl RunArgs {
         match gate {
             Some(gate) => gate.describe().iter().for_each(|line| println!("  gate        {line}")),
             None => println!("  gate        off; sockets chosen by {}", sight.gate.steering),
+        }
+        for xsk in &sight.xsks {
+            let XskStatus { interface, queue, worker, mode } = &xsk.status;
+            println!("  transport   af-xdp: {interface} queue {queue} -> worker {worker} ({mode})");
         }
         let granted = sockets[0][0].receive_buffer_bytes().unwrap_or(0) / 2;
         let asked = (self.receive_buffer as usize) << 20;

@@ -15,10 +15,12 @@ use rp_core::kind::Kind;
 use rp_core::reason::Reason;
 use rp_core::timeline::BIN_US;
 use rp_net::socket::UdpSocket;
+use rp_net::xsk::Watch;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::worker::Face;
+use crate::gate::xsks::Transport;
+use crate::worker::{Face, Homes};
 
 /// A worker as others see it.
 pub struct WorkerSight {
@@ -32,6 +34,14 @@ pub struct WorkerSight {
     pub sockets: Arc<[UdpSocket]>,
 }
 
+/// An AF_XDP socket as others see it.
+pub struct XskSight {
+    /// What it is.
+    pub status: XskStatus,
+    /// Its losses.
+    pub watch: Watch,
+}
+
 /// Bins of a second in the timeline.
 const BINS_PER_SECOND: usize = (1_000_000 / BIN_US) as usize;
 
@@ -41,6 +51,12 @@ pub struct Sight {
     pub sets: u32,
     /// How datagrams come in.
     pub gate: GateStatus,
+    /// How the workers get what goes up.
+    pub transport: Transport,
+    /// Their AF_XDP sockets.
+    pub xsks: Vec<XskSight>,
+    /// This machine's addresses, as what comes by them is asked for.
+    pub homes: Arc<Homes>,
     /// The workers.
     pub workers: Vec<WorkerSight>,
     /// The bank.
@@ -62,6 +78,19 @@ pub struct GateStatus {
     pub interfaces: Vec<String>,
 }
 
+/// An AF_XDP socket.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct XskStatus {
+    /// Its interface.
+    pub interface: String,
+    /// Its queue.
+    pub queue: u32,
+    /// The worker that reads it.
+    pub worker: usize,
+    /// `copy` or `zero-copy`.
+    pub mode: String,
+}
+
 /// A number of things and their money.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Sum {
@@ -78,6 +107,10 @@ pub struct Status {
     pub uptime_s: f64,
     /// How datagrams come in.
     pub gate: GateStatus,
+    /// `sockets` or `af-xdp`: how the workers get what goes up.
+    pub transport: String,
+    /// AF_XDP sockets.
+    pub xsks: Vec<XskStatus>,
     /// The workers.
     pub workers: Vec<WorkerStatus>,
     /// Sessions open.
@@ -102,6 +135,10 @@ pub struct Status {
     pub accepted: u64,
     /// Datagrams that the sockets' buffers did not hold.
     pub socket_overflow: u64,
+    /// Of the requests received those that came by AF_XDP.
+    pub from_xsk: u64,
+    /// Datagrams that were sent to an AF_XDP socket and that it did not hold.
+    pub xsk_lost: u64,
     /// Replies that the kernel refused.
     pub send_failed: u64,
     /// Notices refused because a list was full.
@@ -231,6 +268,8 @@ impl Sight {
         Status {
             uptime_s: self.clock.uptime().as_secs_f64(),
             gate: self.gate.clone(),
+            transport: self.transport.name().to_string(),
+            xsks: self.xsks.iter().map(|xsk| xsk.status.clone()).collect(),
             workers: (0..self.workers.len()).map(|number| self.worker(number)).collect(),
             sessions: self.all(|books| &books.sessions),
             accounts: self.all(|books| &books.accounts),
@@ -243,7 +282,10 @@ impl Sight {
             replied: self.all(|books| &books.replied),
             accepted: self.all(|books| &books.accepted),
             socket_overflow: sockets().map(|socket| u64::from(socket.overflow().unwrap_or(0))).sum(),
-            send_failed: self.workers.iter().map(|worker| worker.face.losses.failed.load(Relaxed)).sum(),
+            from_xsk: self.workers.iter().map(|worker| worker.face.from_xsk.load(Relaxed)).sum(),
+            xsk_lost: self.xsks.iter().map(|xsk| xsk.watch.lost().unwrap_or(0)).sum(),
+            send_failed: self.workers.iter().map(|worker| worker.face.losses.failed.load(Relaxed)).sum::<u64>()
+                + self.xsks.iter().map(|xsk| xsk.watch.refused().unwrap_or(0)).sum::<u64>(),
             notices_refused: self.all(|books| &books.notices_refused),
             money: self.money(),
             memory: Memory {

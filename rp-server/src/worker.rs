@@ -4,11 +4,13 @@
 //! what time demands, sleep. Nothing here blocks, locks or allocates per datagram.
 
 mod doors;
+mod frames;
+mod homes;
 mod replies;
 mod rings;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,6 +21,8 @@ use rp_net::socket::UdpSocket;
 use rp_net::wait::Sleeper;
 
 pub use doors::Doors;
+pub use frames::Queues;
+pub use homes::Homes;
 pub use replies::Losses;
 pub use rings::{BankRings, Rings, connect};
 
@@ -36,11 +40,13 @@ pub struct Worker {
     pub cpu: usize,
     /// Its socket in the group of each address.
     pub sockets: Arc<[UdpSocket]>,
+    /// Its queues that come past the stack, if any.
+    pub queues: Queues,
     /// Its SETs.
     pub shard: Shard,
     /// Notes from and to the others.
     pub rings: Rings,
-    /// Sleeps on its sockets; its wakers are with the others.
+    /// Sleeps on its sockets, then on its queues; its wakers are with the others.
     pub sleeper: Sleeper,
     /// The addresses that clients ask.
     pub doors: Arc<Doors>,
@@ -59,6 +65,8 @@ pub struct Face {
     pub stop: AtomicBool,
     /// The thread has ended.
     pub gone: AtomicBool,
+    /// Datagrams that came by AF_XDP.
+    pub from_xsk: AtomicU64,
     /// Replies that the kernel did not take.
     pub losses: Losses,
 }
@@ -76,16 +84,22 @@ impl Worker {
         let mut replies = Replies::new(&self.sockets, &self.doors, &self.face.losses);
         let mut busy = true;
         while !self.face.stop.load(Ordering::Relaxed) {
+            // With queues of its own, a look at a socket is for nothing most of the time.
+            let mut looks = true;
             if !busy {
                 self.sleeper.announce();
                 if self.rings.has_notes() {
                     self.sleeper.stay();
                 } else {
                     self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
+                    looks = self.queues.xsks.is_empty();
                 }
             }
-            busy = false;
+            busy = self.queues.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
             for (i, socket) in self.sockets.iter().enumerate() {
+                if !looks && !self.sleeper.readable(i) {
+                    continue;
+                }
                 let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
                 answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
                 replies.flush();

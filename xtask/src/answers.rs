@@ -36,6 +36,8 @@ impl std::fmt::Display for Sum {
 pub struct Status {
     /// How datagrams come in.
     pub gate: Gate,
+    /// AF_XDP sockets.
+    pub xsks: Vec<Xsk>,
     /// One row per worker.
     pub workers: Vec<Worker>,
     /// Sessions that are open.
@@ -52,6 +54,10 @@ pub struct Status {
     pub accepted: u64,
     /// Datagrams lost because a socket's buffer was full.
     pub socket_overflow: u64,
+    /// Of the datagrams received, those that came by AF_XDP.
+    pub from_xsk: u64,
+    /// Datagrams lost at an AF_XDP socket.
+    pub xsk_lost: u64,
     /// The books.
     pub money: Money,
     /// What a session costs.
@@ -83,6 +89,15 @@ pub struct Gate {
     pub steering: String,
     /// Interfaces the gate is attached to.
     pub interfaces: Vec<String>,
+}
+
+/// An AF_XDP socket.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Xsk {
+    /// Its interface.
+    pub interface: String,
+    /// The worker that reads it.
+    pub worker: usize,
 }
 
 /// One worker.

@@ -96,7 +96,7 @@ impl DemoArgs {
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));
         let _times = stage.has_gate().then(ProgramTimes::take);
-        let (server, mut fleet) = stage.raise_curtain(programs, self.sessions, workers, scenario)?;
+        let (server, mut fleet) = stage.raise_curtain(programs, self.sessions, workers, &[], scenario)?;
         let seen = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
         let evidence = gather(&stage, &server, &mut fleet, self.sessions, seen)?;
         server.end()?;

@@ -34,17 +34,17 @@ fn short_scenario() -> Scenario {
     Scenario { shaking: vec![phase(1_000), phase(2_000)] }
 }
 
-/// Plays the short scenario with three client machines, `beside` something else.
-fn play<T>(beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
+/// Plays the short scenario with three client machines and a server with `flags`, `beside` something else.
+fn play<T>(flags: &[&str], beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
     let stage = Stage::set(3, &programs()).expect("a lab can be built");
     let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
-    play_on(&stage, |server| beside(lab, server))
+    play_on(&stage, flags, |server| beside(lab, server))
 }
 
-fn play_on<T>(stage: &Stage, beside: impl FnOnce(&Server) -> T) -> (Evidence, T) {
+fn play_on<T>(stage: &Stage, flags: &[&str], beside: impl FnOnce(&Server) -> T) -> (Evidence, T) {
     let (programs, scenario) = (programs(), short_scenario());
     let (server, mut fleet) =
-        stage.raise_curtain(&programs, USERS, WORKERS, &scenario).expect("server and clients start");
+        stage.raise_curtain(&programs, USERS, WORKERS, flags, &scenario).expect("server and clients start");
     let other = beside(&server);
     let seen = watch::watch(&server, &mut fleet, USERS, &scenario).expect("the run ends by itself");
     let evidence = gather(stage, &server, &mut fleet, USERS, seen).expect("everyone answers");
@@ -62,10 +62,9 @@ fn assert_every_shake_was_answered(evidence: &Evidence) {
     }
 }
 
-#[test]
-#[ignore = "needs root"]
-fn kernel_server_and_clients_agree_to_the_datagram() {
-    let (evidence, by_client) = play(|lab, server| {
+/// Plays with these flags of the server, and holds all books against each other.
+fn assert_kernel_server_and_clients_agree(flags: &[&str]) -> Evidence {
+    let (evidence, by_client) = play(flags, |lab, server| {
         while server.status().expect("it answers").sessions < USERS {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -89,13 +88,36 @@ fn kernel_server_and_clients_agree_to_the_datagram() {
     assert_eq!(total(&status.dropped), 0, "{:?}", status.dropped);
     assert!(status.money.prizes.count > 100, "campaigns ran: {:?}", status.money);
     assert!(status.money.made.count > 100, "users sent packets: {:?}", status.money);
+    evidence
+}
+
+#[test]
+#[ignore = "needs root"]
+fn kernel_server_and_clients_agree_to_the_datagram() {
+    let evidence = assert_kernel_server_and_clients_agree(&[]);
+    assert!(evidence.status.xsks.is_empty(), "AF_XDP only when it is asked for");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn past_the_stack_kernel_server_and_clients_agree_to_the_datagram() {
+    for (flags, more_than) in [(&["--transport", "af-xdp"][..], 1_000), (&["--transport", "af-xdp", "--steer-only"], 7_000)] {
+        let evidence = assert_kernel_server_and_clients_agree(flags);
+        let (status, kernel) = (&evidence.status, evidence.kernel.as_ref().expect("the gate is on"));
+        let owners: Vec<_> = status.xsks.iter().map(|xsk| (xsk.interface.as_str(), xsk.worker)).collect();
+        assert_eq!(owners, [("s1", 0), ("s2", 0), ("s3", 0)], "a veth has one queue, which is the first worker's");
+        assert!(status.from_xsk > more_than, "{flags:?}: {} datagrams came by AF_XDP", status.from_xsk);
+        assert_eq!(status.from_xsk, status.workers[0].received, "all of the first worker's, and no other's");
+        assert_eq!(kernel.place("sent_to_cpu") + kernel.place("passed_here"), status.workers[1].received);
+        assert_eq!((status.xsk_lost, kernel.place("redirect_failed")), (0, 0), "{flags:?}");
+    }
 }
 
 #[test]
 #[ignore = "needs root"]
 fn without_xdp_server_and_clients_agree_to_the_datagram() {
     let stage = Stage::loopback(3).expect("a folder can be made");
-    let (evidence, ()) = play_on(&stage, |_| ());
+    let (evidence, ()) = play_on(&stage, &[], |_| ());
     assert_eq!((evidence.status.gate.mode.as_str(), evidence.status.gate.steering.as_str()), ("off", "cbpf"));
     assert!(evidence.kernel.is_none());
     assert_every_shake_was_answered(&evidence);
@@ -114,7 +136,7 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("the flood prints JSON")
     };
-    let (evidence, flood) = play(flood);
+    let (evidence, flood) = play(&[], flood);
     let number = |name: &str| flood[name].as_u64().expect("a count");
     assert!(number("sent") > 100_000, "{flood}");
     assert!(number("bytes_received") <= number("bytes_sent"), "no amplification: {flood}");
@@ -123,7 +145,7 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
     assert!(evidence.status.money.balanced);
     let kernel = evidence.kernel.as_ref().expect("the gate is on");
     let went =
-        ["not_ours", "answered", "passed_here", "sent_to_cpu", "redirect_failed"].map(|place| kernel.place(place));
+        ["not_ours", "answered", "passed_here", "sent_to_cpu", "sent_to_xsk", "redirect_failed"].map(|place| kernel.place(place));
     assert_eq!(kernel.place("seen"), went.iter().sum::<u64>() + kernel.dropped());
     let status = &evidence.status;
     let received = total(&status.received);

@@ -10,6 +10,7 @@ use aya::programs::{Xdp, XdpMode};
 use clap::Args;
 
 use super::object::{self, Wanted};
+use super::xsks::Transport;
 use super::{interface, privilege};
 
 /// Flags of `rp-server xdp-pass`.
@@ -32,7 +33,7 @@ impl PassArgs {
     /// # Errors
     /// When it cannot be attached.
     pub fn run(self) -> Result<()> {
-        privilege::check()?;
+        privilege::check(Transport::Sockets)?;
         let interfaces = interface::choose(&self.interface)?;
         let wanted = Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, has_xsks: false, trace: false, answers: None };
         let mut ebpf = object::open(&object::find(self.gate_object.as_deref())?, &wanted)?;

@@ -4,9 +4,12 @@
 use anyhow::{Context, Result, bail};
 use aya::util::KernelVersion;
 
+use super::xsks::Transport;
+
 /// cpumap with a program is of 5.9, and in skb mode of 5.15.
 const OLDEST: KernelVersion = KernelVersion::new(5, 15, 0);
 const CAP_NET_ADMIN: u32 = 12;
+const CAP_NET_RAW: u32 = 13;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_BPF: u32 = 39;
 
@@ -14,7 +17,7 @@ const CAP_BPF: u32 = 39;
 ///
 /// # Errors
 /// Names what is missing and the remedy.
-pub fn check() -> Result<()> {
+pub fn check(transport: Transport) -> Result<()> {
     let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
     if kernel < OLDEST {
         bail!(
@@ -25,7 +28,7 @@ pub fn check() -> Result<()> {
     }
     let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let effective = effective_of(&status).context("no CapEff in /proc/self/status")?;
-    let missing = missing_of(effective);
+    let missing = missing_of(effective, transport);
     if !missing.is_empty() {
         bail!(
             "the gate needs {}: run as root, or grant them (setpriv, systemd); --xdp off serves without",
@@ -49,7 +52,7 @@ fn effective_of(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-fn missing_of(effective: u64) -> Vec<&'static str> {
+fn missing_of(effective: u64, transport: Transport) -> Vec<&'static str> {
     let has = |capability: u32| effective & (1 << capability) != 0;
     let mut missing = Vec::new();
     if !has(CAP_BPF) && !has(CAP_SYS_ADMIN) {
@@ -57,6 +60,9 @@ fn missing_of(effective: u64) -> Vec<&'static str> {
     }
     if !has(CAP_NET_ADMIN) {
         missing.push("CAP_NET_ADMIN");
+    }
+    if transport == Transport::AfXdp && !has(CAP_NET_RAW) {
+        missing.push("CAP_NET_RAW");
     }
     missing
 }
@@ -68,12 +74,14 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let bits = |capabilities: &[u32]| capabilities.iter().fold(0, |bits, capability| bits | 1u64 << capability);
-        let check = |capabilities: &[u32], missing: &[&str]| assert_eq!(missing_of(bits(capabilities)), missing);
+        let check = |capabilities: &[u32], missing: &[&str]| assert_eq!(missing_of(bits(capabilities), Transport::Sockets), missing);
         check(&[], &["CAP_BPF", "CAP_NET_ADMIN"]);
         check(&[CAP_BPF], &["CAP_NET_ADMIN"]);
         check(&[CAP_NET_ADMIN], &["CAP_BPF"]);
         check(&[CAP_BPF, CAP_NET_ADMIN], &[]);
         check(&[CAP_SYS_ADMIN, CAP_NET_ADMIN], &[]);
+        let both = bits(&[CAP_BPF, CAP_NET_ADMIN]);
+        assert_eq!(missing_of(both, Transport::AfXdp), ["CAP_NET_RAW"]);
         assert_eq!(effective_of("Name:\tx\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
     }
 }

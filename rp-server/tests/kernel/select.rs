@@ -8,6 +8,7 @@ use rp_core::gate_counters::Place;
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
 use rp_core::steer::{HEAD_LEN, set_of, worker_of};
+use rp_server::gate::xsks::Transport;
 use rp_server::gate::{self, GateConfig, Mode, Started, XdpChoice};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -40,6 +41,7 @@ pub fn config(pin: &PinFolder, workers: usize) -> GateConfig {
         object: None,
         interfaces: vec!["lo".to_string()],
         xdp: XdpChoice::Skb,
+        transport: Transport::Sockets,
         ports: vec![PORT],
         sets: SETS,
         worker_cpus: cpus.into_iter().cycle().take(workers).collect(),

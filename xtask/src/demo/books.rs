@@ -55,7 +55,7 @@ impl Books {
 
     fn kernel(&mut self, evidence: &Evidence, kernel: &KernelCounts) {
         let at = |place| kernel.place(place);
-        let up = at("passed_here") + at("sent_to_cpu") + at("redirect_failed");
+        let up = at("passed_here") + at("sent_to_cpu") + at("sent_to_xsk") + at("redirect_failed");
         let went = at("not_ours") + kernel.dropped() + at("answered") + up;
         self.agree("the gate saw", at("seen"), "it answered, passed, sent and dropped", went);
         let answers = total(&by_kind(&kernel.answers));
@@ -63,8 +63,11 @@ impl Books {
         self.agree("the gate sent to other CPUs", at("sent_to_cpu"), "of which arrived", at("cpu_passed"));
         let passed = at("passed_here") + at("redirect_failed") + at("cpu_passed");
         self.agree("the gate passed up", passed, "sockets were chosen for", at("selected") + at("select_fallback"));
-        let taken = total(&evidence.status.received) + evidence.status.socket_overflow;
+        let status = &evidence.status;
+        let taken = total(&status.received) - status.from_xsk + status.socket_overflow;
         self.agree("the gate passed up", passed, "the workers took or overflowed", taken);
+        let past = status.from_xsk + status.xsk_lost;
+        self.agree("the gate sent past the stack", at("sent_to_xsk"), "the workers took or lost", past);
         for (kind, row) in &kernel.ups {
             let server = count(&evidence.status.received, kind);
             self.agree(&format!("the gate passed {kind}"), row.datagrams, "the server received", server);

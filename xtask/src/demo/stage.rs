@@ -69,7 +69,7 @@ impl Stage {
         }
     }
 
-    /// Starts the server, gives the users money and starts the client machines.
+    /// Starts the server, with further flags, gives the users money and starts the client machines.
     ///
     /// # Errors
     /// As [`Server::start`] and [`Fleet::start`], or when the server refuses the mint.
@@ -78,9 +78,11 @@ impl Stage {
         programs: &Programs,
         users: u64,
         workers: usize,
+        flags: &[&str],
         scenario: &Scenario,
     ) -> Result<(Server, Fleet)> {
-        let server = self.start_server(programs, &["--workers", &workers.to_string()])?;
+        let workers = workers.to_string();
+        let server = self.start_server(programs, &[&["--workers", &workers], flags].concat())?;
         let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
         server.ask(&["mint", "--users", &range, "--fen", &fen])?;
         let fleet = self.start_fleet(programs, &server, users, scenario)?;

@@ -1,0 +1,52 @@
+//! The gate's AF_XDP sockets, shared out among the workers, and what is seen of them.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rp_core::frame::Ours;
+use rp_core::limits::PORTS_MAX;
+use rp_net::socket::UdpSocket;
+use rp_net::wait::Sleeper;
+
+use crate::gate::xsks::Plugged;
+use crate::sight::{XskSight, XskStatus};
+use crate::worker::{Homes, Queues};
+
+/// The queues of each worker, which sleeps on them too, and what is seen of them all.
+///
+/// # Errors
+/// No file descriptor is left.
+pub(super) fn share(
+    plugged: Vec<Plugged>,
+    sets: u32,
+    listens: &[UdpSocket],
+    homes: &Arc<Homes>,
+    sleepers: &mut [Sleeper],
+) -> Result<(Vec<Queues>, Vec<XskSight>)> {
+    let ours = Ours { ports: ports_of(listens), sets };
+    let mut queues: Vec<Queues> =
+        sleepers.iter().map(|_| Queues { xsks: Vec::new(), ours, homes: homes.clone() }).collect();
+    let mut sights = Vec::new();
+    for Plugged { interface, interface_index, queue, worker, mode, xsk } in plugged {
+        let status = XskStatus { interface, queue, worker, mode: mode.name().to_string() };
+        sights.push(XskSight { status, watch: xsk.watch().context("a second handle of an AF_XDP socket")? });
+        sleepers[worker].watch(xsk.as_fd());
+        queues[worker].xsks.push((interface_index, xsk));
+    }
+    Ok((queues, sights))
+}
+
+/// The ports listened on, each once.
+fn ports_of(listens: &[UdpSocket]) -> [u16; PORTS_MAX] {
+    let mut ports = [0; PORTS_MAX];
+    let mut known = 0;
+    for port in listens.iter().map(|socket| socket.local_address().port()) {
+        // The gate refused more than it has room for.
+        if known < PORTS_MAX && !ports[..known].contains(&port) {
+            ports[known] = port;
+            known += 1;
+        }
+    }
+    ports
+}
