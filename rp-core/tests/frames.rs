@@ -3,7 +3,9 @@
 mod named_frames;
 
 use named_frames::{OURS, rows};
-use rp_core::frame::{Verdict, classify};
+use rp_core::frame::{
+    Network, Request, UDP_LEN, Verdict, answer, checksums_hold, classify, receiver, sender,
+};
 
 #[test]
 fn named_frames_have_their_verdicts() {
@@ -37,4 +39,85 @@ fn a_request_always_lies_inside_its_frame() {
         }
     }
     assert!(requests > 100_000, "only {requests} changed frames were still requests");
+}
+
+/// RFC 1071 as it is written there: 16-bit words, big-endian.
+fn rfc1071(parts: &[&[u8]]) -> u16 {
+    let words = parts.iter().flat_map(|part| part.chunks(2));
+    let mut sum: u32 = words.map(|word| u32::from(word[0]) << 8 | word.get(1).map_or(0, |low| u32::from(*low))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+/// The UDP checksum that a frame should have.
+fn udp_checksum(frame: &[u8], request: &Request) -> u16 {
+    let (at, udp_at) = (request.network_offset, request.payload_offset - UDP_LEN);
+    let addresses = match request.network {
+        Network::V4 => &frame[at + 12..at + 20],
+        Network::V6 => &frame[at + 8..at + 40],
+    };
+    let udp = &frame[udp_at..request.payload_offset + request.payload_len];
+    let pseudo = [[0, 17], (udp.len() as u16).to_be_bytes()].concat();
+    match rfc1071(&[addresses, &pseudo, &udp[..6], &udp[8..]]) {
+        0 => 0xffff,
+        checksum => checksum,
+    }
+}
+
+#[test]
+fn a_frame_in_memory_is_turned_into_its_answer() {
+    let mut turned = 0;
+    for row in rows() {
+        let Verdict::Request(request) = row.verdict else { continue };
+        for len in [0, 1, 18, 19, 1232] {
+            let mut out = vec![0xaa; 1700];
+            let payload: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+            out[request.payload_offset..][..len].copy_from_slice(&payload);
+            let Some(total) = answer(&row.bytes, &request, &mut out, len) else {
+                assert!(!request.is_plain(), "{}", row.name);
+                continue;
+            };
+            turned += 1;
+            let out = &out[..total];
+            let replied = Request { payload_len: len, ..request };
+            assert_eq!(&out[request.payload_offset..], payload, "{}", row.name);
+            assert_eq!((&out[..6], &out[6..12]), (&row.bytes[6..12], &row.bytes[..6]), "{}: sides", row.name);
+            assert_eq!(sender(out, &replied), receiver(&row.bytes[..], &request), "{}", row.name);
+            assert_eq!(receiver(out, &replied), sender(&row.bytes[..], &request), "{}", row.name);
+            let written = u16::from_be_bytes([out[request.payload_offset - 2], out[request.payload_offset - 1]]);
+            assert_eq!(written, udp_checksum(out, &replied), "{} with {len} bytes", row.name);
+            if request.network == Network::V4 {
+                assert_eq!(rfc1071(&[&out[request.network_offset..][..20]]), 0, "{}", row.name);
+            }
+            assert!(checksums_hold(out, &replied), "{} with {len} bytes", row.name);
+        }
+    }
+    assert!(turned > 50, "{turned} answers");
+}
+
+#[test]
+fn a_changed_byte_breaks_a_checksum() {
+    for row in rows() {
+        let Verdict::Request(request) = row.verdict else { continue };
+        if !request.is_plain() {
+            continue;
+        }
+        let mut out = row.bytes.clone();
+        let Some(total) = answer(&row.bytes, &request, &mut out, request.payload_len) else { continue };
+        let covered = match request.network {
+            Network::V4 => request.network_offset..total,
+            // Hops and flow are nobody's.
+            Network::V6 => request.network_offset + 8..total,
+        };
+        for at in covered {
+            out[at] ^= 0x10;
+            assert!(!checksums_hold(&out[..total], &request), "{}: byte {at}", row.name);
+            out[at] ^= 0x10;
+        }
+        let field = request.payload_offset - 2..request.payload_offset;
+        out[field].fill(0);
+        assert_eq!(checksums_hold(&out[..total], &request), request.network == Network::V4, "{}: absent", row.name);
+    }
 }

@@ -267,3 +267,41 @@ fn the_four_steps_by_hand_work_with_defaults() {
     }
     server.end(Duration::from_secs(20)).expect("SIGTERM ends the server cleanly");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn what_the_stack_would_refuse_is_dropped_past_it_too() {
+    let programs = programs();
+    let lab = Lab::build(1, &programs).expect("a lab can be built");
+    let flags = ["--workers", "1", "--transport", "af-xdp", "--steer-only"];
+    let server = Server::start(&programs, Place::inside(lab.server()), lab.room(), &flags).expect("a server starts");
+    let (client, link) = &lab.clients()[0];
+    // Shakes of nobody, from bash: one write is one datagram.
+    let shake = |to: &str| {
+        let script = format!(
+            "exec 3>/dev/udp/{to}/2015; for i in 1 2 3 4 5 6 7 8 9 10; do \
+             printf '\\x44\\x00\\x00\\x00\\x40\\x00\\x00\\x00\\x00\\x01SHAKEME!' >&3; done"
+        );
+        command::read(client.command("bash").args(["-c", &script])).expect("bash sends");
+    };
+    let (own, foreign) = (link.server_v4().to_string(), "10.20.99.99");
+    client.ip(["route", "add", foreign, "via", &own]).expect("a route");
+    shake(&own);
+    shake(foreign);
+    let ethtool = xtask::setup::find_program("ethtool").expect("set-up found it");
+    // The frame carries half a checksum then, and no card to complete it.
+    command::read(client.command(ethtool).args(["-K", link.client_interface(), "tx", "on"])).expect("offload on");
+    shake(&own);
+    let since = std::time::Instant::now();
+    let status = loop {
+        let status = server.status().expect("it answers");
+        if total(&status.received) == 30 || since.elapsed() > Duration::from_secs(5) {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!((total(&status.received), status.from_xsk, status.ended()), (30, 30, 30), "{status:?}");
+    let dropped = |reason: &str| status.dropped[reason];
+    assert_eq!((dropped("not_our_address"), dropped("bad_checksum")), (10, 10), "{:?}", status.dropped);
+    server.end().expect("SIGTERM ends the server cleanly");
+}
