@@ -11,8 +11,8 @@ mod checksum;
 mod ip;
 mod reply;
 
-pub(crate) use reply::word;
 pub use checksum::checksums_hold;
+pub(crate) use reply::word;
 pub use reply::{FrameMut, Payload, answer, receiver, sender, turn};
 
 use crate::kind::{Kind, request_of};

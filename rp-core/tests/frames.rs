@@ -3,9 +3,7 @@
 mod named_frames;
 
 use named_frames::{OURS, rows};
-use rp_core::frame::{
-    Network, Request, UDP_LEN, Verdict, answer, checksums_hold, classify, receiver, sender,
-};
+use rp_core::frame::{Network, Request, UDP_LEN, Verdict, answer, checksums_hold, classify, receiver, sender};
 
 #[test]
 fn named_frames_have_their_verdicts() {

@@ -301,8 +301,9 @@ impl Slab for Packets {
 
 fn wake_fill(fd: RawFd) -> io::Result<()> {
     // SAFETY: no buffer is passed; the kernel only looks at the socket's rings.
-    let code =
-        unsafe { libc::recvfrom(fd, std::ptr::null_mut(), 0, libc::MSG_DONTWAIT, std::ptr::null_mut(), std::ptr::null_mut()) };
+    let code = unsafe {
+        libc::recvfrom(fd, std::ptr::null_mut(), 0, libc::MSG_DONTWAIT, std::ptr::null_mut(), std::ptr::null_mut())
+    };
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
         _ if code >= 0 => Ok(()),
@@ -330,7 +331,9 @@ fn explain(error: SocketError) -> anyhow::Error {
     let remedy = match inner.raw_os_error() {
         Some(libc::EPERM) => "it needs CAP_NET_RAW: run as root, or grant it (setpriv, systemd)",
         Some(libc::EAFNOSUPPORT) => "this kernel is built without CONFIG_XDP_SOCKETS",
-        Some(libc::ENOBUFS) => "too little memory may be locked: raise it (ulimit -l, LimitMEMLOCK=), or grant CAP_IPC_LOCK",
+        Some(libc::ENOBUFS) => {
+            "too little memory may be locked: raise it (ulimit -l, LimitMEMLOCK=), or grant CAP_IPC_LOCK"
+        }
         Some(libc::EBUSY) => "another program has this queue",
         Some(libc::EINVAL) => "the interface has no such queue",
         _ => "see what the system said",

@@ -101,7 +101,9 @@ fn kernel_server_and_clients_agree_to_the_datagram() {
 #[test]
 #[ignore = "needs root"]
 fn past_the_stack_kernel_server_and_clients_agree_to_the_datagram() {
-    for (flags, more_than) in [(&["--transport", "af-xdp"][..], 1_000), (&["--transport", "af-xdp", "--steer-only"], 7_000)] {
+    for (flags, more_than) in
+        [(&["--transport", "af-xdp"][..], 1_000), (&["--transport", "af-xdp", "--steer-only"], 7_000)]
+    {
         let evidence = assert_kernel_server_and_clients_agree(flags);
         let (status, kernel) = (&evidence.status, evidence.kernel.as_ref().expect("the gate is on"));
         let owners: Vec<_> = status.xsks.iter().map(|xsk| (xsk.interface.as_str(), xsk.worker)).collect();
@@ -144,8 +146,8 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
     assert!(evidence.reports.iter().all(|report| report.ok), "the honest are content");
     assert!(evidence.status.money.balanced);
     let kernel = evidence.kernel.as_ref().expect("the gate is on");
-    let went =
-        ["not_ours", "answered", "passed_here", "sent_to_cpu", "sent_to_xsk", "redirect_failed"].map(|place| kernel.place(place));
+    let went = ["not_ours", "answered", "passed_here", "sent_to_cpu", "sent_to_xsk", "redirect_failed"]
+        .map(|place| kernel.place(place));
     assert_eq!(kernel.place("seen"), went.iter().sum::<u64>() + kernel.dropped());
     let status = &evidence.status;
     let received = total(&status.received);

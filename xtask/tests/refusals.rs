@@ -52,7 +52,11 @@ fn each_refusal_names_its_remedy() {
     check("object not built", &with(&object), &["/nonexistent/gate.o", "cargo xtask build-ebpf"]);
     check("no native XDP on loopback", &with(&["--interface", "lo", "--xdp", "driver"]), &["lo", "--xdp"]);
 
-    check("AF_XDP without a gate", &with(&["--transport", "af-xdp", "--xdp", "off"]), &["--xdp off", "--transport sockets"]);
+    check(
+        "AF_XDP without a gate",
+        &with(&["--transport", "af-xdp", "--xdp", "off"]),
+        &["--xdp off", "--transport sockets"],
+    );
     let object = ["--interface", "lo", "--transport", "af-xdp", "--gate-object", "/nonexistent/gate.o"];
     check("AF_XDP without an object", &with(&object), &["--transport sockets", "cargo xtask build-ebpf"]);
 

@@ -1,3 +1,5 @@
+//! What needs no root: asking for queues, words for refusals, and the slots of frames to be sent.
+
 use super::*;
 
 #[test]

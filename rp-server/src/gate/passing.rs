@@ -35,7 +35,8 @@ impl PassArgs {
     pub fn run(self) -> Result<()> {
         privilege::check(Transport::Sockets)?;
         let interfaces = interface::choose(&self.interface)?;
-        let wanted = Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, has_xsks: false, trace: false, answers: None };
+        let wanted =
+            Wanted { ports: &[0], sets: 1, workers: 1, listens: 0, has_xsks: false, trace: false, answers: None };
         let mut ebpf = object::open(&object::find(self.gate_object.as_deref())?, &wanted)?;
         let name = if self.mirror { "mirror" } else { "pass" };
         let program: &mut Xdp = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?.try_into()?;

@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let bits = |capabilities: &[u32]| capabilities.iter().fold(0, |bits, capability| bits | 1u64 << capability);
-        let check = |capabilities: &[u32], missing: &[&str]| assert_eq!(missing_of(bits(capabilities), Transport::Sockets), missing);
+        let check = |capabilities: &[u32], missing: &[&str]| {
+            assert_eq!(missing_of(bits(capabilities), Transport::Sockets), missing)
+        };
         check(&[], &["CAP_BPF", "CAP_NET_ADMIN"]);
         check(&[CAP_BPF], &["CAP_NET_ADMIN"]);
         check(&[CAP_NET_ADMIN], &["CAP_BPF"]);

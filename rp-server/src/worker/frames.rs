@@ -65,7 +65,14 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     /// Lets the engine answer the frames; all sessions are looked at first, as for what comes by sockets.
-    fn answer(&self, frames: Frames<'_>, mut out: Outgoing<'_>, now: Now, shard: &mut Shard, replies: &mut Replies<'_>) {
+    fn answer(
+        &self,
+        frames: Frames<'_>,
+        mut out: Outgoing<'_>,
+        now: Now,
+        shard: &mut Shard,
+        replies: &mut Replies<'_>,
+    ) {
         let mut verdicts = [Verdict::NotOurs; RX_SLOTS];
         let mut touched = 0;
         for (i, verdict) in verdicts[..frames.len()].iter_mut().enumerate() {

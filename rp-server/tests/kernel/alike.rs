@@ -80,7 +80,8 @@ pub struct Gated {
 impl Gated {
     pub fn new(config: Config) -> Gated {
         let answers = Some(Answers { cookie_key: COOKIE_KEY, takes_time_from_map: true });
-        let wanted = Wanted { ports: &[PORT], sets: SETS, workers: 1, listens: 1, has_xsks: false, trace: false, answers };
+        let wanted =
+            Wanted { ports: &[PORT], sets: SETS, workers: 1, listens: 1, has_xsks: false, trace: false, answers };
         let path = object::find(None).expect("`cargo xtask build-ebpf` was run");
         let mut ebpf = object::load(&path, &wanted).expect("the verifier accepts all programs");
         put_worker_on(&mut ebpf, bind_to_first_cpu());

@@ -48,7 +48,15 @@ impl Bench {
     /// requests pass where they are.
     fn new(trace: bool) -> Bench {
         let ours = named_frames::OURS;
-        let wanted = Wanted { ports: &ours.ports[..2], sets: ours.sets, workers: 1, listens: 1, has_xsks: false, trace, answers: None };
+        let wanted = Wanted {
+            ports: &ours.ports[..2],
+            sets: ours.sets,
+            workers: 1,
+            listens: 1,
+            has_xsks: false,
+            trace,
+            answers: None,
+        };
         let path = object::find(None).expect("`cargo xtask build-ebpf` was run");
         let mut ebpf = object::load(&path, &wanted).expect("the verifier accepts all programs");
         let maps = CounterMaps::take(&mut ebpf).expect("the object has the counters");
