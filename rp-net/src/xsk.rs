@@ -169,7 +169,7 @@ impl Xsk {
     /// Sends what waits; returns how many frames the driver did not take. What finds no room goes with the next flush.
     ///
     /// # Errors
-    /// None that a later flush could not survive; a link that is down only keeps its frames waiting.
+    /// Only what no later frame could survive: the socket itself is bad. A link that is down or gone keeps its frames waiting.
     pub fn flush(&mut self) -> io::Result<usize> {
         if self.waiting.held.is_empty() && self.tx_gauge.is_empty() {
             return Ok(0);
@@ -187,10 +187,9 @@ impl Xsk {
                     refused += 1;
                     continue;
                 }
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN | libc::EINTR | libc::ENOBUFS | libc::ENETDOWN) => {}
-                    _ => return Err(error),
-                },
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => return Err(error),
+                // No room yet, or no link: what waits waits, and replies beyond find no slot.
+                Err(_) => {}
             }
             if self.tx_gauge.consumed() == before {
                 break;
@@ -306,9 +305,9 @@ fn wake_fill(fd: RawFd) -> io::Result<()> {
     };
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
-        _ if code >= 0 => Ok(()),
-        Some(libc::EAGAIN | libc::EBUSY | libc::EINTR | libc::ENOBUFS | libc::ENETDOWN) => Ok(()),
-        _ => Err(error),
+        // Else the link is down or gone, or busy with it already: the ring keeps its frames.
+        Some(libc::EBADF | libc::ENOTSOCK) if code < 0 => Err(error),
+        _ => Ok(()),
     }
 }
 

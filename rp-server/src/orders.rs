@@ -316,6 +316,12 @@ fn print_status(status: &Status) {
         status.socket_overflow,
         status.send_failed
     );
+    for xsk in &status.xsks {
+        println!("  af-xdp: {} queue {} -> worker {} ({})", xsk.interface, xsk.queue, xsk.worker, xsk.mode);
+    }
+    if !status.xsks.is_empty() {
+        println!("  received by AF_XDP {}, lost there {}", status.from_xsk, status.xsk_lost);
+    }
     for (name, count) in status.dropped.iter().filter(|(_, count)| **count > 0) {
         println!("  dropped {name} {count}");
     }

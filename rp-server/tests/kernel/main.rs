@@ -20,6 +20,7 @@ mod loading;
 mod named_frames;
 mod namespace;
 mod passing;
+mod past;
 mod reading;
 mod select;
 mod table;
@@ -47,16 +48,14 @@ impl Bench {
     /// The gate for the table's ports and SETs, with one worker on the CPU that this thread is then bound to, so that
     /// requests pass where they are.
     fn new(trace: bool) -> Bench {
+        Bench::told(trace, false)
+    }
+
+    /// The same, with or without AF_XDP sockets.
+    fn told(trace: bool, has_xsks: bool) -> Bench {
         let ours = named_frames::OURS;
-        let wanted = Wanted {
-            ports: &ours.ports[..2],
-            sets: ours.sets,
-            workers: 1,
-            listens: 1,
-            has_xsks: false,
-            trace,
-            answers: None,
-        };
+        let wanted =
+            Wanted { ports: &ours.ports[..2], sets: ours.sets, workers: 1, listens: 1, has_xsks, trace, answers: None };
         let path = object::find(None).expect("`cargo xtask build-ebpf` was run");
         let mut ebpf = object::load(&path, &wanted).expect("the verifier accepts all programs");
         let maps = CounterMaps::take(&mut ebpf).expect("the object has the counters");
