@@ -66,7 +66,7 @@ impl Extent {
             self.add(&mut turns, "laden", Subject::ALL.map(laden));
         }
         for _ in 0..self.side_rounds {
-            for subject in [Subject::Gate, Subject::Worker] {
+            for subject in [Subject::Gate, Subject::Worker, Subject::Xsk] {
                 let all = Load::live(COMMON_RATE);
                 let uniform = self.sizes.iter().map(|size| Load { sessions: *size, ..all });
                 let loads = uniform.chain([Load { skewed: true, ..all }]);
@@ -84,7 +84,7 @@ impl Extent {
             self.add(&mut turns, "flood", loads);
         }
         for _ in 0..self.side_rounds {
-            for subject in [Subject::Batched, Subject::Worker, Subject::Gate] {
+            for subject in [Subject::Batched, Subject::Worker, Subject::Xsk, Subject::Gate] {
                 self.add(&mut turns, "sockets", [PHASE_RATE, COMMON_RATE].map(|rate| (subject, Load::sockets(rate))));
             }
         }
@@ -104,7 +104,7 @@ impl Extent {
         let (from, to, step) = match subject {
             Subject::Plain | Subject::Tokio | Subject::Memcached => (50_000, 250_000, 25_000),
             Subject::Batched | Subject::Worker => (100_000, 350_000, 50_000),
-            Subject::Knot => (200_000, 600_000, 100_000),
+            Subject::Knot | Subject::Xsk => (200_000, 600_000, 100_000),
             Subject::Mirror | Subject::Gate => (250_000, 1_500_000, 250_000),
         };
         let steps: Vec<u64> = (from..=to).step_by(step).collect();

@@ -28,7 +28,8 @@ pub fn draw(folder: &Path, results: &Results, rows: &[Row]) -> Result<Vec<(&'sta
         }
     }
     let sizes = ("sizes.svg", "CPU per answer by sessions that shake, us");
-    let lines = [Subject::Gate, Subject::Worker].map(|subject| (subject.name(), by_size(results, rows, subject)));
+    let lines =
+        [Subject::Gate, Subject::Worker, Subject::Xsk].map(|subject| (subject.name(), by_size(results, rows, subject)));
     if lines.iter().all(|(_, points)| points.len() > 1) {
         line_chart(&folder.join(sizes.0), sizes.1, &lines).map_err(|error| anyhow!("drawing {}: {error}", sizes.0))?;
         drawn.push(sizes);
@@ -89,7 +90,9 @@ fn line_chart(path: &Path, title: &str, lines: &[(&str, Vec<(f64, f64)>)]) -> Re
         .y_label_area_size(50)
         .build_cartesian_2d((least..most * 1.1).log_scale(), 0.0..highest * 1.2)?;
     chart.configure_mesh().x_desc("sessions").draw()?;
-    for ((name, points), colour) in lines.iter().zip([RGBColor(190, 40, 40), RGBColor(40, 80, 160)]) {
+    for ((name, points), colour) in
+        lines.iter().zip([RGBColor(190, 40, 40), RGBColor(40, 80, 160), RGBColor(200, 140, 0)])
+    {
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(4))?
             .label(*name)

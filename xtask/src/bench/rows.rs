@@ -117,6 +117,7 @@ fn against_each_other<'a>(how: &str, of: impl Fn(Subject) -> Group<'a>, rows: &m
         (Subject::Gate, Subject::Mirror, 2.5),
         (Subject::Gate, Subject::Knot, 1.0 / 3.0),
         (Subject::Worker, Subject::Batched, 1.15),
+        (Subject::Xsk, Subject::Batched, 0.45),
     ] {
         let name = format!("{how}: {} / {}", subject.name(), baseline.name());
         let row = of(subject).row(name, "us", |sample| sample.cpu_us);
@@ -128,7 +129,7 @@ fn against_each_other<'a>(how: &str, of: impl Fn(Subject) -> Group<'a>, rows: &m
 fn sizes(results: &Results, rows: &mut Vec<Row>) {
     let samples = &results.samples;
     let Some((&least, &most)) = results.extent.sizes.first().zip(results.extent.sizes.last()) else { return };
-    for (subject, limit) in [(Subject::Gate, 1.9), (Subject::Worker, 1.05)] {
+    for (subject, limit) in [(Subject::Gate, 1.9), (Subject::Worker, 1.05), (Subject::Xsk, 1.05)] {
         let all = Load::live(COMMON_RATE);
         let of = |load| Group::of_load(samples, "sizes", subject, load);
         let base = of(Load { sessions: least, ..all }).median(|sample| sample.cpu_us);
@@ -181,7 +182,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
         let against = format!("{} at {}/s", Subject::Plain.name(), plain.turn.load.rate);
         Row::new(name, "us", gate.latency_us[2]).beside(against, plain.latency_us[2]).target(Target::AtMost(0.5))
     }));
-    for subject in [Subject::Gate, Subject::Worker] {
+    for subject in [Subject::Gate, Subject::Worker, Subject::Xsk] {
         rows.extend(highest(samples, subject).map(|(_, half)| {
             let name = format!("lost at half load in bursts of 64: {}", subject.name());
             Row::new(name, "shakes", half.sent.saturating_sub(half.answered) as f64).target(Target::Exactly(0.0))
@@ -215,7 +216,13 @@ fn sockets(samples: &[Sample], rows: &mut Vec<Row>) {
     for rate in [PHASE_RATE, COMMON_RATE] {
         let of = |subject| Group::of_load(samples, "sockets", subject, Load::sockets(rate));
         let base = of(Subject::Batched).median(|sample| sample.cpu_us);
-        for (subject, limit) in [(Subject::Batched, None), (Subject::Worker, Some(1.15)), (Subject::Gate, None)] {
+        let limits = [
+            (Subject::Batched, None),
+            (Subject::Worker, Some(1.15)),
+            (Subject::Xsk, Some(0.45)),
+            (Subject::Gate, None),
+        ];
+        for (subject, limit) in limits {
             let name = format!("socket clients, {rate}/s: {}", subject.name());
             let row = of(subject).row(name, "us", |sample| sample.cpu_us);
             rows.extend(row.zip(base).map(|(row, base)| {

@@ -40,13 +40,15 @@ pub enum Subject {
     Memcached,
     /// rp-server whose gate only steers: every shake goes to a worker's socket.
     Worker,
+    /// The same by AF_XDP, past the network stack.
+    Xsk,
     /// rp-server: the gate answers.
     Gate,
 }
 
 impl Subject {
     /// All, in the order of their cables.
-    pub const ALL: [Subject; 8] = [
+    pub const ALL: [Subject; 9] = [
         Subject::Mirror,
         Subject::Plain,
         Subject::Batched,
@@ -54,6 +56,7 @@ impl Subject {
         Subject::Knot,
         Subject::Memcached,
         Subject::Worker,
+        Subject::Xsk,
         Subject::Gate,
     ];
 
@@ -67,13 +70,14 @@ impl Subject {
             Subject::Knot => "knotd, XDP mode",
             Subject::Memcached => "memcached, UDP get",
             Subject::Worker => "rp-server, worker by sockets",
+            Subject::Xsk => "rp-server, worker by AF_XDP",
             Subject::Gate => "rp-server, answered in the gate",
         }
     }
 
     /// Is it ours, so that sessions log in first?
     pub fn is_ours(self) -> bool {
-        matches!(self, Subject::Worker | Subject::Gate)
+        matches!(self, Subject::Worker | Subject::Xsk | Subject::Gate)
     }
 
     /// What rp-client is told of a server that is none of ours.
@@ -82,7 +86,7 @@ impl Subject {
             Subject::Mirror | Subject::Plain | Subject::Batched | Subject::Tokio => Some("echo"),
             Subject::Knot => Some("dns"),
             Subject::Memcached => Some("memcached"),
-            Subject::Worker | Subject::Gate => None,
+            Subject::Worker | Subject::Xsk | Subject::Gate => None,
         }
     }
 
@@ -92,7 +96,7 @@ impl Subject {
             Subject::Mirror => 1_000_000,
             Subject::Plain | Subject::Tokio => 125_000,
             Subject::Batched | Subject::Worker => 150_000,
-            Subject::Knot => 300_000,
+            Subject::Knot | Subject::Xsk => 300_000,
             Subject::Memcached => 75_000,
             Subject::Gate => 750_000,
         }
@@ -200,13 +204,16 @@ impl Running {
                 command.env("LD_LIBRARY_PATH", setup::library_path());
                 (start(command)?, true)
             }
-            Subject::Worker | Subject::Gate => {
+            Subject::Worker | Subject::Xsk | Subject::Gate => {
                 let listen = format!("[::]:{}", subject.port());
                 let mut flags = vec!["--workers", "1", "--interface", &interface, "--listen", &listen];
                 // No limits, and no pings that keep sessions alive: only what is measured.
                 flags.extend(["--session-rate", "0", "--strangers-rate", "0", "--prefix-rate", "0", "--idle", "86400"]);
-                if subject == Subject::Worker {
+                if subject != Subject::Gate {
                     flags.push("--steer-only");
+                }
+                if subject == Subject::Xsk {
+                    flags.extend(["--transport", "af-xdp"]);
                 }
                 let name = format!("server-{}", subject.port());
                 (What::Server(Server::start_as(&name, programs, place, room, &flags)?), false)
