@@ -11,6 +11,7 @@ pub mod object;
 pub mod passing;
 pub mod pins;
 pub mod privilege;
+pub mod steering;
 pub mod trace;
 pub mod xsks;
 
@@ -266,6 +267,14 @@ impl Gate {
         };
         let pinned = format!("counters: {}", self.counters.dir().display());
         self.attached.iter().map(line).chain([pinned]).collect()
+    }
+
+    /// For the start-up block: how requests come to the workers, a line per interface.
+    pub fn describe_steering(&self, worker_cpus: &[u32]) -> Vec<String> {
+        let attached = self.attached.iter().filter(|attached| attached.mode != Mode::Off);
+        // A driver that does not say has one queue to the gate's knowledge.
+        let queues = |name: &str| rp_net::xsk::queues(name).unwrap_or(1);
+        attached.map(|attached| steering::plan(&attached.name, queues(&attached.name), worker_cpus)).collect()
     }
 }
 

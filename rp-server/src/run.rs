@@ -297,7 +297,11 @@ impl RunArgs {
         println!("  workers     {} on CPU {}", cpus.len(), cpus.join(", "));
         println!("  sessions    {} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
         match gate {
-            Some(gate) => gate.describe().iter().for_each(|line| println!("  gate        {line}")),
+            Some(gate) => {
+                gate.describe().iter().for_each(|line| println!("  gate        {line}"));
+                let cpus: Vec<u32> = sight.workers.iter().map(|worker| worker.cpu as u32).collect();
+                gate.describe_steering(&cpus).iter().for_each(|line| println!("  steering    {line}"));
+            }
             None => println!("  gate        off; sockets chosen by {}", sight.gate.steering),
         }
         for xsk in &sight.xsks {

@@ -34,6 +34,9 @@ impl Drop for PinFolder {
     fn drop(&mut self) {
         // Gone with the gate that made it, unless a test failed in between.
         let _gone = std::fs::remove_dir(&self.0);
+        for extension in ["key", "sock"] {
+            let _gone = std::fs::remove_file(self.0.with_extension(extension));
+        }
     }
 }
 

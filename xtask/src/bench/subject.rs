@@ -94,9 +94,8 @@ impl Subject {
     pub fn laden_rate(self) -> u64 {
         match self {
             Subject::Mirror => 1_000_000,
-            Subject::Plain | Subject::Tokio => 125_000,
-            Subject::Batched | Subject::Worker => 150_000,
-            Subject::Knot | Subject::Xsk => 300_000,
+            Subject::Plain | Subject::Tokio | Subject::Batched | Subject::Worker => 125_000,
+            Subject::Knot | Subject::Xsk => 200_000,
             Subject::Memcached => 75_000,
             Subject::Gate => 750_000,
         }
