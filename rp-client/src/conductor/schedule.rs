@@ -11,8 +11,7 @@ use crate::scenario::Phase;
 /// A second is laid out this long before it begins.
 const AHEAD_US: u64 = 20_000;
 /// Requests fired at once, before the answers are looked at again: half of a veth's ring. A generator that cannot keep up
-/// falls behind, and says
-/// so; it must not drown its own sockets in answers.
+/// falls behind, and says so; it must not drown its own sockets in answers.
 const FIRE_MAX: usize = 128;
 
 /// What is due in one second, in order, and how far it has been fired.
