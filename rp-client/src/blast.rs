@@ -167,6 +167,8 @@ impl Blaster {
         let Work::Idle(ebpf) = &mut self.work else { bail!("a blast is under way already") };
         self.before = kernel::counted(ebpf)?;
         let end_ns = kernel::set_clock(ebpf, order.start_in)? + u64::from(order.seconds) * 1_000_000_000;
+        // The program ends by itself; that it is told to stop is for its thread to see.
+        store(self.plan, PLAN_END_NS, end_ns);
         let (interface, plan) = (self.ours.index, self.plan);
         let thread_id = Arc::new(AtomicI32::new(0));
         let id = thread_id.clone();
@@ -242,7 +244,6 @@ impl Blaster {
             (PLAN_HOT, sessions.hot),
             (PLAN_BURST, load.burst.into()),
             (PLAN_INTERVAL_NS, (u64::from(load.burst) * 1_000_000_000 / u64::from(load.rate.max(1))).max(1)),
-            (PLAN_END_NS, u64::MAX),
             (PLAN_HOSTILE, load.hostile.into()),
             (PLAN_ETHERNET, word(&ethernet[..8])),
             (PLAN_ETHERNET + 1, word(&ethernet[8..])),

@@ -67,6 +67,8 @@ pub struct Xsk {
     batch: Packets,
     waiting: Packets,
     current: Option<Packet>,
+    /// Frames that the kernel has not got back yet.
+    owed: usize,
     umem: Umem,
     mode: Mode,
 }
@@ -109,6 +111,7 @@ impl Xsk {
             batch: Packets::new(RX_SLOTS),
             waiting: Packets::new(TX_FRAMES as usize),
             current: None,
+            owed: 0,
             umem,
             mode: Mode::Copy,
         };
@@ -143,13 +146,15 @@ impl Xsk {
     /// # Errors
     /// The kernel does not take them back: the socket is of no more use.
     pub fn receive(&mut self) -> io::Result<usize> {
-        let taken = self.batch.held.len();
+        self.owed += self.batch.held.len();
         for packet in self.batch.held.drain(..) {
             self.umem.free_packet(packet);
         }
-        // SAFETY: as in `open`. The ring has room for every frame that is not among those for sending.
-        unsafe { self.fill.enqueue(&mut self.umem, taken, false) }?;
-        if taken > 0 && self.fill_gauge.wants_waking() {
+        let owed = self.owed;
+        // The ring takes all or nothing: the kernel may show a frame as received before it frees its place there.
+        // SAFETY: as in `open`.
+        self.owed -= unsafe { self.fill.enqueue(&mut self.umem, owed, false) }?;
+        if owed > 0 && self.fill_gauge.wants_waking() {
             wake_fill(self.socket.as_raw_fd())?;
         }
         // The ring answers from what it knew, and looks anew only when that was nothing.
@@ -171,10 +176,11 @@ impl Xsk {
     /// # Errors
     /// Only what no later frame could survive: the socket itself is bad. A link that is down or gone keeps its frames waiting.
     pub fn flush(&mut self) -> io::Result<usize> {
+        // First of all: when every frame is on its way, nothing waits, and only this brings them back.
+        self.completion.dequeue(&mut self.umem, TX_FRAMES as usize);
         if self.waiting.held.is_empty() && self.tx_gauge.is_empty() {
             return Ok(0);
         }
-        self.completion.dequeue(&mut self.umem, TX_FRAMES as usize);
         // SAFETY: as in `open`.
         unsafe { self.tx.send(&mut self.waiting, false) }?;
         let mut refused = 0;

@@ -13,6 +13,7 @@ use rp_core::engine::notes::Note;
 use rp_core::steer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::admin::{Answer, Question};
 use crate::clock::Clock;
@@ -77,9 +78,12 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         let mut homes = tokio::time::interval(HOMES_REFRESH);
         let has_xsks = !self.sight.xsks.is_empty();
+        let mut beaten = Instant::now();
         loop {
+            // From the last beat on, so that no rush of questions puts it off.
             tokio::select! {
-                () = tokio::time::sleep(self.rest()) => {
+                () = tokio::time::sleep_until(beaten + self.rest()) => {
+                    beaten = Instant::now();
                     self.beat();
                     if self.sight.is_a_worker_gone() {
                         return Ok(());

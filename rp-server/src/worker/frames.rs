@@ -1,9 +1,10 @@
 //! The door past the network stack: frames of the worker's AF_XDP sockets, answered by the same engine.
 //!
-//! What the stack would have done is done here: checksums and the address that was asked are looked at, and a reply to the
-//! sender leaves in a frame with the headers of its request, turned. All else (news for somebody else, a reply when all frames
-//! are on their way) leaves by the sockets.
+//! What the stack would have done is done here: checksums, the sender's address and the one that was asked are looked at, and
+//! a reply to the sender leaves in a frame with the headers of its request, turned. All else (news for somebody else, a reply
+//! when all frames are on their way) leaves by the sockets.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -107,6 +108,9 @@ impl Desk<'_> {
             return shard.refuse(Peer::default(), payload, Reason::BadHeader);
         };
         let peer = peer_of(&from);
+        if is_nobodys(&peer, &peer_of(&to)) {
+            return shard.refuse(peer, payload, Reason::BadHeader);
+        }
         let Some(door) = self.homes.door(&to, self.interface) else {
             return shard.refuse(peer, payload, Reason::NotOurAddress);
         };
@@ -117,6 +121,17 @@ impl Desk<'_> {
         let mut turning = Turning { replies, out, frame, request, peer, door, in_frame: false };
         shard.receive(now, peer, door, payload, &mut turning);
     }
+}
+
+/// An address that no datagram can come from: the stack drops what says so. Loopback speaks to loopback alone.
+fn is_nobodys(from: &Peer, to: &Peer) -> bool {
+    let canonical = |peer: &Peer| Ipv6Addr::from(peer.ip).to_canonical();
+    let (from, to) = (canonical(from), canonical(to));
+    let is_all_or_none = match from {
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.octets()[0] == 0,
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    };
+    is_all_or_none || from.is_multicast() || from.is_loopback() && !to.is_loopback()
 }
 
 fn peer_of(origin: &Origin) -> Peer {
@@ -165,6 +180,36 @@ impl Transmit for Turning<'_, '_, '_, '_> {
             let at = self.request.payload_offset;
             self.replies.buffer()[..len].copy_from_slice(&slot[at..at + len]);
             self.replies.commit(len, to, door);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobodys_addresses_are_known() {
+        let peer = |text: &str| {
+            let ip = match text.parse().expect("an address") {
+                IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+                IpAddr::V6(v6) => v6,
+            };
+            Peer { ip: ip.octets(), port: 1 }
+        };
+        for (from, to, nobodys) in [
+            ("10.0.0.2", "10.0.0.1", false),
+            ("127.0.0.1", "10.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("255.255.255.255", "10.0.0.1", true),
+            ("0.1.2.3", "10.0.0.1", true),
+            ("224.0.0.1", "10.0.0.1", true),
+            ("fd00::2", "fd00::1", false),
+            ("::", "fd00::1", true),
+            ("::1", "fd00::1", true),
+            ("ff02::1", "fd00::1", true),
+        ] {
+            assert_eq!(is_nobodys(&peer(from), &peer(to)), nobodys, "{from} to {to}");
         }
     }
 }

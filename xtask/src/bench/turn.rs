@@ -114,6 +114,11 @@ impl Sample {
         self.others <= OTHERS_MAX && self.stolen <= STOLEN_MAX
     }
 
+    /// The generator gave up or was late with more than one of a hundred: it is measured, not the subject.
+    pub fn is_generators_fault(&self) -> bool {
+        self.generator_late * 100 > self.due
+    }
+
     /// Share of the shakes sent that were never answered.
     pub fn loss(&self) -> f64 {
         self.sent.saturating_sub(self.answered) as f64 / self.sent.max(1) as f64
