@@ -85,7 +85,11 @@ fn assert_kernel_server_and_clients_agree(flags: &[&str]) -> Evidence {
     let books = Books::of(&evidence);
     assert_eq!(books.differences, Vec::<String>::new());
     assert!(books.checked > 20, "{} equations", books.checked);
-    assert_eq!(total(&status.dropped), 0, "{:?}", status.dropped);
+    // On a busy machine a client asks again before it is answered, and its copy is stale once the next shake has overtaken it.
+    let stale = status.dropped["stale_sequence"];
+    let repeated: u64 = evidence.reports.iter().flat_map(|report| &report.phases).map(|phase| phase.retries).sum();
+    assert!(stale <= repeated, "{stale} stale, but only {repeated} were sent again");
+    assert_eq!(total(&status.dropped), stale, "{:?}", status.dropped);
     assert!(status.money.prizes.count > 100, "campaigns ran: {:?}", status.money);
     assert!(status.money.made.count > 100, "users sent packets: {:?}", status.money);
     evidence
