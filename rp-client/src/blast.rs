@@ -112,8 +112,6 @@ enum Work {
         thread: JoinHandle<Result<(Ebpf, Duration)>>,
         /// The kernel's number of the thread, once it has begun.
         thread_id: Arc<AtomicI32>,
-        /// When its last shake is due, in nanoseconds on the monotonic clock.
-        end_ns: u64,
     },
     /// Only while it changes.
     Changing,
@@ -182,7 +180,7 @@ impl Blaster {
                 run(ebpf, interface, cpu, plan)
             })
             .context("starting the generator's thread")?;
-        self.work = Work::Blasting { thread, thread_id, end_ns };
+        self.work = Work::Blasting { thread, thread_id };
         Ok(())
     }
 
@@ -194,8 +192,8 @@ impl Blaster {
         let thread = match std::mem::replace(&mut self.work, Work::Changing) {
             Work::Blasting { thread, .. } if thread.is_finished() => thread,
             other => {
-                if let Work::Blasting { thread_id, end_ns, .. } = &other
-                    && (proc::monotonic_time().as_nanos() as u64 >= *end_ns || stop::requested())
+                if let Work::Blasting { thread_id, .. } = &other
+                    && (proc::monotonic_time().as_nanos() as u64 >= load(self.plan, PLAN_END_NS) || stop::requested())
                 {
                     store(self.plan, PLAN_END_NS, 0);
                     stop::nudge(thread_id.load(Ordering::Relaxed));

@@ -2,7 +2,8 @@
 //! `sink` takes the answers in at the client's interface.
 //!
 //! One run of `blast` is one frame: not due yet is a drop, due is a whole new frame, since recycled ones hold what the last
-//! receiver left in them. It can also ask servers of other protocols, and send hostile datagrams beside the shakes. `sink` believes only what is tagged under a session's key and answers its newest shake.
+//! receiver left in them. It can also ask servers of other protocols, and send hostile datagrams beside the shakes. `sink`
+//! believes only what is tagged under a session's key and answers its newest shake.
 #![no_std]
 #![no_main]
 #![allow(internal_features)]
