@@ -96,6 +96,8 @@ impl Harvest {
 /// Both programs: the sink in place from the beginning, the generator at work during a blast.
 pub struct Blaster {
     ours: link::Link,
+    /// The interfaces that shakes leave by, in turn.
+    through: Vec<link::Link>,
     local: Ipv4Addr,
     fleet: &'static [Line],
     by_slot: &'static [Line],
@@ -118,23 +120,28 @@ enum Work {
 }
 
 impl Blaster {
-    /// Loads the programs for a fleet of so many sessions and puts the sink in place at the interface of our address; it lets
-    /// everything in until a blast begins.
+    /// Loads the programs for a fleet of so many sessions and puts the sink in place at the interfaces named, or at that of our
+    /// address when none is; it lets everything in until a blast begins.
     ///
     /// # Errors
     /// What is missing, what the kernel said, and what to do.
-    pub fn prepare(local: IpAddr, sessions: u32) -> Result<Blaster> {
+    pub fn prepare(local: IpAddr, through: &[String], sessions: u32) -> Result<Blaster> {
         let IpAddr::V4(local) = local else { bail!("a blast needs IPv4: --server with an IPv4 address") };
         let slots = 1usize << SLOT_BITS;
         let mut ebpf = kernel::open(sessions)?;
         stop::allow_nudges().context("handling signals")?;
         let ours = link::of_address(local).with_context(|| format!("finding the interface of {local}"))?;
-        kernel::attach(&mut ebpf, &ours)?;
+        let through = match through {
+            [] => vec![ours.clone()],
+            names => names.iter().map(|name| link::named(name)).collect::<Result<_, _>>().context("--blast-through")?,
+        };
+        ensure!(through.len() <= LINKS_MAX, "a blast leaves by {LINKS_MAX} interfaces at most");
+        kernel::attach(&mut ebpf, &through)?;
         let fleet = kernel::lines(&ebpf, "fleet", sessions as usize)?;
         let by_slot = kernel::lines(&ebpf, "by_slot", slots / ENTRY_WORDS)?;
         let plan = kernel::lines(&ebpf, "plan", PLAN_WORDS / ENTRY_WORDS)?;
         let before = Counted { tally: [0; TALLY_WORDS], latencies: vec![0; BUCKETS] };
-        Ok(Blaster { ours, local, fleet, by_slot, plan, shooters: Vec::new(), work: Work::Idle(ebpf), before })
+        Ok(Blaster { ours, through, local, fleet, by_slot, plan, shooters: Vec::new(), work: Work::Idle(ebpf), before })
     }
 
     /// Is a blast under way?
@@ -167,7 +174,7 @@ impl Blaster {
         let end_ns = kernel::set_clock(ebpf, order.start_in)? + u64::from(order.seconds) * 1_000_000_000;
         // The program ends by itself; that it is told to stop is for its thread to see.
         store(self.plan, PLAN_END_NS, end_ns);
-        let (interface, plan) = (self.ours.index, self.plan);
+        let (interface, plan) = (self.through[0].index, self.plan);
         let thread_id = Arc::new(AtomicI32::new(0));
         let id = thread_id.clone();
         let Work::Idle(ebpf) = std::mem::replace(&mut self.work, Work::Changing) else {
@@ -248,9 +255,11 @@ impl Blaster {
             (PLAN_ADDRESSES, word(&addresses)),
             (PLAN_PORT, order.server.port().to_be().into()),
             (PLAN_EXPECTS, kind.first_byte().into()),
+            (PLAN_LINKS, self.through.len() as u64),
         ] {
             store(self.plan, at, value);
         }
+        self.through.iter().zip(PLAN_LINK..).for_each(|(link, at)| store(self.plan, at, link.index.into()));
         Ok(())
     }
 }

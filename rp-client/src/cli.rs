@@ -101,6 +101,10 @@ pub struct Flags {
     /// Seed of nonces, recipients and random paces [default: drawn]
     #[arg(long, value_name = "NUMBER", env = "RP_SEED")]
     pub seed: Option<u64>,
+    /// Interfaces that the shakes of a blast leave by, in turn, and their answers come in at; all have one Ethernet address,
+    /// and so has the server's end of all [default: the one that has our address]
+    #[arg(long, value_name = "NAME", env = "RP_BLAST_THROUGH", value_delimiter = ',')]
+    pub blast_through: Vec<String>,
     /// Measure a server of another kind instead: no log-in, and every answer counts
     #[arg(long, value_name = "KIND", env = "RP_BARE", hide = true)]
     pub bare: Option<Bare>,

@@ -57,7 +57,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
     let start_at_s = flags.start_at;
     let blasts = phases.iter().any(|phase| matches!(phase.action, Action::Blast(_)));
     let blaster = match blasts {
-        true => Some(Blaster::prepare(network.ends(0).1.ip(), fleet.count())?),
+        true => Some(Blaster::prepare(network.ends(0).1.ip(), &flags.blast_through, fleet.count())?),
         false => None,
     };
     let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });

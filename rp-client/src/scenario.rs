@@ -25,8 +25,8 @@ const BUILT_IN: &str = include_str!("scenario.toml");
 /// Requests a second over all machines; more is a slip of the keyboard.
 const RATE_MAX: u32 = 50_000_000;
 const PHASES_MAX: usize = 1000;
-/// Half of a veth's ring.
-const BURST_MAX: u32 = 128;
+/// A millisecond at four million a second; more is no burst.
+const BURST_MAX: u32 = 4096;
 const HOSTILE_MAX: u32 = 1000;
 
 /// Packets sent by users during a phase.

@@ -12,8 +12,8 @@ pub const SENT_NS: usize = 4;
 /// The last sequence that was answered.
 pub const ANSWERED: usize = 5;
 
-/// Words of the plan: three lines.
-pub const PLAN_WORDS: usize = 24;
+/// Words of the plan: five lines.
+pub const PLAN_WORDS: usize = 40;
 /// Sessions that shake.
 pub const PLAN_SESSIONS: usize = 0;
 /// Nanoseconds between two bursts.
@@ -37,6 +37,14 @@ pub const PLAN_BARE: usize = 12;
 pub const PLAN_HOT: usize = 16;
 /// Hostile datagrams after each shake: spoofed HELLOs and false tags in turn.
 pub const PLAN_HOSTILE: usize = 17;
+/// Interfaces that datagrams leave by: how many, and their numbers.
+pub const PLAN_LINKS: usize = 18;
+/// The first of [`LINKS_MAX`] words.
+pub const PLAN_LINK: usize = 24;
+/// Interfaces of one load.
+pub const LINKS_MAX: usize = 16;
+/// Datagrams that leave by one interface before the next has its turn: a quarter of a veth's ring.
+pub const TO_A_LINK: u64 = 64;
 
 /// Sessions that were asked lately, by the low bits of their slots: a table that stays in the cache, which the one of all slots
 /// does not.
@@ -46,7 +54,7 @@ pub const LATELY: u32 = 1 << 14;
 pub const BARE_LEN: usize = 32;
 
 /// Words of the sending program's own state, per CPU.
-pub const STATE_WORDS: usize = 7;
+pub const STATE_WORDS: usize = 8;
 /// When the next burst is due; zero before the first and after the last.
 pub const DUE_NS: usize = 0;
 /// Whose turn it is, among those that are not hot.
@@ -61,6 +69,8 @@ pub const REST: usize = 4;
 pub const HOSTILE: usize = 5;
 /// No burst begins before: one that was held up catches up at twice its rate, not at once.
 pub const NOT_BEFORE_NS: usize = 6;
+/// Datagrams of every kind made so far.
+pub const LEFT: usize = 7;
 
 /// What came of it, per CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

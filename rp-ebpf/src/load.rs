@@ -16,7 +16,7 @@ mod packet;
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_action};
 use aya_ebpf::btf_maps::{Array, PerCpuArray};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 use rp_core::entry::Words as _;
@@ -85,7 +85,7 @@ fn make(ctx: &XdpContext) -> Option<u32> {
         let spoofs = state[HOSTILE] & 1 == 0;
         harass(ctx, &plan, &session, now_ns, spoofs)?;
         count(tally, if spoofs { Tally::Spoofed } else { Tally::Forged });
-        return Some(xdp_action::XDP_TX);
+        return leave(&plan, state);
     }
     if now_ns < state[DUE_NS] || state[REST] == 0 && now_ns < state[NOT_BEFORE_NS] {
         count(tally, Tally::Early);
@@ -112,7 +112,18 @@ fn make(ctx: &XdpContext) -> Option<u32> {
         first => ask(ctx, &plan, &session, first | turn & 0xffff)?,
     }
     count(tally, Tally::Sent);
-    Some(xdp_action::XDP_TX)
+    leave(&plan, state)
+}
+
+/// Sends the frame by the link whose turn it is.
+#[inline(always)]
+fn leave(plan: &Line, state: &mut [u64; STATE_WORDS]) -> Option<u32> {
+    let turn = state[LEFT] / TO_A_LINK % plan.load(PLAN_LINKS).max(1);
+    state[LEFT] += 1;
+    // The verifier forgets what a remainder is less than.
+    let interface = plan.load(PLAN_LINK + (turn as usize & (LINKS_MAX - 1)));
+    // SAFETY: the helper only notes where the frame goes.
+    Some(unsafe { bpf_redirect(interface as u32, 0) } as u32)
 }
 
 /// When the shake whose turn has come is due; the whole burst at once.
@@ -236,6 +247,7 @@ fn halves(word: u64) -> u64 {
 fn resize(ctx: &XdpContext) -> Option<()> {
     Written::frame(ctx).grow(LONG_FRAME_GROWTH)
 }
+
 #[inline(always)]
 fn key_of(session: &Line) -> Key {
     bytes_of([session.load(KEY), session.load(KEY + 1)])

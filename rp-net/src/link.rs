@@ -29,15 +29,24 @@ pub struct Link {
 /// # Errors
 /// What the kernel says, or that no interface has it.
 pub fn of_address(ip: Ipv4Addr) -> io::Result<Link> {
-    let mut first = std::ptr::null_mut();
-    // SAFETY: the kernel's answer is put into `first`, which is freed below.
-    if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let found = find(first, ip);
-    // SAFETY: made by getifaddrs, freed once.
-    unsafe { libc::freeifaddrs(first) };
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no interface has the address {ip}")))
+    let found = with_rows(|first| rows(first).find(|row| ipv4_of(row) == Some(ip)).map(name_of))?;
+    named(&found.ok_or_else(|| absent(format!("no interface has the address {ip}")))?)
+}
+
+/// The interface of a name.
+///
+/// # Errors
+/// What the kernel says, or that there is none.
+pub fn named(name: &str) -> io::Result<Link> {
+    let link = |row: &libc::ifaddrs| {
+        let address = of_family(row, libc::AF_PACKET)?.cast::<libc::sockaddr_ll>();
+        // SAFETY: an AF_PACKET address is a sockaddr_ll.
+        let link = unsafe { address.read_unaligned() };
+        let mac = *link.sll_addr.first_chunk()?;
+        Some(Link { name: name_of(row), index: link.sll_ifindex as u32, mac })
+    };
+    let found = with_rows(|first| rows(first).filter(|row| name_of(row) == name).find_map(link))?;
+    found.ok_or_else(|| absent(format!("there is no interface {name}")))
 }
 
 /// All addresses of this machine, network order; IPv4 as `::ffff:a.b.c.d`.
@@ -45,16 +54,25 @@ pub fn of_address(ip: Ipv4Addr) -> io::Result<Link> {
 /// # Errors
 /// What the kernel says.
 pub fn addresses() -> io::Result<Vec<[u8; 16]>> {
+    let address = |row| ipv4_of(row).map(|ip| mapped(ip.octets())).or_else(|| ipv6_of(row));
+    with_rows(|first| rows(first).filter_map(address).collect())
+}
+
+/// What is found in the kernel's list of interfaces and addresses.
+fn with_rows<T>(find: impl FnOnce(*const libc::ifaddrs) -> T) -> io::Result<T> {
     let mut first = std::ptr::null_mut();
     // SAFETY: the kernel's answer is put into `first`, which is freed below.
     if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    let address = |row| ipv4_of(row).map(|ip| mapped(ip.octets())).or_else(|| ipv6_of(row));
-    let found = rows(first).filter_map(address).collect();
+    let found = find(first);
     // SAFETY: made by getifaddrs, freed once.
     unsafe { libc::freeifaddrs(first) };
     Ok(found)
+}
+
+fn absent(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, what)
 }
 
 fn ipv6_of(row: &libc::ifaddrs) -> Option<[u8; 16]> {
@@ -63,19 +81,8 @@ fn ipv6_of(row: &libc::ifaddrs) -> Option<[u8; 16]> {
     Some(unsafe { address.read_unaligned() }.sin6_addr.s6_addr)
 }
 
-fn find(first: *const libc::ifaddrs, ip: Ipv4Addr) -> Option<Link> {
-    let name = rows(first).find(|row| ipv4_of(row) == Some(ip)).map(name_of)?;
-    rows(first).filter(|row| name_of(row) == name).find_map(|row| {
-        let address = of_family(row, libc::AF_PACKET)?.cast::<libc::sockaddr_ll>();
-        // SAFETY: an AF_PACKET address is a sockaddr_ll.
-        let link = unsafe { address.read_unaligned() };
-        let mac = *link.sll_addr.first_chunk()?;
-        Some(Link { name: name.clone(), index: link.sll_ifindex as u32, mac })
-    })
-}
-
 fn rows<'a>(first: *const libc::ifaddrs) -> impl Iterator<Item = &'a libc::ifaddrs> {
-    // SAFETY: the list is alive while `find` runs, and ends in a null pointer.
+    // SAFETY: the list is alive while it is walked (`with_rows`), and ends in a null pointer.
     std::iter::successors(unsafe { first.as_ref() }, |row| unsafe { row.ifa_next.as_ref() })
 }
 
@@ -110,7 +117,7 @@ pub fn neighbour(ip: IpAddr) -> io::Result<Mac> {
         let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         std::net::UdpSocket::bind((any, 0))?.send_to(&[], (ip, DISCARD))?;
     }
-    Err(io::Error::new(io::ErrorKind::NotFound, format!("{ip} is no neighbour on an Ethernet link")))
+    Err(absent(format!("{ip} is no neighbour on an Ethernet link")))
 }
 
 /// What the kernel's table knows.

@@ -25,10 +25,10 @@ use crate::programs::{Profile, Programs};
 use crate::{demo::table, ebpf, setup, signal};
 use churn::Churn;
 use ground::Ground;
-use plan::{Extent, SHAKES_TO_A_PRIZE};
+use plan::{CHAPTERS, Extent};
 use rows::Row;
 use subject::{Baselines, Subject};
-use turn::Sample;
+use turn::{Sample, Turn};
 
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
@@ -39,6 +39,9 @@ pub struct BenchArgs {
     /// Rounds of the churn, a million log-ins each [default: 10].
     #[arg(long, value_name = "COUNT")]
     rounds: Option<u64>,
+    /// Only these chapters, and no report.
+    #[arg(long, value_name = "CHAPTER", value_delimiter = ',')]
+    only: Vec<String>,
     /// Write the rows as JSON, too: name, unit, figure, baseline, ratio, target, met.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -56,19 +59,24 @@ pub struct Results {
     pub extent: Extent,
     /// Every turn.
     pub samples: Vec<Sample>,
-    /// Log-ins and log-outs in turn.
-    pub churn: Churn,
+    /// Log-ins and log-outs in turn, if they were asked for.
+    pub churn: Option<Churn>,
 }
 
 impl BenchArgs {
     /// Measures, prints the summary and writes the report.
     ///
     /// # Errors
-    /// Without root or a second CPU, what could not be started, or an interrupt.
+    /// Without root or a second CPU, an unknown chapter, what could not be started, or an interrupt.
     pub fn run(self) -> Result<()> {
         let machine = Machine::here();
         if !signal::is_root() || machine.cpus < 2 {
             bail!("the bench needs root and two CPUs; run: sudo env \"PATH=$PATH\" cargo xtask bench");
+        }
+        let wants = |chapter: &str| self.only.is_empty() || self.only.iter().any(|only| only == chapter);
+        let known = |only: &&String| CHAPTERS.contains(&only.as_str());
+        if let Some(unknown) = self.only.iter().find(|only| !known(only)) {
+            bail!("there is no chapter {unknown}; there are: {}", CHAPTERS.join(", "));
         }
         setup::run()?;
         ebpf::run()?;
@@ -76,14 +84,21 @@ impl BenchArgs {
         let baselines = Baselines::prepare()?;
         let mut extent = Extent::new(self.quick);
         extent.churn.1 = self.rounds.unwrap_or(extent.churn.1);
-        let samples = take_turns(&extent, &programs, &baselines)?;
-        println!("log-ins and log-outs in turn ...");
-        let churn = churn::run(&programs, extent.churn.0, extent.churn.1)?;
+        let turns: Vec<Turn> = extent.turns().into_iter().filter(|turn| wants(turn.chapter)).collect();
+        let samples = if turns.is_empty() { Vec::new() } else { take_turns(&extent, &turns, &programs, &baselines)? };
+        let churn = if wants("churn") {
+            println!("log-ins and log-outs in turn ...");
+            Some(churn::run(&programs, extent.churn.0, extent.churn.1)?)
+        } else {
+            None
+        };
         let results = Results { machine, extent, samples, churn };
         let rows: Vec<Row> = rows::rows(&results);
         let text = summary::text_of(&results, &rows);
         print!("\n{text}");
-        summary::write(&self.out, &results, &rows, &text)?;
+        if self.only.is_empty() {
+            summary::write(&self.out, &results, &rows, &text)?;
+        }
         if let Some(path) = &self.json {
             table::write_json(path, &rows)?;
         }
@@ -91,14 +106,15 @@ impl BenchArgs {
     }
 }
 
-fn take_turns(extent: &Extent, programs: &Programs, baselines: &Baselines) -> Result<Vec<Sample>> {
-    let ground = Ground::prepare(&Subject::ALL, programs, baselines)?;
-    let turns = extent.turns();
-    println!("{} turns, {} seconds", turns.len(), turn::seconds_of(&turns));
-    ground.play(extent.sessions, &turns, |ground, turn| {
+fn take_turns(extent: &Extent, turns: &[Turn], programs: &Programs, baselines: &Baselines) -> Result<Vec<Sample>> {
+    let takes_part = |subject: &Subject| turns.iter().any(|turn| turn.subject == *subject);
+    let subjects: Vec<Subject> = Subject::ALL.into_iter().filter(takes_part).collect();
+    let ground = Ground::prepare(&subjects, programs, baselines)?;
+    println!("{} turns, {} seconds", turns.len(), turn::seconds_of(turns));
+    ground.play(extent.sessions, turns, |ground, turn| {
         if let (Some(server), "prizes") = (ground.of(turn.subject).server(), turn.chapter) {
-            let prizes_per_s = turn.load.rate / SHAKES_TO_A_PRIZE;
-            let (rate, budget) = (prizes_per_s.to_string(), (prizes_per_s * turn.seconds * 100).to_string());
+            let prizes = turn.load.prizes;
+            let (rate, budget) = (prizes.to_string(), (prizes * turn.seconds * 100).to_string());
             // The one before may run still; when none does, that is no fault.
             let _none_runs = server.ask(&["campaign", "stop"]);
             server.ask(&["campaign", "start", "--rate", &rate, "--budget-fen", &budget, "--to-fen", "100"])?;

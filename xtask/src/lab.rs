@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 
 pub use by_hand::LabArgs;
 pub use leftovers::sweep;
-pub use link::{LINKS_MAX, Link};
+pub use link::{LINKS_MAX, Link, STRANDS_MAX};
 pub use namespace::Namespace;
 pub use passing::{mirror, pass};
 pub use place::Place;
@@ -50,6 +50,14 @@ impl Lab {
     /// # Errors
     /// Without root, or what the system refused.
     pub fn build(clients: usize, programs: &Programs) -> Result<Lab> {
+        Lab::build_with(clients, 1, programs)
+    }
+
+    /// The same, with cables of so many strands.
+    ///
+    /// # Errors
+    /// As [`Lab::build`].
+    pub fn build_with(clients: usize, strands: usize, programs: &Programs) -> Result<Lab> {
         if !signal::is_root() {
             bail!("network namespaces need root: run the same command with `sudo env \"PATH=$PATH\"` before it");
         }
@@ -61,8 +69,8 @@ impl Lab {
         for number in 1..=clients {
             signal::check()?;
             let client = Namespace::create(format!("rp-{name}-c{number}"))?;
-            let link = Link::lay(number, &lab.server, &client)?;
-            lab.passes.push(pass(programs, &lab.room, Place::inside(&client), link.client_interface())?);
+            let link = Link::lay(number, strands, &lab.server, &client)?;
+            lab.passes.push(pass(programs, &lab.room, Place::inside(&client), &link.client_interfaces())?);
             lab.clients.push((client, link));
         }
         Ok(lab)

@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader};
 use rp_core::limits::SLOT_BITS;
 use rp_core::line::Line;
 use rp_core::load::*;
-use rp_net::{link, mapping, proc};
+use rp_net::{link::Link, mapping, proc};
 
 /// The way from the plan to the first shake.
 const HEAD_START: Duration = Duration::from_millis(50);
@@ -65,13 +65,15 @@ pub(super) fn lines(ebpf: &Ebpf, name: &str, count: usize) -> Result<&'static [L
     mapping::lines(data.fd().as_fd(), count).with_context(|| format!("mapping the map {name} into memory"))
 }
 
-/// Puts the sink at the interface; the generator into the kernel.
-pub(super) fn attach(ebpf: &mut Ebpf, ours: &link::Link) -> Result<()> {
+/// Puts the sink at the interfaces; the generator into the kernel.
+pub(super) fn attach(ebpf: &mut Ebpf, interfaces: &[Link]) -> Result<()> {
     let sink: &mut Xdp = ebpf.program_mut("sink").context("no program sink")?.try_into()?;
     sink.load().context("the kernel's verifier refused the program sink")?;
-    sink.attach_to_if_index(ours.index, XdpMode::Driver).with_context(|| {
-        format!("attaching the sink to {}: is another XDP program there, or has its driver none?", ours.name)
-    })?;
+    for Link { name, index, .. } in interfaces {
+        sink.attach_to_if_index(*index, XdpMode::Driver).with_context(|| {
+            format!("attaching the sink to {name}: is another XDP program there, or has its driver none?")
+        })?;
+    }
     let blast: &mut Xdp = ebpf.program_mut("blast").context("no program blast")?.try_into()?;
     blast.load().context("the kernel's verifier refused the program blast")
 }

@@ -19,6 +19,8 @@ const LOGINS_PER_S: u64 = 15_000;
 const GENERATOR_CPU: usize = 1;
 /// Sessions of a generator whose subject knows none: their numbers have 16 bits in DNS and memcached.
 const BARE_SESSIONS: u64 = 60_000;
+/// Of each cable: 2 048 slots together, as a card has.
+const STRANDS: usize = 8;
 /// Without it each reply pays for waking the client.
 const COALESCE: Duration = Duration::from_micros(20);
 /// Until programs have attached what they attach.
@@ -39,7 +41,7 @@ impl Ground {
     /// # Errors
     /// What could not be started.
     pub fn prepare(subjects: &[Subject], programs: &Programs, baselines: &Baselines) -> Result<Ground> {
-        let mut lab = Lab::build(subjects.len(), programs)?;
+        let mut lab = Lab::build_with(subjects.len(), STRANDS, programs)?;
         // Their sinks take the place of the passing programs.
         subjects.iter().for_each(|_| lab.free_client_end(0));
         let start = |(cable, subject): (usize, &Subject)| {
@@ -77,7 +79,9 @@ impl Ground {
         }
         std::thread::sleep(SETTLE);
         for (client, link) in self.lab.clients() {
-            quiet(client, link.client_interface(), GENERATOR_CPU, COALESCE)?;
+            for interface in link.client_interfaces() {
+                quiet(client, &interface, GENERATOR_CPU, COALESCE)?;
+            }
         }
         if ours > 0 {
             println!("logging {sessions} sessions in at {ours} of them ...");
@@ -88,7 +92,7 @@ impl Ground {
     }
 
     fn generate(&self, running: &Running, sessions: u64, turns: &[Turn], start_s: u64) -> Result<Fleet> {
-        let (client, _) = &self.lab.clients()[running.cable];
+        let (client, link) = &self.lab.clients()[running.cable];
         let number = running.cable.to_string();
         let file = self.lab.room().file(&format!("scenario-{number}.toml"));
         std::fs::write(&file, scenario(running.subject, turns))?;
@@ -101,7 +105,8 @@ impl Ground {
         let (file, start_s) = (file.display().to_string(), start_s.to_string());
         // One socket each: nothing is steered by content, so joined datagrams need no parting.
         let mut flags = vec!["--scenario", &file, "--start-at", &start_s, "--segment", "--sockets", "1"];
-        flags.push("--no-reconcile");
+        let links = link.client_interfaces().join(",");
+        flags.extend(["--no-reconcile", "--blast-through", &links]);
         let users = match running.subject.bare() {
             Some(kind) => {
                 flags.extend(["--bare", kind]);

@@ -5,17 +5,19 @@ use serde::Serialize;
 use super::subject::Subject;
 use super::turn::{Load, Turn};
 
+/// What is measured, in order; the last is no turn but a run of its own.
+pub const CHAPTERS: [&str; 8] = ["datapaths", "laden", "sizes", "capacity", "flood", "sockets", "prizes", "churn"];
 /// The rate at which datapaths are held against each other: every one of them can do it.
 pub const COMMON_RATE: u64 = 100_000;
 /// The rate of the original's last phase.
 pub const PHASE_RATE: u64 = 60_000;
 /// Hostile datagrams beside each honest one.
 pub const HOSTILE: u64 = 5;
-/// Shakes a second of the chapter on prizes, one of twenty of which wins.
-pub const PRIZES: [u64; 3] = [250_000, 500_000, 1_000_000];
-/// Shakes to a prize there.
-pub const SHAKES_TO_A_PRIZE: u64 = 20;
+/// Shakes and prizes a second of the chapter on prizes.
+pub const PRIZES: [(u64, u64); 4] = [(250_000, 12_500), (250_000, 50_000), (500_000, 25_000), (1_000_000, 50_000)];
 const PRIZES_S: u64 = 6;
+/// Short, so that some are left alone on a machine that others share.
+const CAPACITY_S: u64 = 1;
 
 /// How much is measured.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +30,8 @@ pub struct Extent {
     pub rounds: u64,
     /// The same in the others.
     pub side_rounds: u64,
+    /// Turns at each rate, where losses are counted.
+    pub tries: u64,
     /// Seconds of a turn.
     pub seconds: u64,
     /// Are capacities searched in small steps?
@@ -46,13 +50,15 @@ impl Extent {
                 sizes,
                 rounds: 2,
                 side_rounds: 1,
+                tries: 2,
                 seconds: 2,
                 fine: false,
                 churn: (20_000, 4),
             };
         }
         let sizes = vec![1_000, 10_000, 100_000, 1_000_000];
-        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 3, seconds: 3, fine: true, churn: (1_000_000, 10) }
+        let churn = (1_000_000, 10);
+        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 3, tries: 4, seconds: 3, fine: true, churn }
     }
 
     /// All turns, in order.
@@ -75,21 +81,26 @@ impl Extent {
         }
         for subject in Subject::ALL {
             let rates = self.ladder(subject);
-            self.add(&mut turns, "capacity", rates.into_iter().map(|rate| (subject, Load::live(rate))));
+            for _ in 0..self.tries(subject) {
+                let seconds = CAPACITY_S;
+                let turn = |rate| Turn { chapter: "capacity", subject, load: Load::live(rate), seconds };
+                turns.extend(rates.iter().copied().map(turn));
+            }
         }
-        for _ in 0..self.side_rounds {
+        for _ in 0..self.tries {
             let all = Load::live(COMMON_RATE);
             let flood = Load { hostile: HOSTILE, ..all };
             let loads = [(Subject::Gate, all), (Subject::Gate, flood), (Subject::Mirror, flood)];
             self.add(&mut turns, "flood", loads);
         }
-        for _ in 0..self.side_rounds {
+        for _ in 0..self.tries {
             for subject in [Subject::Batched, Subject::Worker, Subject::Xsk, Subject::Gate] {
                 self.add(&mut turns, "sockets", [PHASE_RATE, COMMON_RATE].map(|rate| (subject, Load::sockets(rate))));
             }
         }
-        for rate in PRIZES {
-            turns.push(Turn { chapter: "prizes", subject: Subject::Gate, load: Load::live(rate), seconds: PRIZES_S });
+        for (rate, prizes) in PRIZES {
+            let load = Load { prizes, ..Load::live(rate) };
+            turns.push(Turn { chapter: "prizes", subject: Subject::Gate, load, seconds: PRIZES_S });
         }
         turns
     }
@@ -99,13 +110,22 @@ impl Extent {
         turns.extend(loads.into_iter().map(|(subject, load)| Turn { chapter, subject, load, seconds }));
     }
 
+    /// Turns at each rate of a subject's ladder: what targets are about is tried more often.
+    fn tries(&self, subject: Subject) -> u64 {
+        match subject {
+            Subject::Mirror | Subject::Gate | Subject::Plain => self.tries * 3 / 2,
+            Subject::Batched | Subject::Worker | Subject::Xsk => self.tries,
+            Subject::Tokio | Subject::Knot | Subject::Memcached => self.tries / 2,
+        }
+    }
+
     /// Rates between which a subject's capacity is looked for.
     fn ladder(&self, subject: Subject) -> Vec<u64> {
         let (from, to, step) = match subject {
-            Subject::Plain | Subject::Tokio | Subject::Memcached => (50_000, 250_000, 25_000),
-            Subject::Batched | Subject::Worker => (100_000, 350_000, 50_000),
-            Subject::Knot | Subject::Xsk => (200_000, 600_000, 100_000),
-            Subject::Mirror | Subject::Gate => (250_000, 1_500_000, 250_000),
+            Subject::Plain | Subject::Tokio | Subject::Memcached => (50_000, 200_000, 50_000),
+            Subject::Batched | Subject::Worker => (50_000, 200_000, 50_000),
+            Subject::Knot | Subject::Xsk => (100_000, 500_000, 100_000),
+            Subject::Mirror | Subject::Gate => (250_000, 1_250_000, 250_000),
         };
         let steps: Vec<u64> = (from..=to).step_by(step).collect();
         match (self.fine, subject) {

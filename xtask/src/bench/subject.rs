@@ -115,7 +115,7 @@ pub struct Running {
     /// For rp-client: address and port.
     pub address: String,
     what: What,
-    napi: NapiThread,
+    napi: Vec<NapiThread>,
     /// Lets frames in where the subject has no XDP program of its own.
     _pass: Option<Program>,
 }
@@ -176,14 +176,14 @@ impl Running {
         baselines: &Baselines,
     ) -> Result<Running> {
         let (client, link) = &lab.clients()[cable];
-        let (room, interface) = (lab.room(), link.server_interface());
+        let (room, interfaces) = (lab.room(), link.server_interfaces());
         let place = Place::inside(lab.server()).on_cpu(SUBJECT_CPU);
         let address = format!("{}:{}", link.server_v4(), subject.port());
         let start = |command: Command| {
             Program::start(subject.name(), command, &room.file(&format!("{}.log", subject.port()))).map(What::Program)
         };
         let (what, passes) = match subject {
-            Subject::Mirror => (What::Program(mirror(programs, room, place, &interface)?), false),
+            Subject::Mirror => (What::Program(mirror(programs, room, place, &interfaces)?), false),
             Subject::Plain | Subject::Batched => {
                 let batch = if subject == Subject::Plain { "1" } else { "64" };
                 let mut command = place.command(&baselines.echo);
@@ -205,7 +205,8 @@ impl Running {
             }
             Subject::Worker | Subject::Xsk | Subject::Gate => {
                 let listen = format!("[::]:{}", subject.port());
-                let mut flags = vec!["--workers", "1", "--interface", &interface, "--listen", &listen];
+                let listed = interfaces.join(",");
+                let mut flags = vec!["--workers", "1", "--interface", &listed, "--listen", &listen];
                 // No limits, and no pings that keep sessions alive: only what is measured.
                 flags.extend(["--session-rate", "0", "--strangers-rate", "0", "--prefix-rate", "0", "--idle", "86400"]);
                 if subject != Subject::Gate {
@@ -218,14 +219,15 @@ impl Running {
                 (What::Server(Server::start_as(&name, programs, place, room, &flags)?), false)
             }
         };
-        let pass = if passes { Some(pass(programs, room, place, &interface)?) } else { None };
+        let pass = if passes { Some(pass(programs, room, place, &interfaces)?) } else { None };
         if subject == Subject::Knot {
-            wait_for_xdp(lab, &interface)?;
+            interfaces.iter().try_for_each(|interface| wait_for_xdp(lab, interface))?;
         }
         if subject == Subject::Memcached {
             remember(&address, Place::inside(client))?;
         }
-        let napi = quiet(lab.server(), &interface, SUBJECT_CPU, COALESCE)?;
+        let napi = interfaces.iter().map(|interface| quiet(lab.server(), interface, SUBJECT_CPU, COALESCE));
+        let napi = napi.collect::<Result<_>>()?;
         Ok(Running { subject, cable, address, what, napi, _pass: pass })
     }
 
@@ -235,7 +237,10 @@ impl Running {
             What::Program(program) => program.pid(),
             What::Server(server) => server.pid(),
         };
-        CpuTime { process_ns: machine::cpu_ns_of(pid), receive_ns: machine::cpu_ns_of_thread(self.napi.tid) }
+        CpuTime {
+            process_ns: machine::cpu_ns_of(pid),
+            receive_ns: self.napi.iter().map(|napi| machine::cpu_ns_of_thread(napi.tid)).sum(),
+        }
     }
 
     /// The server, when it is ours.
@@ -255,11 +260,13 @@ fn knot(subject: Subject, place: Place<'_>, link: &Link, lab: &Lab, knotd: &std:
         &zone,
         "$ORIGIN example.\n@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\nshakes 60 A 192.0.2.2\n",
     )?;
-    let (port, interface, address) = (subject.port(), link.server_interface(), link.server_v4());
+    let (port, address) = (subject.port(), link.server_v4());
+    let xdp: Vec<String> = link.server_interfaces().iter().map(|interface| format!("{interface}@{port}")).collect();
     let text = format!(
         "server:\n  rundir: {room}\n  listen: {address}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-         xdp:\n  listen: {interface}@{port}\ndatabase:\n  storage: {room}\n\
+         xdp:\n  listen: [{xdp}]\ndatabase:\n  storage: {room}\n\
          zone:\n  - domain: example\n    file: {zone}\n    journal-content: none\nlog:\n  - target: stderr\n    any: warning\n",
+        xdp = xdp.join(", "),
         room = room.path().display(),
         zone = zone.display(),
     );

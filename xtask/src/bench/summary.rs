@@ -38,11 +38,10 @@ pub fn text_of(results: &Results, rows: &[Row]) -> String {
         text += line.trim_end();
         text.push('\n');
     }
-    let bytes = &results.churn.bytes;
-    text += &format!(
-        "\nmemory after each round of log-ins and log-outs: {} bytes\n",
-        bytes.iter().map(|bytes| grouped(*bytes as f64)).collect::<Vec<_>>().join(", ")
-    );
+    if let Some(churn) = &results.churn {
+        let bytes: Vec<String> = churn.bytes.iter().map(|bytes| grouped(*bytes as f64)).collect();
+        text += &format!("\nmemory after each round of log-ins and log-outs: {} bytes\n", bytes.join(", "));
+    }
     text
 }
 

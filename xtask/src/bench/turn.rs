@@ -30,12 +30,14 @@ pub struct Load {
     pub skewed: bool,
     /// Hostile datagrams beside each shake.
     pub hostile: u64,
+    /// Prizes released per second.
+    pub prizes: u64,
 }
 
 impl Load {
     /// Live frames from all sessions.
     pub fn live(rate: u64) -> Load {
-        Load { live_frames: true, rate, sessions: 0, skewed: false, hostile: 0 }
+        Load { live_frames: true, rate, sessions: 0, skewed: false, hostile: 0, prizes: 0 }
     }
 
     /// By sockets from all sessions.
@@ -43,10 +45,10 @@ impl Load {
         Load { live_frames: false, ..Load::live(rate) }
     }
 
-    /// Shakes that are due together: what a millisecond has at sockets; a ring's quarter of live frames, less with
-    /// hostile ones between them.
+    /// Live frames that are due together: a quarter of a strand's ring, or of a millisecond where that is more; fewer honest ones
+    /// with hostile ones between them.
     fn burst(self) -> u64 {
-        64 / (self.hostile + 1)
+        (self.rate / 4000).max(64) / (self.hostile + 1)
     }
 
     fn phase(self, name: &str, seconds: u64) -> String {
@@ -73,6 +75,13 @@ pub struct Turn {
     pub load: Load,
     /// For so long.
     pub seconds: u64,
+}
+
+impl Turn {
+    /// Is it one of these?
+    pub fn is_of(&self, chapter: &str, subject: Subject, load: Load) -> bool {
+        (self.chapter, self.subject, self.load) == (chapter, subject, load)
+    }
 }
 
 /// What came of a turn.
@@ -112,6 +121,11 @@ impl Sample {
     /// Nobody else used the CPUs to speak of.
     pub fn is_quiet(&self) -> bool {
         self.others <= OTHERS_MAX && self.stolen <= STOLEN_MAX
+    }
+
+    /// Nobody else had the CPUs for a moment: what was lost was lost by the subject, its cable or the generator.
+    pub fn was_left_alone(&self) -> bool {
+        self.is_quiet() && self.stolen == 0.0
     }
 
     /// The generator gave up or was late with more than one of a hundred: it is measured, not the subject.
@@ -197,7 +211,9 @@ impl Meter {
             })
             .sum();
         let idle_ns = last.idle_ns.saturating_sub(first.idle_ns);
-        let (stolen, ticks) = (last.stolen_ticks.0 - first.stolen_ticks.0, last.stolen_ticks.1 - first.stolen_ticks.1);
+        // Its last answers were there long before the second after it was over.
+        let over = self.readings.get(&(start_s + turn.seconds))?;
+        let (stolen, ticks) = (over.stolen_ticks.0 - first.stolen_ticks.0, over.stolen_ticks.1 - first.stolen_ticks.1);
         let answers = phase.answered.max(1) as f64;
         Some(Sample {
             turn: *turn,
@@ -286,6 +302,7 @@ mod tests {
             stolen_ticks: (0, at_s * 200),
         };
         meter.keep(10, reading(10, 0, 0, 0));
+        meter.keep(12, reading(12, 300, 100, 1_600));
         meter.keep(13, reading(13, 300, 100, 2_500));
         let second = |second| crate::answers::Second { second, due: 0, sent: 0, answered: 0, prizes: 0 };
         let phase = Phase {

@@ -50,6 +50,14 @@ impl Namespace {
         command::read(Command::new("ip").args(["-n", &self.name]).args(args))
     }
 
+    /// Runs `tc` in here.
+    ///
+    /// # Errors
+    /// What `tc` said.
+    pub fn tc<I: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Result<String> {
+        command::read(Command::new("tc").args(["-n", &self.name]).args(args))
+    }
+
     fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         command::read(self.command("sysctl").arg("-qw").arg(format!("{key}={value}"))).map(drop)
     }

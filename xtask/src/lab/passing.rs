@@ -9,31 +9,39 @@ use crate::programs::Programs;
 
 const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 
-/// Lets every frame in at an interface for as long as the program lives that is returned.
+/// Lets every frame in at some interfaces for as long as the program lives that is returned.
 ///
 /// # Errors
 /// When it does not attach; carries its log.
-pub fn pass(programs: &Programs, room: &Room, place: Place<'_>, interface: &str) -> Result<Program> {
-    attach(programs, room, place, interface, &[])
+pub fn pass(programs: &Programs, room: &Room, place: Place<'_>, interfaces: &[String]) -> Result<Program> {
+    attach(programs, room, place, interfaces, &[])
 }
 
 /// Sends every UDP datagram back instead.
 ///
 /// # Errors
 /// As [`pass`].
-pub fn mirror(programs: &Programs, room: &Room, place: Place<'_>, interface: &str) -> Result<Program> {
-    attach(programs, room, place, interface, &["--mirror"])
+pub fn mirror(programs: &Programs, room: &Room, place: Place<'_>, interfaces: &[String]) -> Result<Program> {
+    attach(programs, room, place, interfaces, &["--mirror"])
 }
 
-fn attach(programs: &Programs, room: &Room, place: Place<'_>, interface: &str, flags: &[&str]) -> Result<Program> {
+fn attach(
+    programs: &Programs,
+    room: &Room,
+    place: Place<'_>,
+    interfaces: &[String],
+    flags: &[&str],
+) -> Result<Program> {
     let mut command = place.command(&programs.server);
-    command.args(["xdp-pass", "--interface", interface, "--gate-object"]).arg(&programs.gate).args(flags);
-    let log = room.file(&format!("pass-{interface}.log"));
+    command.args(["xdp-pass", "--gate-object"]).arg(&programs.gate).args(flags);
+    command.args(interfaces.iter().flat_map(|interface| ["--interface", interface]));
+    let names = interfaces.join(" ");
+    let log = room.file(&format!("pass-{}.log", interfaces[0]));
     let mut program = Program::start("rp-server xdp-pass", command, &log)?;
     let since = Instant::now();
     while !program.log().contains("passing") {
         if program.ended()?.is_some() || since.elapsed() > ATTACH_LIMIT {
-            bail!("rp-server xdp-pass does not attach to {interface}: {}", program.log());
+            bail!("rp-server xdp-pass does not attach to {names}: {}", program.log());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
