@@ -1,13 +1,14 @@
 //! Transports: every system call of the data path and its `unsafe`, wrapped once.
 //!
 //! Batched UDP sockets (`socket`, `batch`), AF_XDP (`xsk`), the classic BPF program that steers without privileges (`steer`), sleeping and
-//! waking (`wait`), CPUs (`affinity`), socket overflow (`drops`), kernel maps as memory (`mapping`) and what
-//! the process knows of itself (`proc`). This room
+//! waking (`wait`), looking instead of waiting (`busy`), CPUs (`affinity`), socket overflow (`drops`), kernel maps as memory (`mapping`), the
+//! files of interfaces (`sysfs`) and what the process knows of itself (`proc`). This room
 //! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
 
 pub mod address;
 pub mod affinity;
 pub mod batch;
+pub mod busy;
 pub mod drops;
 pub mod link;
 pub mod mapping;
@@ -15,6 +16,7 @@ pub mod proc;
 pub mod socket;
 pub mod steer;
 pub mod stop;
+pub mod sysfs;
 pub mod wait;
 pub mod xsk;
 

@@ -69,6 +69,8 @@ pub struct Xsk {
     current: Option<Packet>,
     /// Frames that the kernel has not got back yet.
     owed: usize,
+    /// A vain look polls the queue.
+    polls: bool,
     umem: Umem,
     mode: Mode,
 }
@@ -112,6 +114,7 @@ impl Xsk {
             waiting: Packets::new(TX_FRAMES as usize),
             current: None,
             owed: 0,
+            polls: false,
             umem,
             mode: Mode::Copy,
         };
@@ -131,6 +134,16 @@ impl Xsk {
     /// What the driver allowed.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// From here on a vain [`receive`](Self::receive) looks at the queue itself, as in [`crate::busy`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_queue(&mut self, us: u32) -> io::Result<()> {
+        crate::busy::poll_queue_of(self.as_fd(), us)?;
+        self.polls = true;
+        Ok(())
     }
 
     /// Reads the socket's own counters from another thread.
@@ -157,12 +170,20 @@ impl Xsk {
         if owed > 0 && self.fill_gauge.wants_waking() {
             wake_fill(self.socket.as_raw_fd())?;
         }
+        self.take();
+        if self.polls && self.batch.held.is_empty() {
+            wake_fill(self.socket.as_raw_fd())?;
+            self.take();
+        }
+        Ok(self.batch.held.len())
+    }
+
+    fn take(&mut self) {
         // The ring answers from what it knew, and looks anew only when that was nothing.
         for _ in 0..2 {
             // SAFETY: the packets stay in `self`, beside their memory, and are lent no longer than it.
             unsafe { self.rx.recv(&self.umem, &mut self.batch) };
         }
-        Ok(self.batch.held.len())
     }
 
     /// The frames of the batch, and those to be sent.

@@ -4,8 +4,10 @@
 //! name. The XDP links and the maps live as long as this process holds them, so a killed server leaves only its pins, and
 //! the next start removes those.
 
+pub mod coalescing;
 pub mod counters;
 pub mod interface;
+pub mod interrupts;
 pub mod memory;
 pub mod object;
 pub mod passing;
@@ -31,6 +33,7 @@ use rp_core::limits::{LISTENS_MAX, WORKERS_MAX};
 
 use crate::clock::Clock;
 use crate::limits::{self, GateList, LimitArgs};
+use coalescing::Coalescing;
 use counters::Pinned;
 use interface::Interface;
 use object::{Answers, Wanted};
@@ -66,6 +69,8 @@ pub struct GateConfig {
     pub xdp: XdpChoice,
     /// How the workers get what goes up.
     pub transport: Transport,
+    /// How long an interrupt of the interfaces rests after a batch; none leaves it as it is.
+    pub coalesce_us: Option<u32>,
     /// UDP ports of the service.
     pub ports: Vec<u16>,
     /// SETs of the server.
@@ -137,6 +142,7 @@ pub struct Gate {
     ebpf: Ebpf,
     attached: Vec<Attached>,
     plugged: Vec<Plugged>,
+    coalescing: Option<Coalescing>,
     board: Option<Arc<Board>>,
     _trace: Option<trace::Follower>,
     counters: Pinned,
@@ -152,6 +158,11 @@ pub fn start(config: &GateConfig, sockets: &[Vec<BorrowedFd<'_>>]) -> Result<Sta
     if config.xdp == XdpChoice::Off {
         if by_xsk {
             bail!("--transport af-xdp needs the gate: leave --xdp off away, or serve by --transport sockets");
+        }
+        if config.coalesce_us.is_some() {
+            bail!(
+                "--coalesce-us is for the gate's interfaces: leave --xdp off away, or set your card's by `ethtool -C`"
+            );
         }
         return Ok(Started::Off("asked by --xdp off".to_string()));
     }
@@ -209,15 +220,15 @@ impl Gate {
         let trace = if config.trace { Some(trace::follow(&mut ebpf, |line| eprintln!("{line}"))?) } else { None };
         let counters = Pinned::create(PinDir::claim(config.pin.as_deref())?, &mut ebpf)?;
         let attached = attach_all(&mut ebpf, interfaces, config.xdp)?;
+        let is_on = |pair: &(&Interface, &Attached)| pair.1.mode != Mode::Off;
+        let on: Vec<&Interface> = interfaces.iter().zip(&attached).filter(is_on).map(|(on, _)| on).collect();
         let plugged = match config.transport {
             Transport::Sockets => Vec::new(),
-            Transport::AfXdp => {
-                let is_on = |pair: &(&Interface, &Attached)| pair.1.mode != Mode::Off;
-                let on: Vec<&Interface> = interfaces.iter().zip(&attached).filter(is_on).map(|(on, _)| on).collect();
-                xsks::plug(&mut ebpf, &on, config.worker_cpus.len())?
-            }
+            Transport::AfXdp => xsks::plug(&mut ebpf, &on, config.worker_cpus.len())?,
         };
-        Ok(Gate { ebpf, attached, plugged, board, _trace: trace, counters })
+        let names = on.iter().map(|interface| interface.name.as_str());
+        let coalescing = config.coalesce_us.map(|rest_us| Coalescing::set(names, rest_us));
+        Ok(Gate { ebpf, attached, plugged, coalescing, board, _trace: trace, counters })
     }
 
     /// The weakest mode of the interfaces that have one.
@@ -274,7 +285,16 @@ impl Gate {
         let attached = self.attached.iter().filter(|attached| attached.mode != Mode::Off);
         // A driver that does not say has one queue to the gate's knowledge.
         let queues = |name: &str| rp_net::xsk::queues(name).unwrap_or(1);
-        attached.map(|attached| steering::plan(&attached.name, queues(&attached.name), worker_cpus)).collect()
+        let plan = |attached: &Attached| {
+            let commands = interrupts::pinning(&interrupts::of(&attached.name), worker_cpus);
+            steering::plan(&attached.name, queues(&attached.name), worker_cpus, &commands)
+        };
+        attached.map(plan).collect()
+    }
+
+    /// For the start-up block: what became of the interrupts' rest, if it was asked for.
+    pub fn describe_coalescing(&self) -> &[String] {
+        self.coalescing.as_ref().map_or(&[], Coalescing::said)
     }
 }
 

@@ -1,6 +1,8 @@
 //! `rp-server run`: puts everything in its place, says what it became, and serves until told to stop.
 
+mod polling;
 mod queues;
+mod said;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,7 +34,7 @@ use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::limits::{self, Keeper, LimitArgs};
 use crate::network::Net;
 use crate::realm;
-use crate::sight::{GateStatus, Sight, WorkerSight, XskStatus};
+use crate::sight::{Sight, WorkerSight};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
 
 /// Questions from the admin socket that wait for the control plane.
@@ -89,6 +91,14 @@ pub struct RunArgs {
     #[arg(long, env = "RP_PACKET_LIFE", value_name = "SECONDS", default_value_t = 86_400,
           value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     packet_life: u64,
+    /// Let an interrupt of the gate's interfaces rest so long after each batch; put back at the end
+    #[arg(long, env = "RP_COALESCE_US", value_name = "MICROSECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    coalesce_us: Option<u32>,
+    /// Let a worker look for the next datagram so long after the last, before it sleeps
+    #[arg(long, env = "RP_BUSY_POLL_US", value_name = "MICROSECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    busy_poll_us: Option<u32>,
     /// Receive buffer of each worker's socket
     #[arg(long, env = "RP_RECEIVE_BUFFER", value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -182,12 +192,13 @@ impl RunArgs {
         }
         let homes = Arc::new(Homes::new(sockets[0].iter()));
         let plugged = gate.as_deref_mut().map(Gate::unplug).unwrap_or_default();
-        let (queues, xsks) = queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
+        let (mut queues, xsks) = queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
+        let polling = self.busy_poll_us.map(|us| polling::arm(&sockets, &mut queues, us));
         let wakers: Vec<Waker> = sleepers.iter().map(Sleeper::waker).collect();
         let (rings, bank) = connect(&wakers);
         let sight = Arc::new(Sight {
             sets: self.sets as u32,
-            gate: gate_status(gate.as_deref(), steering),
+            gate: said::gate_status(gate.as_deref(), steering),
             transport: self.transport,
             xsks,
             homes,
@@ -203,7 +214,7 @@ impl RunArgs {
             board: board.clone(),
             clock,
         });
-        self.say(&sight, gate.as_deref(), &sockets);
+        self.say(&sight, gate.as_deref(), &sockets, polling.as_deref());
         let mut threads = Vec::new();
         for (number, ((rings, sleeper), queues)) in rings.into_iter().zip(sleepers).zip(queues).enumerate() {
             let config = Config {
@@ -224,6 +235,7 @@ impl RunArgs {
                 sleeper,
                 doors: doors.clone(),
                 clock,
+                busy_poll_us: self.busy_poll_us.unwrap_or(0).into(),
                 face: sight.workers[number].face.clone(),
             };
             threads.push(spawn(worker)?);
@@ -263,6 +275,7 @@ impl RunArgs {
             interfaces: self.interface.clone(),
             xdp: self.xdp,
             transport: self.transport,
+            coalesce_us: self.coalesce_us,
             ports,
             sets: self.sets as u32,
             worker_cpus: cpus.iter().map(|cpu| *cpu as u32).collect(),
@@ -286,40 +299,6 @@ impl RunArgs {
                 "none"
             }
         }
-    }
-
-    fn say(&self, sight: &Sight, gate: Option<&Gate>, sockets: &[Arc<[UdpSocket]>]) {
-        let cpus: Vec<String> = sight.workers.iter().map(|worker| worker.cpu.to_string()).collect();
-        println!("rp-server {}", env!("CARGO_PKG_VERSION"));
-        for socket in sockets[0].iter() {
-            println!("  listening   {}", socket.local_address());
-        }
-        println!("  workers     {} on CPU {}", cpus.len(), cpus.join(", "));
-        println!("  sessions    {} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
-        match gate {
-            Some(gate) => {
-                gate.describe().iter().for_each(|line| println!("  gate        {line}"));
-                let cpus: Vec<u32> = sight.workers.iter().map(|worker| worker.cpu as u32).collect();
-                gate.describe_steering(&cpus).iter().for_each(|line| println!("  steering    {line}"));
-            }
-            None => println!("  gate        off; sockets chosen by {}", sight.gate.steering),
-        }
-        for xsk in &sight.xsks {
-            let XskStatus { interface, queue, worker, mode } = &xsk.status;
-            println!("  transport   af-xdp: {interface} queue {queue} -> worker {worker} ({mode})");
-        }
-        let granted = sockets[0][0].receive_buffer_bytes().unwrap_or(0) / 2;
-        let asked = (self.receive_buffer as usize) << 20;
-        println!(
-            "  buffers     {} MiB per socket{}",
-            granted >> 20,
-            if granted < asked {
-                " (the system allows no more: run as root, or raise net.core.rmem_max; bursts may be lost)"
-            } else {
-                ""
-            }
-        );
-        println!("  durability  none: money is in memory and ends with the process");
     }
 }
 
@@ -362,16 +341,6 @@ fn spawn(worker: Worker) -> Result<JoinHandle<Result<()>>> {
             worker.run()
         })
         .context("starting a worker's thread")
-}
-
-fn gate_status(gate: Option<&Gate>, steering: &str) -> GateStatus {
-    GateStatus {
-        mode: gate.map_or("off".to_string(), |gate| gate.mode().to_string()),
-        steering: steering.to_string(),
-        interfaces: gate
-            .map(|gate| gate.attached().iter().map(|attached| attached.name.clone()).collect())
-            .unwrap_or_default(),
-    }
 }
 
 /// From sockets by address and worker to sockets by worker and address.

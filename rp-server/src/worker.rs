@@ -52,6 +52,8 @@ pub struct Worker {
     pub doors: Arc<Doors>,
     /// The time.
     pub clock: Clock,
+    /// So long after the last datagram it looks for the next before it sleeps.
+    pub busy_poll_us: u64,
     /// What others see of it.
     pub face: Arc<Face>,
 }
@@ -82,7 +84,7 @@ impl Worker {
         self.face.thread_id.store(rp_net::proc::thread_id(), Ordering::Relaxed);
         let mut rx = RecvBatch::new();
         let mut replies = Replies::new(&self.sockets, &self.doors, &self.face.losses);
-        let mut busy = true;
+        let (mut busy, mut heard_us) = (true, 0);
         while !self.face.stop.load(Ordering::Relaxed) {
             // With queues of its own, a look at a socket is for nothing most of the time.
             let mut looks = true;
@@ -95,7 +97,7 @@ impl Worker {
                     looks = self.queues.xsks.is_empty();
                 }
             }
-            busy = self.queues.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
+            let mut most = self.queues.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
             for (i, socket) in self.sockets.iter().enumerate() {
                 if !looks && !self.sleeper.readable(i) {
                     continue;
@@ -103,10 +105,14 @@ impl Worker {
                 let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
                 answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
                 replies.flush();
-                busy |= taken == RX_SLOTS;
+                most = most.max(taken);
             }
             let now = self.clock.now();
-            busy |= self.rings.carry(now, &mut self.shard, &mut replies);
+            if most > 0 {
+                heard_us = now.mono_us;
+            }
+            busy = self.rings.carry(now, &mut self.shard, &mut replies) || most == RX_SLOTS;
+            busy |= now.mono_us - heard_us < self.busy_poll_us;
             self.shard.tick(now, &mut replies);
             self.rings.carry(now, &mut self.shard, &mut replies);
             replies.flush();

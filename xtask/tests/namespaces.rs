@@ -235,6 +235,44 @@ fn memory_is_flat_while_users_come_and_go() {
     assert!(churn.growth_percent < churn::GROWTH_MAX_PERCENT, "{churn:?}");
 }
 
+#[test]
+#[ignore = "needs root"]
+fn coalescing_is_set_while_the_server_runs_and_put_back_behind_it() {
+    let programs = programs();
+    let lab = Lab::build(1, &programs).expect("a lab can be built");
+    let inside = |script: &str| {
+        let script = format!("cd /sys/class/net/s1 && {script}");
+        command::read(Command::new("ip").args(["netns", "exec", lab.server().name(), "sh", "-c", &script])).expect("sh")
+    };
+    let set = || inside("cat gro_flush_timeout napi_defer_hard_irqs").split_whitespace().collect::<Vec<_>>().join(" ");
+    inside("echo 7000 > gro_flush_timeout && echo 3 > napi_defer_hard_irqs");
+    for transport in ["sockets", "af-xdp"] {
+        let flags = ["--workers", "1", "--transport", transport, "--coalesce-us", "50", "--busy-poll-us", "20"];
+        let server =
+            Server::start(&programs, Place::inside(lab.server()), lab.room(), &flags).expect("a server starts");
+        assert_eq!(set(), "50000 1", "{transport}");
+        let log = std::fs::read_to_string(lab.room().file("server.log")).expect("it has a log");
+        for words in ["s1: 50 us after each batch (before: gro_flush_timeout 7000", "its sockets poll their queue"] {
+            assert!(log.contains(words), "{words}: {log}");
+        }
+        server.end().expect("SIGTERM ends the server cleanly");
+        assert_eq!(set(), "7000 3", "{transport}");
+    }
+    let refusal = |flags: &[&str]| {
+        let output = lab.server().command(&programs.server).arg("run").args(flags).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(1), "{flags:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for value in ["0", "10001", "-1", "soon"] {
+        let said = refusal(&[&format!("--coalesce-us={value}")]);
+        assert!(said.contains(value) && said.contains("--coalesce-us"), "{said}");
+    }
+    let key = lab.room().file("realm.key").display().to_string();
+    let said =
+        refusal(&["--xdp", "off", "--coalesce-us", "50", "--realm-key", &key, "--admin", &format!("{key}.sock")]);
+    assert!(said.contains("--coalesce-us") && said.contains("ethtool -C"), "{said}");
+}
+
 /// Where a server with default flags pinned its maps.
 fn default_pins() -> PathBuf {
     let places = ["/sys/fs/bpf/red-packet", "/run/red-packet/bpf"];

@@ -5,12 +5,12 @@
 
 use std::cmp::Ordering;
 
-/// One line about an interface with so many receive queues.
-pub fn plan(interface: &str, queues: u32, worker_cpus: &[u32]) -> String {
+/// One line about an interface with so many receive queues, whose interrupts these commands would pin.
+pub fn plan(interface: &str, queues: u32, worker_cpus: &[u32], pinning: &str) -> String {
     let workers = worker_cpus.len() as u32;
     let cpus = worker_cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let offer = format!("{interface}: {}, {}", count(queues, "queue"), count(workers, "worker"));
-    match queues.cmp(&workers) {
+    let plan = match queues.cmp(&workers) {
         Ordering::Less => format!(
             "{offer}: the gate has {}; what goes up crosses to its worker's. `ethtool -L {interface} combined {workers}` \
              gives each of them a queue, if the card has as many",
@@ -27,7 +27,9 @@ pub fn plan(interface: &str, queues: u32, worker_cpus: &[u32]) -> String {
             "{offer}: queues beyond the workers take CPUs from others; `ethtool -L {interface} combined {workers}`, and \
              their interrupts on CPU {cpus}, or more --workers"
         ),
-    }
+    };
+    // A veth has no interrupts.
+    if pinning.is_empty() { plan } else { format!("{plan}. Each queue to its worker's CPU: `{pinning}`") }
 }
 
 fn count(number: u32, what: &str) -> String {
@@ -41,12 +43,14 @@ mod tests {
     #[test]
     fn what_is_offered_is_set_beside_what_is_there() {
         let check = |queues, cpus: &[u32], words: &[&str]| {
-            let line = plan("eth0", queues, cpus);
+            let line = plan("eth0", queues, cpus, "");
             assert!(words.iter().all(|word| line.contains(word)), "{words:?} in: {line}");
         };
         check(1, &[3], &["1 queue, 1 worker", "CPU 3"]);
         check(1, &[0, 1], &["1 queue, 2 workers", "the gate has 1 CPU;", "ethtool -L eth0 combined 2"]);
         check(4, &[0, 1, 2, 5], &["4 queues, 4 workers", "0, 1, 2, 5", "smp_affinity_list"]);
         check(16, &[0, 1], &["16 queues, 2 workers", "ethtool -L eth0 combined 2", "--workers"]);
+        let pinned = plan("eth0", 1, &[3], "echo 3 > /proc/irq/38/smp_affinity_list");
+        assert!(pinned.ends_with("`echo 3 > /proc/irq/38/smp_affinity_list`"), "{pinned}");
     }
 }

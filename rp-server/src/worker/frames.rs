@@ -31,15 +31,15 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Takes a batch from each and lets the engine answer it; `true` when more may wait.
+    /// Takes a batch from each and lets the engine answer it; returns the size of the largest.
     pub(super) fn serve(
         &mut self,
         now: impl Fn() -> Now,
         shard: &mut Shard,
         replies: &mut Replies<'_>,
         face: &Face,
-    ) -> Result<bool> {
-        let mut more = false;
+    ) -> Result<usize> {
+        let mut most = 0;
         for (interface, xsk) in &mut self.xsks {
             let taken = xsk.receive().context("receiving by AF_XDP")?;
             if taken > 0 {
@@ -51,9 +51,9 @@ impl Queues {
             }
             let refused = xsk.flush().context("transmitting by AF_XDP")?;
             face.losses.failed.fetch_add(refused as u64, Relaxed);
-            more |= taken == RX_SLOTS;
+            most = most.max(taken);
         }
-        Ok(more)
+        Ok(most)
     }
 }
 

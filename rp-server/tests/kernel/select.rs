@@ -42,6 +42,7 @@ pub fn config(pin: &PinFolder, workers: usize) -> GateConfig {
         interfaces: vec!["lo".to_string()],
         xdp: XdpChoice::Skb,
         transport: Transport::Sockets,
+        coalesce_us: None,
         ports: vec![PORT],
         sets: SETS,
         worker_cpus: cpus.into_iter().cycle().take(workers).collect(),
