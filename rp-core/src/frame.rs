@@ -27,6 +27,8 @@ pub const UDP_LEN: usize = 8;
 /// VLAN tags that are looked through: 802.1Q inside 802.1ad.
 pub const VLAN_TAGS_MAX: usize = 2;
 
+/// Of an Ethernet address' first byte: it is that of a group, or of all.
+const GROUP_BIT: u8 = 1;
 const ETHER_VLAN: u16 = 0x8100;
 const ETHER_QINQ: u16 = 0x88a8;
 const ETHER_IPV4: u16 = 0x0800;
@@ -87,6 +89,8 @@ pub struct Request {
     pub network: Network,
     /// Where the IP header begins in the frame.
     pub network_offset: usize,
+    /// Its frame went to many machines: the answer must not come from their common address.
+    pub to_group: bool,
 }
 
 /// An IP protocol.
@@ -99,14 +103,15 @@ pub enum Network {
 }
 
 impl Request {
-    /// Is the IP header without options or extensions? Only such a frame can be turned into its answer.
+    /// Is the frame for one machine, and the IP header without options or extensions? Only such a frame can be turned into
+    /// its answer.
     #[inline(always)]
     pub const fn is_plain(&self) -> bool {
         let header_len = match self.network {
             Network::V4 => ip::IPV4_LEN,
             Network::V6 => ip::IPV6_LEN,
         };
-        self.payload_offset == self.network_offset + header_len + UDP_LEN
+        !self.to_group && self.payload_offset == self.network_offset + header_len + UDP_LEN
     }
 }
 
@@ -157,9 +162,11 @@ fn name_request<F: Frame + ?Sized>(frame: &F, transport: &Transport, payload_len
     };
     // No kind is shorter than its head, so this reads inside the payload.
     let Some(head) = frame.read::<HEAD_LEN>(payload_offset) else { return Verdict::Drop(Reason::BadHeader) };
+    let Some([first, _]) = frame.read(0) else { return Verdict::Drop(Reason::BadHeader) };
+    let to_group = first & GROUP_BIT != 0;
     let Transport { network, network_offset, .. } = *transport;
     let set = set_of(head, ours.sets);
-    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset })
+    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset, to_group })
 }
 
 /// Finds the UDP header; none when the frame holds no readable UDP over IP, or a later fragment.

@@ -7,7 +7,7 @@
 use crate::answer::{self, Step};
 use crate::bucket::Rate;
 use crate::cookie::Baker;
-use crate::entry::{Entry, Words};
+use crate::entry::{Entry, State, Words};
 use crate::frame::{FrameMut, Payload, Request, sender, turn, word};
 use crate::key::{Key, sip_words};
 use crate::kind::Kind;
@@ -91,7 +91,7 @@ fn read<F: FrameMut + ?Sized, G: Ground>(frame: &mut F, request: &Request, groun
     }
     match request.kind {
         Kind::Login => log_in(frame, request, &from, ground),
-        // Behind IP options nothing is answered here.
+        // Behind IP options nothing is answered here, nor in the name of a group.
         _ if !request.is_plain() => Some(stranger_up(ground)),
         Kind::Hello => hello(frame, request, &from, ground),
         _ => session(frame, request, &from, ground),
@@ -162,6 +162,7 @@ fn log_in<F: FrameMut + ?Sized, G: Ground>(
 }
 
 const PING_LEN: usize = Ping::LEN + TAG_LEN;
+const PONG_LEN: usize = Pong::LEN + TAG_LEN;
 
 #[inline(always)]
 fn session<F: FrameMut + ?Sized, G: Ground>(
@@ -218,6 +219,8 @@ fn session<F: FrameMut + ?Sized, G: Ground>(
         None => match ground.admit_session() {
             Err(wait_ms) => Step::Busy(wait_ms),
             Ok(()) if request.kind == Kind::Shake => answer::shake(&entry, &pot, numbers, rate, now.mono_ms()),
+            // Its worker takes from the bucket then.
+            Ok(()) if entry.status().state() == State::Nothing && !has_room(frame, PONG_LEN - PING_LEN) => Step::Up,
             Ok(()) => answer::ping(&entry, numbers, rate, now.mono_ms()),
         },
     };
@@ -236,6 +239,12 @@ fn session<F: FrameMut + ?Sized, G: Ground>(
         _ => turned(frame, request, tagged(&asks, Kind::Nothing, &key), Kind::Nothing),
     };
     Some(Ruled { ruling, client })
+}
+
+/// Is there room for so many bytes more?
+#[inline(always)]
+fn has_room<F: FrameMut + ?Sized>(frame: &mut F, bytes: usize) -> bool {
+    frame.grow(bytes as i32).is_some() && frame.grow(-(bytes as i32)).is_some()
 }
 
 /// Two bytes of a frame.

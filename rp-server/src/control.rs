@@ -48,6 +48,8 @@ pub struct Control {
     waiting: Vec<Note>,
     mints: Vec<Mint>,
     keeper: Keeper,
+    /// The remedy for false checksums was told.
+    has_hinted: bool,
 }
 
 /// Money on its way to a range of users.
@@ -66,7 +68,17 @@ impl Control {
     pub fn new(sight: Arc<Sight>, rings: BankRings, clock: Clock, keeper: Keeper, seed: [u8; 32]) -> Self {
         let books: Vec<Arc<Books>> = sight.workers.iter().map(|worker| worker.books.clone()).collect();
         let bank = Bank::new(sight.sets, sight.bank.clone(), books, sight.board.clone(), seed, clock.now().unix_s());
-        Self { bank, books: sight.bank.clone(), rings, clock, sight, waiting: Vec::new(), mints: Vec::new(), keeper }
+        Self {
+            bank,
+            books: sight.bank.clone(),
+            rings,
+            clock,
+            sight,
+            waiting: Vec::new(),
+            mints: Vec::new(),
+            keeper,
+            has_hinted: false,
+        }
     }
 
     /// Beats until a signal asks to stop or a worker is gone.
@@ -89,11 +101,26 @@ impl Control {
                         return Ok(());
                     }
                 }
-                _ = homes.tick(), if has_xsks => self.sight.homes.refresh(),
+                _ = homes.tick(), if has_xsks => {
+                    self.sight.homes.refresh();
+                    self.hint_at_checksums();
+                }
                 Some((question, done)) = calls.recv() => self.answer(question, done),
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
             }
+        }
+    }
+
+    /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.
+    fn hint_at_checksums(&mut self) {
+        let dropped = self.sight.bad_checksums();
+        if dropped > 0 && !self.has_hinted {
+            self.has_hinted = true;
+            eprintln!(
+                "{dropped} datagrams that came by AF_XDP had a false checksum: does a veth's other end leave checksums to a \
+                 card? `ethtool -K NAME tx off` there, or --transport sockets here"
+            );
         }
     }
 

@@ -238,6 +238,11 @@ impl Sight {
         self.workers.iter().any(|worker| worker.face.gone.load(Relaxed))
     }
 
+    /// Datagrams dropped for their checksum: of those past the stack, since it drops the others itself.
+    pub fn bad_checksums(&self) -> u64 {
+        self.all(|books| &books.dropped[Reason::BadChecksum])
+    }
+
     fn all(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {
         self.workers.iter().map(|worker| counter(&worker.books).read()).fold(0, u64::wrapping_add)
     }

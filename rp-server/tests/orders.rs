@@ -120,6 +120,18 @@ fn flags_that_cannot_be_are_refused_and_nothing_is_lost() {
 }
 
 #[test]
+fn an_answer_that_nobody_reads_to_its_end_is_no_fault() {
+    let folder = Folder::new("pipe");
+    let _server = Server::start(&folder, &[]);
+    for words in [&["status"][..], &["status", "--json"], &["timeline"], &["limits"], &["sessions", "--by-client"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = folder.command(words).stdout(writer).output().expect("the server was built for this test");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+    }
+}
+
+#[test]
 fn limits_and_the_deny_list_change_while_the_server_runs() {
     let folder = Folder::new("limits");
     let _server = Server::start(&folder, &["--session-rate", "7", "--deny", "192.0.2.0/24"]);

@@ -347,5 +347,15 @@ fn what_the_stack_would_refuse_is_dropped_past_it_too() {
     assert_eq!((total(&status.received), status.from_xsk, status.ended()), (30, 30, 30), "{status:?}");
     let dropped = |reason: &str| status.dropped[reason];
     assert_eq!((dropped("not_our_address"), dropped("bad_checksum")), (10, 10), "{:?}", status.dropped);
+    let hints = || {
+        let log = std::fs::read_to_string(lab.room().file("server.log")).expect("it has a log");
+        log.matches("`ethtool -K NAME tx off`").count()
+    };
+    while hints() == 0 && since.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    shake(&own);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(hints(), 1, "the remedy is told once");
     server.end().expect("SIGTERM ends the server cleanly");
 }

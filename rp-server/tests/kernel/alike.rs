@@ -51,18 +51,22 @@ pub enum Verdict {
 impl Gate {
     /// What becomes of a datagram.
     pub fn run(&self, from: &Peer, datagram: &[u8]) -> Verdict {
-        let frame = frame(from, datagram);
+        self.run_frame(&frame(from, datagram))
+    }
+
+    /// What becomes of a frame.
+    pub fn run_frame(&self, frame: &[u8]) -> Verdict {
         let gate: &Xdp = self.ebpf.program("gate").expect("there is a gate").try_into().expect("it is XDP");
         let mut out = vec![0; 4096];
         let mut options = TestRunOptions::new();
-        options.data_in = Some(&frame);
+        options.data_in = Some(frame);
         options.data_out = Some(&mut out);
         let ran = gate.test_run(options).expect("the kernel runs the gate");
         let len = ran.data_size_out as usize;
         match ran.return_value {
-            XDP_TX => Verdict::Answer(payload_of(&frame, &out[..len])),
+            XDP_TX => Verdict::Answer(payload_of(frame, &out[..len])),
             XDP_PASS => {
-                assert_eq!(out[..len], frame, "what goes up is untouched");
+                assert_eq!(out[..len], *frame, "what goes up is untouched");
                 Verdict::Up
             }
             XDP_DROP => Verdict::Drop,
@@ -104,7 +108,8 @@ impl Gated {
         self.gate.maps.read().expect("the counters can be read").total()
     }
 
-    fn tell_time(&self) {
+    /// Lets the gate have the house's time.
+    pub fn tell_time(&self) {
         let (rules, now) = (self.house.board.rules(), self.house.now);
         rules.set_mono_us(now.mono_us);
         rules.set_unix_less_mono_us(now.unix_us.wrapping_sub(now.mono_us));
@@ -122,7 +127,7 @@ impl Gated {
 }
 
 /// A datagram from a peer to the server, in its frame.
-fn frame(from: &Peer, datagram: &[u8]) -> Vec<u8> {
+pub fn frame(from: &Peer, datagram: &[u8]) -> Vec<u8> {
     let mut udp =
         [from.port.to_be_bytes(), PORT.to_be_bytes(), (8 + datagram.len() as u16).to_be_bytes(), [0, 0]].concat();
     udp.extend(datagram);

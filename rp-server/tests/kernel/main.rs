@@ -6,6 +6,7 @@
 mod alike;
 mod budget;
 mod difference;
+mod groups;
 #[path = "../../../rp-core/tests/shared/guest.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod guest;
