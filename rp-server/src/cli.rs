@@ -5,6 +5,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::admin::AdminArgs;
 use crate::gate::passing::PassArgs;
+use crate::gate::verifying::VerifyArgs;
 use crate::orders::{CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StatusArgs, TimelineArgs};
 use crate::pps::PpsArgs;
 use crate::run::RunArgs;
@@ -47,6 +48,9 @@ enum Command {
     /// Let every frame in at an interface until killed.
     #[command(hide = true)]
     XdpPass(PassArgs),
+    /// Say what the kernel's verifier makes of compiled programs.
+    #[command(hide = true)]
+    Verify(VerifyArgs),
 }
 
 impl Cli {
@@ -84,6 +88,7 @@ impl Cli {
             Command::Mint(args) => args.run(&self.admin),
             Command::Ticket(args) => args.run(),
             Command::XdpPass(args) => args.run(),
+            Command::Verify(args) => args.run(),
         }
     }
 }

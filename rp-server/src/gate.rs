@@ -15,6 +15,7 @@ pub mod pins;
 pub mod privilege;
 pub mod steering;
 pub mod trace;
+pub mod verifying;
 pub mod xsks;
 
 use std::fmt;

@@ -79,7 +79,7 @@ impl BenchArgs {
             bail!("there is no chapter {unknown}; there are: {}", CHAPTERS.join(", "));
         }
         setup::run()?;
-        ebpf::run()?;
+        ebpf::run(Profile::Release)?;
         let programs = Programs::build(Profile::Release)?;
         let baselines = Baselines::prepare()?;
         let mut extent = Extent::new(self.quick);

@@ -118,7 +118,7 @@ pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, see
 fn prepare(loopback: bool) -> Result<Programs> {
     if signal::is_root() && !loopback {
         setup::run()?;
-        ebpf::run()?;
+        ebpf::run(Profile::Release)?;
     }
     println!("building rp-server and rp-client ...");
     Programs::build(Profile::Release)

@@ -1,4 +1,4 @@
-//! Compiles the kernel programs, and tells their sizes.
+//! Compiles the kernel programs, and tells their sizes and what the verifier makes of them.
 //!
 //! The compiler for BPF is another than the workspace's, so it has a target folder of its own: the two would throw away
 //! each other's work.
@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
-use crate::command;
+use crate::programs::{Profile, Programs};
 use crate::setup::{Toolchain, target_dir};
+use crate::{command, signal};
 
 const TARGET: &str = "bpfel-unknown-none";
 const INSTRUCTION_LEN: u64 = 8;
@@ -24,11 +25,12 @@ pub fn load_path() -> PathBuf {
     target_dir().join("bpf/load.o")
 }
 
-/// Compiles rp-ebpf into target/bpf and prints the sizes of its programs.
+/// Compiles rp-ebpf into target/bpf and prints the sizes of its programs; as root also what the kernel's verifier makes of
+/// them, by an rp-server of this profile.
 ///
 /// # Errors
-/// When there is no compiler and none can be installed, or when it refuses.
-pub fn run() -> Result<()> {
+/// When there is no compiler and none can be installed, or when it or the verifier refuses.
+pub fn run(profile: Profile) -> Result<()> {
     build()?;
     for object in [object_path(), load_path()] {
         println!("build-ebpf: {}", object.display());
@@ -39,6 +41,22 @@ pub fn run() -> Result<()> {
             );
         }
     }
+    verify(profile)
+}
+
+fn verify(profile: Profile) -> Result<()> {
+    let objects = [object_path(), load_path()];
+    if !signal::is_root() {
+        let words = objects.each_ref().map(|object| object.display().to_string()).join(" ");
+        println!(
+            "build-ebpf: what the verifier makes of them takes root: sudo target/release/rp-server verify {words}"
+        );
+        return Ok(());
+    }
+    let server = Programs::build(profile)?.server;
+    command::read(std::process::Command::new(server).arg("verify").args(objects))?
+        .lines()
+        .for_each(|line| println!("build-ebpf: {line}"));
     Ok(())
 }
 

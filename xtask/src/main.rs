@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::programs::Profile;
 use xtask::{bench, demo, ebpf, flood, lab, setup, signal, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
@@ -17,7 +18,7 @@ struct Cli {
 enum Command {
     /// Find or install what the build of the kernel programs and the laboratory need.
     Setup,
-    /// Compile the kernel programs to target/bpf/gate.o and print their sizes.
+    /// Compile the kernel programs to target/bpf/gate.o and print their sizes, and as root what the verifier makes of them.
     BuildEbpf,
     /// Climb every rung of tests: host, kernel, namespaces; ends with the line `N passed, N failed`.
     Test,
@@ -57,7 +58,7 @@ impl Command {
     fn execute(self) -> anyhow::Result<()> {
         match self {
             Command::Setup => setup::run(),
-            Command::BuildEbpf => ebpf::run(),
+            Command::BuildEbpf => ebpf::run(Profile::Release),
             Command::Test | Command::Ci => test::run(),
             Command::Demo(args) => args.run(),
             Command::Bench(args) => args.run(),

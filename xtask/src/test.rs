@@ -27,7 +27,7 @@ const LADDER: [Rung; 8] = [
     Rung { name: "format", climb: |_| command::show(command::cargo().args(["fmt", "--all", "--check"])) },
     Rung { name: "lints", climb: |_| command::show(&mut lints()) },
     Rung { name: "unit, property and loopback tests", climb: |tally| tests(tally, &[], &[]) },
-    Rung { name: "kernel programs compile", climb: |_| ebpf::run() },
+    Rung { name: "kernel programs compile", climb: |_| ebpf::run(Profile::Dev) },
     Rung { name: "kernel tests", climb: kernel },
     Rung { name: "namespaces", climb: namespaces },
     Rung { name: "documents", climb: |_| command::show(&mut documents()) },

@@ -148,6 +148,11 @@ fn check_layout(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Are these the gate's programs, for whatever layout they were built?
+pub(super) fn is_of_gate(bytes: &[u8]) -> bool {
+    layout_of(bytes).is_some()
+}
+
 fn layout_of(bytes: &[u8]) -> Option<u64> {
     let elf = object::File::parse(bytes).ok()?;
     let symbol = elf.symbols().find(|symbol| symbol.name() == Ok("RP_LAYOUT"))?;

@@ -97,13 +97,6 @@ impl Gated {
         gated
     }
 
-    /// What the kernel made of the gate: instructions that the verifier followed, bytes of machine code.
-    pub fn size(&self) -> (u32, u32) {
-        let gate: &Xdp = self.gate.ebpf.program("gate").expect("there is a gate").try_into().expect("it is XDP");
-        let info = gate.info().expect("the kernel describes its programs");
-        (info.verified_instruction_count().expect("Linux 5.16 or newer counts them"), info.size_jitted())
-    }
-
     pub fn counts(&self) -> Counts {
         self.gate.maps.read().expect("the counters can be read").total()
     }
