@@ -89,8 +89,6 @@ pub struct Request {
     pub network: Network,
     /// Where the IP header begins in the frame.
     pub network_offset: usize,
-    /// Its frame went to many machines: the answer must not come from their common address.
-    pub to_group: bool,
 }
 
 /// An IP protocol.
@@ -103,16 +101,21 @@ pub enum Network {
 }
 
 impl Request {
-    /// Is the frame for one machine, and the IP header without options or extensions? Only such a frame can be turned into
-    /// its answer.
+    /// Is the IP header without options or extensions? Only such a frame can be turned into its answer.
     #[inline(always)]
     pub const fn is_plain(&self) -> bool {
         let header_len = match self.network {
             Network::V4 => ip::IPV4_LEN,
             Network::V6 => ip::IPV6_LEN,
         };
-        !self.to_group && self.payload_offset == self.network_offset + header_len + UDP_LEN
+        self.payload_offset == self.network_offset + header_len + UDP_LEN
     }
+}
+
+/// Went the frame to one machine alone? What went to many must not be answered from their common address.
+#[inline(always)]
+pub fn is_for_one<F: Frame + ?Sized>(frame: &F) -> bool {
+    matches!(frame.read(0), Some([first, _]) if first & GROUP_BIT == 0)
 }
 
 /// Where UDP begins, as the IP header has it.
@@ -162,11 +165,9 @@ fn name_request<F: Frame + ?Sized>(frame: &F, transport: &Transport, payload_len
     };
     // No kind is shorter than its head, so this reads inside the payload.
     let Some(head) = frame.read::<HEAD_LEN>(payload_offset) else { return Verdict::Drop(Reason::BadHeader) };
-    let Some([first, _]) = frame.read(0) else { return Verdict::Drop(Reason::BadHeader) };
-    let to_group = first & GROUP_BIT != 0;
     let Transport { network, network_offset, .. } = *transport;
     let set = set_of(head, ours.sets);
-    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset, to_group })
+    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset })
 }
 
 /// Finds the UDP header; none when the frame holds no readable UDP over IP, or a later fragment.

@@ -8,7 +8,7 @@ use crate::answer::{self, Step};
 use crate::bucket::Rate;
 use crate::cookie::Baker;
 use crate::entry::{Entry, State, Words};
-use crate::frame::{FrameMut, Payload, Request, sender, turn, word};
+use crate::frame::{FrameMut, Payload, Request, is_for_one, sender, turn, word};
 use crate::key::{Key, sip_words};
 use crate::kind::Kind;
 use crate::limits::SLOT_BITS;
@@ -92,7 +92,7 @@ fn read<F: FrameMut + ?Sized, G: Ground>(frame: &mut F, request: &Request, groun
     match request.kind {
         Kind::Login => log_in(frame, request, &from, ground),
         // Behind IP options nothing is answered here, nor in the name of a group.
-        _ if !request.is_plain() => Some(stranger_up(ground)),
+        _ if !request.is_plain() || !is_for_one(frame) => Some(stranger_up(ground)),
         Kind::Hello => hello(frame, request, &from, ground),
         _ => session(frame, request, &from, ground),
     }

@@ -111,7 +111,9 @@ impl DemoArgs {
 pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, seen: Seen) -> Result<Evidence> {
     let reports = fleet.reports(CLIENTS_END_LIMIT)?;
     let kernel = if stage.has_gate() { Some(server.kernel_counts()?) } else { None };
-    Ok(Evidence { users, reports, status: server.status()?, seen, kernel })
+    let status = server.status()?;
+    let driver = stage.transmitted(&status.gate.interfaces)?;
+    Ok(Evidence { users, reports, status, seen, kernel, driver })
 }
 
 /// Builds all that the demo runs; the kernel programs only where they can be loaded.

@@ -5,6 +5,7 @@
 //! swept by the next one. Root is needed.
 
 mod by_hand;
+mod driver;
 mod leftovers;
 mod link;
 mod namespace;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Result, bail};
 
 pub use by_hand::LabArgs;
+pub use driver::{Transmitted, transmitted};
 pub use leftovers::sweep;
 pub use link::{LINKS_MAX, Link, STRANDS_MAX};
 pub use namespace::Namespace;

@@ -13,7 +13,7 @@ use xtask::demo::scenario::{Scenario, Shaking};
 use xtask::demo::stage::Stage;
 use xtask::demo::{gather, watch};
 use xtask::fleet::{Fleet, Seat};
-use xtask::lab::{Lab, Place, Program};
+use xtask::lab::{Lab, Place, Program, Transmitted, transmitted};
 use xtask::programs::{Profile, Programs};
 use xtask::server::Server;
 use xtask::signal::Signal;
@@ -82,6 +82,8 @@ fn assert_kernel_server_and_clients_agree(flags: &[&str]) -> Evidence {
     assert_eq!(status.workers.len(), WORKERS);
     assert!(status.workers.iter().all(|worker| worker.received > 1_000), "both work: {:?}", status.workers);
     assert_every_shake_was_answered(&evidence);
+    let (driver, kernel) = (evidence.driver.expect("a veth counts"), evidence.kernel.as_ref().expect("the gate is on"));
+    assert_eq!((driver.sent, driver.errors), (kernel.place("answered"), 0));
     let books = Books::of(&evidence);
     assert_eq!(books.differences, Vec::<String>::new());
     assert!(books.checked > 20, "{} equations", books.checked);
@@ -271,6 +273,49 @@ fn coalescing_is_set_while_the_server_runs_and_put_back_behind_it() {
     let said =
         refusal(&["--xdp", "off", "--coalesce-us", "50", "--realm-key", &key, "--admin", &format!("{key}.sock")]);
     assert!(said.contains("--coalesce-us") && said.contains("ethtool -C"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn answers_that_the_driver_loses_are_in_the_books() {
+    const HELLOS: u64 = 40;
+    let programs = programs();
+    let mut stage = Stage::set(1, &programs).expect("a lab can be built");
+    let server = stage.start_server(&programs, &["--workers", "1"]).expect("a server starts");
+    let Stage::Lab(lab) = &mut stage else { panic!("this test runs as root") };
+    let gather = |lab: &Lab, hellos: u64| {
+        let (client, link) = &lab.clients()[0];
+        let hello = format!("\\x41{}", "\\x00".repeat(31));
+        let script = format!(
+            "exec 3>/dev/udp/{}/2015; for ((i = 0; i < {HELLOS}; i++)); do printf '{hello}' >&3; done",
+            link.server_v4()
+        );
+        command::read(client.command("bash").args(["-c", &script])).expect("bash sends");
+        let since = std::time::Instant::now();
+        let kernel = loop {
+            let kernel = server.kernel_counts().expect("the gate is on");
+            if kernel.place("answered") == hellos || since.elapsed() > Duration::from_secs(5) {
+                break kernel;
+            }
+        };
+        let status = server.status().expect("it answers");
+        let driver = transmitted(lab.server(), "s1").expect("a veth counts");
+        let (reports, seen) = (Vec::new(), watch::Seen::default());
+        Evidence { users: 0, reports, status, kernel: Some(kernel), driver: Some(driver), seen }
+    };
+    // Its own program lets answers in at the client's end; without one, none.
+    let there = gather(lab, HELLOS);
+    assert_eq!(there.driver, Some(Transmitted { sent: HELLOS, errors: 0 }));
+    lab.free_client_end(0);
+    let gone = gather(lab, 2 * HELLOS);
+    assert_eq!(gone.driver, Some(Transmitted { sent: HELLOS, errors: HELLOS }));
+    // The first came to bash, which keeps no books; the drivers own up to the others.
+    let [sent, answered] = [
+        "clients sent hello: 0, but gate or server received hello: 80",
+        "gate and server sent: 80, but clients received or the drivers lost: 40",
+    ];
+    assert_eq!(Books::of(&gone).differences, [sent, answered]);
+    server.end().expect("SIGTERM ends the server cleanly");
 }
 
 /// Where a server with default flags pinned its maps.

@@ -99,8 +99,8 @@ pub fn receiver<F: Frame + ?Sized>(frame: &F, request: &Request) -> Option<Origi
     Some(Origin { ip, port })
 }
 
-/// Makes the frame of a request that of its answer; none, and nothing has changed, when there is no room for it, its IP
-/// header has options, or it went to a group.
+/// Makes the frame of a request that of its answer; none, and nothing has changed, when there is no room for it or its IP
+/// header has options. Whether it went to one machine ([`super::is_for_one`]) was asked before.
 #[inline(always)]
 pub fn turn<F: FrameMut + ?Sized, const WORDS: usize>(
     frame: &mut F,

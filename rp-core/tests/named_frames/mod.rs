@@ -87,8 +87,7 @@ fn frame(tags: &[u16], ip: Ip, transport: &[u8]) -> Vec<u8> {
 fn request(kind: Kind, payload: &[u8], (network, network_offset): (Network, usize), payload_offset: usize) -> Verdict {
     let head = [payload[0], payload[1], payload[2], payload[3], payload[4], payload[5]];
     let (set, payload_len) = (set_of(head, OURS.sets), payload.len());
-    let to_group = false;
-    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset, to_group })
+    Verdict::Request(Request { kind, set, payload_offset, payload_len, network, network_offset })
 }
 
 fn set_bytes(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
@@ -123,10 +122,6 @@ fn headers(row: &mut AddRow) {
     row("a shake in a VLAN over IPv6", frame(&[0x8100], V6, &datagram), shaken((Network::V6, 18), 66));
     row("a shake in a VLAN of a VLAN", frame(&[0x88a8, 0x8100], V4, &datagram), shaken((Network::V4, 22), 50));
     row("three VLAN tags are not looked through", frame(&[0x8100; 3], V4, &datagram), Verdict::NotOurs);
-    let Verdict::Request(alone) = shaken((Network::V4, 14), 42) else { unreachable!("a shake is a request") };
-    let to_group = Verdict::Request(Request { to_group: true, ..alone });
-    row("a shake to all machines of a link", set_bytes(frame(&[], V4, &datagram), 0, &[0xff; 6]), to_group);
-    row("a shake to a group of them", set_bytes(frame(&[], V4, &datagram), 0, &[1, 0, 0x5e, 0, 0, 1]), to_group);
     let mut padded = frame(&[], V4, &datagram);
     padded.extend([0xee; 30]);
     row("a shake padded by the card", padded, shaken((Network::V4, 14), 42));

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, Result};
 use rp_core::engine::{Now, Shard, Transmit};
-use rp_core::frame::{self, Ours, Request, Verdict, checksums_hold, classify};
+use rp_core::frame::{self, Ours, Request, Verdict, checksums_hold, classify, is_for_one};
 use rp_core::limits::{DATAGRAM_MAX, RX_SLOTS};
 use rp_core::reason::Reason;
 use rp_core::wire::{Origin, Peer};
@@ -158,8 +158,8 @@ struct Turning<'a, 's, 'r, 'o> {
 impl Transmit for Turning<'_, '_, '_, '_> {
     #[inline]
     fn buffer(&mut self) -> &mut [u8; DATAGRAM_MAX] {
-        // A frame whose IP header has options cannot be turned.
-        self.in_frame = self.request.is_plain() && self.out.slot().is_some();
+        // A frame whose IP header has options cannot be turned, and one to many machines must not.
+        self.in_frame = self.request.is_plain() && is_for_one(self.frame) && self.out.slot().is_some();
         if !self.in_frame {
             return self.replies.buffer();
         }

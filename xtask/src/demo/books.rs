@@ -60,6 +60,10 @@ impl Books {
         self.agree("the gate saw", at("seen"), "it answered, passed, sent and dropped", went);
         let answers = total(&by_kind(&kernel.answers));
         self.agree("the gate answered", at("answered"), "by kind", answers);
+        if let Some(driver) = evidence.driver {
+            let handed = driver.sent + driver.errors;
+            self.agree("the gate answered", at("answered"), "the drivers transmitted or lost", handed);
+        }
         self.agree("the gate sent to other CPUs", at("sent_to_cpu"), "of which arrived", at("cpu_passed"));
         let passed = at("passed_here") + at("redirect_failed") + at("cpu_passed");
         self.agree("the gate passed up", passed, "sockets were chosen for", at("selected") + at("select_fallback"));
@@ -78,7 +82,11 @@ impl Books {
         let received = add_up(evidence.reports.iter().map(|report| &report.datagrams.received));
         let gate = evidence.kernel.as_ref().map(|kernel| by_kind(&kernel.answers)).unwrap_or_default();
         let sent = add_up([&evidence.status.sent, &gate]);
-        for kind in names_of(&received, &sent) {
+        let lost = evidence.driver.map_or(0, |driver| driver.errors);
+        let arrived = total(&received) + lost;
+        self.agree("gate and server sent", total(&sent), "clients received or the drivers lost", arrived);
+        // Of what kind they were the drivers do not say.
+        for kind in names_of(&received, &sent).into_iter().filter(|_| lost == 0) {
             let (a, b) = (count(&sent, &kind), count(&received, &kind));
             self.agree(&format!("gate and server sent {kind}"), a, &format!("clients received {kind}"), b);
         }

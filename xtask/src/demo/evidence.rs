@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::watch::Seen;
 use crate::answers::{KernelCounts, Memory, Phase, Report, Status};
+use crate::lab::Transmitted;
 
 /// What was seen at one moment of the run.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub struct Evidence {
     pub status: Status,
     /// The gate's counters after the last datagram; none when it was off.
     pub kernel: Option<KernelCounts>,
+    /// What the drivers did with the gate's answers; none when it was off.
+    pub driver: Option<Transmitted>,
     /// What was seen meanwhile.
     pub seen: Seen,
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::scenario::{ALLOWANCE_FEN, Scenario};
 use crate::fleet::{Fleet, Seat, common_start};
-use crate::lab::{Lab, Place, Room, next_name};
+use crate::lab::{Lab, Place, Room, Transmitted, next_name, transmitted};
 use crate::programs::Programs;
 use crate::server::Server;
 use crate::signal;
@@ -59,6 +59,16 @@ impl Stage {
     /// Are the kernel's counters to be read?
     pub fn has_gate(&self) -> bool {
         matches!(self, Stage::Lab(_))
+    }
+
+    /// What the drivers of the server's interfaces did with the gate's answers; none without a gate.
+    ///
+    /// # Errors
+    /// When a driver does not count them.
+    pub fn transmitted(&self, interfaces: &[String]) -> Result<Option<Transmitted>> {
+        let Stage::Lab(lab) = self else { return Ok(None) };
+        let of_each = interfaces.iter().map(|interface| transmitted(lab.server(), interface));
+        of_each.reduce(|a, b| Ok(a? + b?)).transpose()
     }
 
     /// The folder for keys, logs and reports.
