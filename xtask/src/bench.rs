@@ -14,6 +14,7 @@ mod rows;
 mod subject;
 mod summary;
 mod turn;
+mod waking;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ use plan::{CHAPTERS, Extent};
 use rows::Row;
 use subject::{Baselines, Subject};
 use turn::{Sample, Turn};
+use waking::Woken;
 
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
@@ -42,6 +44,9 @@ pub struct BenchArgs {
     /// Only these chapters, and no report.
     #[arg(long, value_name = "CHAPTER", value_delimiter = ',')]
     only: Vec<String>,
+    /// Only what coalescing and busy polling are worth, three minutes: gate, worker or af-xdp.
+    #[arg(long, value_name = "WHO", hide_possible_values = true)]
+    waking: Option<Woken>,
     /// Write the rows as JSON, too: name, unit, figure, baseline, ratio, target, met.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -81,6 +86,9 @@ impl BenchArgs {
         setup::run()?;
         ebpf::run(Profile::Release)?;
         let programs = Programs::build(Profile::Release)?;
+        if let Some(woken) = self.waking {
+            return waking::run(&programs, woken);
+        }
         let baselines = Baselines::prepare()?;
         let mut extent = Extent::new(self.quick);
         extent.churn.1 = self.rounds.unwrap_or(extent.churn.1);
