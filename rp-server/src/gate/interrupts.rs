@@ -21,7 +21,7 @@ pub struct Interrupt {
 pub fn of(interface: &str) -> Vec<Interrupt> {
     let Ok(table) = std::fs::read_to_string("/proc/interrupts") else { return Vec::new() };
     let device = Sysfs::of_this_namespace()
-        .and_then(|sysfs| std::fs::canonicalize(sysfs.of_interface(interface, "device")))
+        .and_then(|sysfs| std::fs::read_link(sysfs.of_interface(interface, "device")))
         .ok()
         .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     find(&table, interface, device.as_deref())
