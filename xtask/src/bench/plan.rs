@@ -50,15 +50,15 @@ impl Extent {
                 sizes,
                 rounds: 2,
                 side_rounds: 1,
-                tries: 2,
-                seconds: 2,
+                tries: 1,
+                seconds: 1,
                 fine: false,
                 churn: (20_000, 4),
             };
         }
         let sizes = vec![1_000, 10_000, 100_000, 1_000_000];
         let churn = (1_000_000, 10);
-        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 3, tries: 4, seconds: 3, fine: true, churn }
+        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 3, tries: 4, seconds: 2, fine: true, churn }
     }
 
     /// All turns, in order.
@@ -98,7 +98,7 @@ impl Extent {
                 self.add(&mut turns, "sockets", [PHASE_RATE, COMMON_RATE].map(|rate| (subject, Load::sockets(rate))));
             }
         }
-        for (rate, prizes) in PRIZES {
+        for (rate, prizes) in PRIZES.into_iter().take(if self.fine { PRIZES.len() } else { 2 }) {
             let load = Load { prizes, ..Load::live(rate) };
             turns.push(Turn { chapter: "prizes", subject: Subject::Gate, load, seconds: PRIZES_S });
         }
@@ -113,9 +113,9 @@ impl Extent {
     /// Turns at each rate of a subject's ladder: what targets are about is tried more often.
     fn tries(&self, subject: Subject) -> u64 {
         match subject {
-            Subject::Mirror | Subject::Gate | Subject::Plain => self.tries * 3 / 2,
+            Subject::Mirror | Subject::Gate | Subject::Plain => (self.tries * 3).div_ceil(2),
             Subject::Batched | Subject::Worker | Subject::Xsk => self.tries,
-            Subject::Tokio | Subject::Knot | Subject::Memcached => self.tries / 2,
+            Subject::Tokio | Subject::Knot | Subject::Memcached => self.tries.div_ceil(2),
         }
     }
 
