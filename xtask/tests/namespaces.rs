@@ -166,7 +166,7 @@ fn hostile_bytes_beside_honest_load_change_nothing() {
 #[ignore = "needs root"]
 fn a_load_made_in_the_kernel_is_booked_like_any_other() {
     let programs = programs();
-    let mut lab = Lab::build(1, &programs).expect("a lab can be built");
+    let mut lab = Lab::build_with(1, 2, &programs).expect("a lab can be built");
     lab.free_client_end(0);
     let flags = ["--workers", "1", "--session-rate", "0"];
     let server = Server::start(&programs, Place::inside(lab.server()), lab.room(), &flags).expect("a server starts");
@@ -184,7 +184,8 @@ fn a_load_made_in_the_kernel_is_booked_like_any_other() {
         sources: Vec::new(),
     };
     let scenario = scenario.display().to_string();
-    let fleet = Fleet::start(&programs, lab.room(), &[seat], 10_000, &["--scenario", &scenario]);
+    let flags = ["--scenario", &scenario, "--blast-through", &link.client_interfaces().join(",")];
+    let fleet = Fleet::start(&programs, lab.room(), &[seat], 10_000, &flags);
     let report = fleet.and_then(|mut fleet| fleet.reports(Duration::from_secs(60))).expect("it plays").remove(0);
     assert!(report.ok && report.reconciled.checked, "{:?} {:?}", report.reconciled, report.failures);
     for (phase, least) in [(1, 15_000), (2, 30_000)] {
@@ -195,6 +196,10 @@ fn a_load_made_in_the_kernel_is_booked_like_any_other() {
     let kernel = server.kernel_counts().expect("the gate is on");
     let status = server.status().expect("it answers");
     assert!(kernel.place("answered") > 45_000);
+    for strand in link.server_interfaces() {
+        let back = transmitted(lab.server(), &strand).expect("a veth counts").sent;
+        assert!(back > 20_000, "{back} answers left by {strand}: half of the load came in there");
+    }
     let [forged, silent] = ["bad_tag", "stranger_limited"].map(|reason| kernel.reasons[reason].datagrams);
     let spoofed = kernel.answers["challenge"].datagrams + silent;
     assert!(forged > 30_000 && spoofed > 30_000, "false tags and strangers ended in the kernel: {:?}", kernel.reasons);
