@@ -17,6 +17,7 @@ mod timers;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rp_core::limits::{DATAGRAM_MAX, SLOT_BITS};
+use rp_core::ticket::Sealed;
 use rp_core::wire::TOTALS_WORDS;
 
 use crate::books::Books;
@@ -79,6 +80,9 @@ struct Deferred {
 pub struct Fleet {
     config: Config,
     mint: Mint,
+    /// By session; empty unless they are kept.
+    tickets: Vec<Sealed>,
+    tickets_until_s: u32,
     rng: ChaCha8Rng,
     sessions: Vec<Session>,
     /// Session index by the slot on the server.
@@ -122,6 +126,8 @@ impl Fleet {
         let mut fleet = Self {
             config,
             mint,
+            tickets: Vec::new(),
+            tickets_until_s: 0,
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             sessions: std::iter::repeat_with(Session::default).take(count).collect(),
             by_slot: vec![NOBODY; 1 << SLOT_BITS],

@@ -8,7 +8,7 @@ use rp_core::key::{Key, sip};
 use rp_core::ticket::{Realm, RealmKey, Sealed, Ticket};
 
 /// Seconds that a minted ticket is good for.
-const TICKET_LIFE_S: u32 = 24 * 3600;
+pub const TICKET_LIFE_S: u32 = 24 * 3600;
 /// Seconds that a ticket is dated back, for clocks that differ.
 const TICKET_GRACE_S: u32 = 60;
 

@@ -51,6 +51,15 @@ impl Ends {
     }
 }
 
+/// Waiting that the server asked for by *busy* or *full* with a time, and that was done.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct BackedOff {
+    /// How often.
+    pub times: u64,
+    /// For how long in all, in microseconds.
+    pub us: u64,
+}
+
 /// What happened in a phase.
 pub struct PhaseRecord {
     /// As in the scenario.
@@ -69,6 +78,8 @@ pub struct PhaseRecord {
     pub grabs: Ends,
     /// Refusals by number.
     pub refusals: [u64; REFUSALS],
+    /// What sessions waited because they were told to; counts when the wait ends.
+    pub backed_off: BackedOff,
     /// Answers to what had been answered.
     pub duplicate: u64,
     /// Answers to what had been given up.
@@ -106,6 +117,7 @@ impl PhaseRecord {
             sends: Ends::default(),
             grabs: Ends::default(),
             refusals: [0; REFUSALS],
+            backed_off: BackedOff::default(),
             duplicate: 0,
             late: 0,
             generator_late: 0,

@@ -189,6 +189,8 @@ impl Fleet {
     pub(super) fn retry_ask(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
         let session = &mut self.sessions[index as usize];
         if session.asking == Asking::Held {
+            let waited_us = session.asked_for_us(now_us);
+            self.backed_off(waited_us);
             return self.end_ask(index, now_us, out);
         }
         if session.asking == Asking::Shake {
@@ -242,8 +244,18 @@ impl Fleet {
 
     /// The server said *busy*: nothing starts for a while.
     pub(super) fn hold(&mut self, index: u32, now_us: u64, delay_us: u64) {
-        self.sessions[index as usize].asking = Asking::Held;
+        let session = &mut self.sessions[index as usize];
+        session.asking = Asking::Held;
+        session.asked_ms = (now_us / 1000) as u32;
         self.arm(index, now_us, delay_us);
+    }
+
+    /// A wait that the server asked for has ended.
+    pub(super) fn backed_off(&mut self, waited_us: u64) {
+        if let Some(record) = self.records.get_mut(usize::from(self.phase)) {
+            record.backed_off.times += 1;
+            record.backed_off.us += waited_us;
+        }
     }
 
     /// Puts a shake under way back in front of those that wait, for the next session.

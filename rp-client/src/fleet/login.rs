@@ -8,16 +8,18 @@ use rand_core::RngCore;
 use rp_core::key::{seal, session_key, verifies};
 use rp_core::limits::SLOT_BITS;
 use rp_core::steer::set_hash;
-use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER};
+use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER, Sealed};
 use rp_core::wire::{Challenge, HELLO_LEN, Hello, Login, LoginRefused, Welcome};
 
 use super::{Asking, Fleet, NOBODY, Outbox, State};
 use crate::books::Discard;
+use crate::realm::TICKET_LIFE_S;
 
-/// Log-ins under way at the start, at least, and at most.
-const WINDOW_START: u32 = 256;
+/// Log-ins under way at the start, at least, and at most. Each has one datagram under way, so they cannot overflow a ring of 256
+/// places, which is what a veth has, and many a card by default.
+const WINDOW_START: u32 = 128;
 const WINDOW_MIN: u32 = 32;
-const WINDOW_MAX: u32 = 1024;
+const WINDOW_MAX: u32 = 240;
 /// The window halves at most once in this time: one burst of losses is one loss.
 const WINDOW_REST_US: u64 = 400_000;
 /// First wait for an answer; each further wait is twice as long, up to [`WAIT_MAX_US`].
@@ -79,6 +81,20 @@ impl LoginWindow {
 }
 
 impl Fleet {
+    /// Has the ticket of every session ready, as the account service has it long before its user logs in. Without, or when they
+    /// have grown old, each is sealed when it is needed.
+    pub fn keep_tickets(&mut self, unix_s: u32) {
+        self.tickets = (0..self.sessions.len() as u32).map(|index| self.new_ticket(index, unix_s)).collect();
+        self.tickets_until_s = unix_s + TICKET_LIFE_S / 2;
+    }
+
+    fn new_ticket(&mut self, index: u32, unix_s: u32) -> Sealed {
+        let mut nonce = [0; 24];
+        self.rng.fill_bytes(&mut nonce);
+        let role = if self.is_auditor(index) { ROLE_AUDITOR } else { ROLE_USER };
+        self.mint.ticket(self.user(index), role, unix_s, &nonce)
+    }
+
     /// Starts to log in all users that are down or out.
     pub fn log_in_all(&mut self) {
         self.window.next = 0;
@@ -144,7 +160,9 @@ impl Fleet {
         if self.sessions[index as usize].tries >= TRIES_MAX {
             return self.give_up(index);
         }
-        if self.sessions[index as usize].state != State::Waiting {
+        if self.sessions[index as usize].state == State::Waiting {
+            self.backed_off(self.sessions[index as usize].asked_for_us(now_us));
+        } else {
             self.window.halve(now_us);
         }
         self.login.retries += 1;
@@ -190,10 +208,9 @@ impl Fleet {
             return Ok(());
         }
         let user = self.user(index);
-        let mut nonce = [0; 24];
-        self.rng.fill_bytes(&mut nonce);
-        let role = if self.is_auditor(index) { ROLE_AUDITOR } else { ROLE_USER };
-        let ticket = self.mint.ticket(user, role, (now_us / 1_000_000) as u32, &nonce);
+        let unix_s = (now_us / 1_000_000) as u32;
+        let kept = self.tickets.get(index as usize).filter(|_| unix_s < self.tickets_until_s).copied();
+        let ticket = kept.unwrap_or_else(|| self.new_ticket(index, unix_s));
         let login = Login {
             flags: 0,
             set_hash: set_hash(user),
@@ -265,7 +282,9 @@ impl Fleet {
         if refused.retry_after_ms == 0 {
             self.give_up(index);
         } else {
-            self.sessions[index as usize].state = State::Waiting;
+            let session = &mut self.sessions[index as usize];
+            session.state = State::Waiting;
+            session.asked_ms = (now_us / 1000) as u32;
             self.arm(index, now_us, u64::from(refused.retry_after_ms) * 1000);
         }
         Ok(())

@@ -35,6 +35,8 @@ pub(super) struct MoneyRequest {
     tries: u8,
     busy: u8,
     phase: u8,
+    /// When it was told to wait; zero when it does not.
+    told_us: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -75,7 +77,7 @@ impl Fleet {
         ends.due += 1;
         let session = &mut self.sessions[index as usize];
         let hopeless = matches!(session.state, State::Dead | State::Out);
-        let made = MoneyRequest { session: index, stamp: 0, request: 0, what, tries: 0, busy: 0, phase };
+        let made = MoneyRequest { session: index, stamp: 0, request: 0, what, tries: 0, busy: 0, phase, told_us: 0 };
         let number = if hopeless { None } else { self.money.push(made, session.money) };
         let Some(number) = number else {
             ends.lost += 1;
@@ -90,6 +92,9 @@ impl Fleet {
         let request = *self.money.value(number);
         if request.stamp != stamp || request.tries == 0 {
             return;
+        }
+        if std::mem::take(&mut self.money.value(number).told_us) != 0 {
+            self.backed_off(now_us.saturating_sub(request.told_us));
         }
         if request.tries >= TRIES_MAX || request.busy >= BUSY_MAX {
             ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
@@ -248,6 +253,7 @@ impl Fleet {
             let stamp = self.random() as u32;
             let request = self.money.value(number);
             (request.stamp, request.tries, request.busy) = (stamp, 1, request.busy + 1);
+            request.told_us = now_us;
             self.timers.arm(now_us, u64::from(refused.retry_after_ms) * 1000, Target::Money(number), stamp);
             return Ok(());
         }

@@ -70,7 +70,7 @@ pub struct Session {
     pub deferred: u32,
     /// Unix second of the last datagram sent.
     pub last_s: u32,
-    /// When what it asks was first sent, in milliseconds since 1970, cut to 32 bits.
+    /// When what it asks was first sent, or it was told to wait, in milliseconds since 1970, cut to 32 bits.
     pub asked_ms: u32,
     /// Where it stands.
     pub state: State,
@@ -122,7 +122,7 @@ impl Default for Session {
 const _: () = assert!(size_of::<Session>() <= 88);
 
 impl Session {
-    /// How long ago what it asks was first sent, in microseconds, to the millisecond.
+    /// How long ago that was, in microseconds, to the millisecond.
     pub fn asked_for_us(&self, now_us: u64) -> u64 {
         u64::from(((now_us / 1000) as u32).wrapping_sub(self.asked_ms)) * 1000
     }
