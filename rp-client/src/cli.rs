@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use rp_core::limits::PORT_DEFAULT;
 
 use crate::bare::Bare;
+use crate::network::Transport;
 use crate::pace::PaceName;
 
 const SCENARIO_HELP: &str = "A scenario is a TOML file of [[phase]]s, played in order:
@@ -80,6 +81,10 @@ pub struct Flags {
     /// parts them again: behind a network card, or a veth with driver-mode XDP at the far end; not over loopback
     #[arg(long, env = "RP_SEGMENT")]
     pub segment: bool,
+    /// How datagrams travel: sockets, or af-xdp past the network stack (root, and a server on the same Ethernet link)
+    #[arg(long, value_name = "WAY", env = "RP_TRANSPORT", value_enum, default_value_t = Transport::Sockets,
+          hide_possible_values = true)]
+    pub transport: Transport,
     /// Address to send from; repeatable. Two clients of one server must not share one
     #[arg(long, value_name = "IP", env = "RP_SOURCE", value_delimiter = ',')]
     pub source: Vec<IpAddr>,

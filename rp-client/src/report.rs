@@ -71,8 +71,18 @@ pub struct Phase {
     pub grabs: Requests,
     /// Refusals of all requests, by type.
     pub refusals: Counts,
+    /// Waiting that the server asked for, and that was done.
+    pub backed_off: BackedOff,
     pub latency_us: Latency,
     pub per_second: Vec<Second>,
+}
+
+/// How often sessions were told to wait and did, and for how long in all.
+#[derive(Serialize, Debug)]
+#[allow(missing_docs)]
+pub struct BackedOff {
+    pub times: u64,
+    pub seconds: f64,
 }
 
 /// Requests of one sort that move money.
@@ -121,6 +131,8 @@ pub struct Datagrams {
     pub unsent: u64,
     /// Lost because a socket of ours was full.
     pub overflow: u64,
+    /// Frames past the stack with false lengths or checksums.
+    pub damaged: u64,
 }
 
 /// Money that the users heard of.
@@ -149,6 +161,8 @@ pub struct Outside {
     pub unsent: u64,
     /// Datagrams that our sockets had no room for.
     pub overflow: u64,
+    /// Frames past the stack with false lengths or checksums.
+    pub damaged: u64,
     /// CPU time that the hypervisor gave to others during the run, in milliseconds.
     pub stolen_ms: u64,
 }
@@ -196,6 +210,7 @@ fn phase(record: &PhaseRecord) -> Phase {
         sends: requests(&record.sends),
         grabs: requests(&record.grabs),
         refusals: counts(refusals),
+        backed_off: BackedOff { times: record.backed_off.times, seconds: record.backed_off.us as f64 / 1e6 },
         latency_us: latency(&record.latency_us),
         per_second: per_second.collect(),
     }
@@ -209,6 +224,7 @@ fn datagrams(books: &Books, outside: &Outside) -> Datagrams {
         discarded: counts(Discard::ALL.iter().map(|d| (d.name(), books.discarded[*d as usize]))),
         unsent: outside.unsent,
         overflow: outside.overflow,
+        damaged: outside.damaged,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder};
 use rand_core::{OsRng, TryRngCore};
@@ -17,7 +17,7 @@ use crate::conductor::{Conductor, Plan};
 use crate::expect;
 use crate::fleet::{Config, Fleet};
 use crate::live::Live;
-use crate::network::Network;
+use crate::network::{Network, Transport};
 use crate::population::Population;
 use crate::realm::Mint;
 use crate::report::{Outside, Report};
@@ -44,7 +44,11 @@ pub fn run(flags: &Flags) -> Result<bool> {
         Some(seed) => seed,
         None => OsRng.try_next_u64().map_err(|e| anyhow!("drawing a seed from the system: {e}; name one by --seed"))?,
     };
-    let mut network = Network::open(flags.server, &flags.source, flags.sockets.into(), flags.segment)?;
+    let blasts = phases.iter().any(|phase| matches!(phase.action, Action::Blast(_)));
+    if blasts && flags.transport == Transport::AfXdp {
+        bail!("a blast has an XDP program of its own at the interface: play it with --transport sockets");
+    }
+    let mut network = Network::open(flags.server, &flags.source, flags.sockets.into(), flags.segment, flags.transport)?;
     let reconcile = !flags.no_reconcile && flags.bare.is_none();
     let config = Config {
         population,
@@ -55,13 +59,12 @@ pub fn run(flags: &Flags) -> Result<bool> {
     };
     let mut fleet = Fleet::new(config, mint);
     let start_at_s = flags.start_at;
-    let blasts = phases.iter().any(|phase| matches!(phase.action, Action::Blast(_)));
     let blaster = match blasts {
         true => Some(Blaster::prepare(network.ends(0).1.ip(), &flags.blast_through, fleet.count())?),
         false => None,
     };
     let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });
-    println!("{}", summary::opening(flags, population.total(), network.receive_buffer_bytes()?));
+    println!("{}", summary::opening(flags, population.total(), &network.description()?));
     stop::on_signals().context("handling signals")?;
     proc::exact_timers().context("asking for exact timers")?;
     let stolen = proc::stolen_ticks().unwrap_or(0);
@@ -85,7 +88,8 @@ pub fn run(flags: &Flags) -> Result<bool> {
         .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
 
     let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
-    let outside = Outside { unsent: network.post.unsent, overflow: network.overflow()?, stolen_ms };
+    let (unsent, damaged) = (network.unsent(), network.damaged());
+    let outside = Outside { unsent, overflow: network.overflow()?, damaged, stolen_ms };
     let mut report = Report::new(&fleet, population.ends(), population.total(), conductor.reconciled, &outside);
     let measured = report.measured();
     expectations.iter().filter_map(|e| e.failure(&measured)).for_each(|failure| report.fail(failure));
@@ -107,6 +111,10 @@ fn lead(
     hdr: &mut Option<HdrLog<'_>>,
 ) -> Result<()> {
     let clock = Clock::start();
+    if bare.is_none() {
+        // The account service's work, and over before a user's begins.
+        fleet.keep_tickets((clock.now_us() / 1_000_000) as u32);
+    }
     let start_us = clock.now_us();
     let mut live = Live::new(start_us);
     while !conductor.is_done() {

@@ -11,17 +11,14 @@ const OFFSET_WARN_US: i64 = 10_000;
 const LATE_SHARE_WARN: f64 = 0.01;
 
 /// What was asked and what was resolved.
-pub fn opening(flags: &Flags, total: u64, receive_buffer_bytes: usize) -> String {
+pub fn opening(flags: &Flags, total: u64, network: &str) -> String {
     let users = &flags.users;
     let mut text = format!("rp-client: users {}..={} of {total}, server {}", users.start(), users.end(), flags.server);
     let _ = write!(text, ", {} sockets", flags.sockets);
     if !flags.source.is_empty() {
         let _ = write!(text, " from {:?}", flags.source);
     }
-    let _ = write!(text, " with {} kB of receive buffer each", receive_buffer_bytes / 1024);
-    if receive_buffer_bytes < 1 << 20 {
-        text.push_str(" (small: bursts may overflow it; run as root or raise net.core.rmem_max)");
-    }
+    let _ = write!(text, " {network}");
     text
 }
 
@@ -34,7 +31,9 @@ pub fn closing(report: &Report) -> String {
         "\nsessions {} in {:.2} s ({} again, {} refused, {} failed)",
         report.sessions, login.seconds, login.retries, login.refused, login.failed
     );
-    for phase in report.phases.iter().filter(|phase| phase.due > 0 || phase.sends.due > 0 || phase.grabs.due > 0) {
+    let has_news =
+        |phase: &&Phase| phase.due > 0 || phase.sends.due > 0 || phase.grabs.due > 0 || phase.backed_off.times > 0;
+    for phase in report.phases.iter().filter(has_news) {
         text.push_str(&line(phase));
     }
     let money = &report.money;
@@ -88,6 +87,11 @@ fn line(phase: &Phase) -> String {
     }
     if !phase.refusals.is_empty() {
         let _ = writeln!(text, "{:<14} refusals: {:?}", "", phase.refusals);
+    }
+    let backed_off = &phase.backed_off;
+    if backed_off.times > 0 {
+        let (times, seconds) = (backed_off.times, backed_off.seconds);
+        let _ = writeln!(text, "{:<14} told to wait, and waited, {times} times, {seconds:.1} s in all", "");
     }
     text
 }

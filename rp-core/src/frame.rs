@@ -8,10 +8,12 @@
 //! length: clients send no batches where such a gate listens. Before a driver-mode gate the kernel splits them.
 
 mod checksum;
+mod envelope;
 mod ip;
 mod reply;
 
 pub use checksum::checksums_hold;
+pub use envelope::{ENVELOPE_MAX, Ends, Envelope, ends, ends_of, payload_of};
 pub(crate) use reply::word;
 pub use reply::{FrameMut, Payload, answer, receiver, sender, turn};
 

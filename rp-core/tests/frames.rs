@@ -3,7 +3,11 @@
 mod named_frames;
 
 use named_frames::{OURS, rows};
-use rp_core::frame::{Network, Request, UDP_LEN, Verdict, answer, checksums_hold, classify, receiver, sender};
+use rp_core::frame::{
+    Envelope, Network, Request, UDP_LEN, Verdict, answer, checksums_hold, classify, ends, ends_of, payload_of,
+    receiver, sender,
+};
+use rp_core::wire::{Origin, Peer};
 
 #[test]
 fn named_frames_have_their_verdicts() {
@@ -117,5 +121,58 @@ fn a_changed_byte_breaks_a_checksum() {
         let field = request.payload_offset - 2..request.payload_offset;
         out[field].fill(0);
         assert_eq!(checksums_hold(&out[..total], &request), request.network == Network::V4, "{}: absent", row.name);
+    }
+}
+
+fn origin(ip: &str, port: u16) -> Origin {
+    let ip = match ip.parse().expect("a literal") {
+        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        std::net::IpAddr::V6(v6) => v6,
+    };
+    Origin::from(&Peer { ip: ip.octets(), port })
+}
+
+#[test]
+fn a_clients_frame_is_what_the_server_takes_for_a_request() {
+    for (from, to) in [("10.1.2.3", "10.1.2.1"), ("255.255.255.254", "1.0.0.1"), ("fd00::2", "fd00::1")] {
+        let (from, to) = (origin(from, 40_001), origin(to, OURS.ports[0]));
+        let envelope = Envelope::new([[2; 6], [4; 6]], &from, &to);
+        for byte in 0..=255 {
+            let mut frame = [byte; 200];
+            frame[envelope.head_len()..][..32].copy_from_slice(&[&[0x41, 0][..], &[byte; 30]].concat());
+            let len = envelope.close(&mut frame, 32).expect("room");
+            let frame = &frame[..len];
+            let Verdict::Request(request) = classify(frame, &OURS) else { panic!("{:?}", classify(frame, &OURS)) };
+            assert!(request.is_plain() && checksums_hold(frame, &request));
+            assert_eq!((sender(frame, &request), receiver(frame, &request)), (Some(from), Some(to)));
+            assert_eq!(ends_of(frame), Some(ends(&from, &to)));
+            assert_eq!(payload_of(frame), Some(envelope.head_len()..len));
+        }
+        assert_eq!(envelope.close(&mut [0; 60], 32), None, "no room");
+    }
+}
+
+#[test]
+fn a_frame_is_opened_when_its_lengths_and_checksums_hold() {
+    for (from, to) in [("10.1.2.3", "10.1.2.1"), ("fd00::2", "fd00::1")] {
+        let envelope = Envelope::new([[2; 6], [4; 6]], &origin(from, 9), &origin(to, 2015));
+        let mut frame = [7; 200];
+        let len = envelope.close(&mut frame, 18).expect("room");
+        let (head, whole) = (envelope.head_len(), frame);
+        assert_eq!(payload_of(&whole), Some(head..len), "padding behind it does no harm");
+        assert_eq!(payload_of(&whole[..len - 1]), None, "cut");
+        for at in 14..len {
+            let mut frame = whole;
+            frame[at] ^= 0x10;
+            // Hops and flow of IPv6 are in no checksum.
+            let is_free = len > 42 + 18 && matches!(at, 15..=17 | 21);
+            assert_eq!(payload_of(&frame).is_some(), is_free, "{from}: byte {at}");
+        }
+        // What a sender on this machine leaves to its card: the sum of addresses, length and protocol alone.
+        let mut half = whole;
+        let addresses = if head == 42 { &half[26..34] } else { &half[22..54] };
+        let sum = !rfc1071(&[addresses, &[0, 17], &[0, 26]]);
+        half[head - 2..head].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(payload_of(&half), Some(head..len), "{from}: half a checksum");
     }
 }

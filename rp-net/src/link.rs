@@ -1,5 +1,7 @@
 //! The link under a socket: which interface an address of ours is on, and who is the next at its other end.
 
+mod neighbours;
+
 use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,12 +26,13 @@ pub struct Link {
     pub mac: Mac,
 }
 
-/// The interface that has an IPv4 address.
+/// The interface that has an address.
 ///
 /// # Errors
 /// What the kernel says, or that no interface has it.
-pub fn of_address(ip: Ipv4Addr) -> io::Result<Link> {
-    let found = with_rows(|first| rows(first).find(|row| ipv4_of(row) == Some(ip)).map(name_of))?;
+pub fn of_address(ip: impl Into<IpAddr>) -> io::Result<Link> {
+    let ip = ip.into();
+    let found = with_rows(|first| rows(first).find(|row| address_of(row) == Some(ip)).map(name_of))?;
     named(&found.ok_or_else(|| absent(format!("no interface has the address {ip}")))?)
 }
 
@@ -54,8 +57,11 @@ pub fn named(name: &str) -> io::Result<Link> {
 /// # Errors
 /// What the kernel says.
 pub fn addresses() -> io::Result<Vec<[u8; 16]>> {
-    let address = |row| ipv4_of(row).map(|ip| mapped(ip.octets())).or_else(|| ipv6_of(row));
-    with_rows(|first| rows(first).filter_map(address).collect())
+    let bytes = |ip| match ip {
+        IpAddr::V4(v4) => mapped(v4.octets()),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    with_rows(|first| rows(first).filter_map(address_of).map(bytes).collect())
 }
 
 /// What is found in the kernel's list of interfaces and addresses.
@@ -75,12 +81,6 @@ fn absent(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, what)
 }
 
-fn ipv6_of(row: &libc::ifaddrs) -> Option<[u8; 16]> {
-    let address = of_family(row, libc::AF_INET6)?.cast::<libc::sockaddr_in6>();
-    // SAFETY: an AF_INET6 address is a sockaddr_in6.
-    Some(unsafe { address.read_unaligned() }.sin6_addr.s6_addr)
-}
-
 fn rows<'a>(first: *const libc::ifaddrs) -> impl Iterator<Item = &'a libc::ifaddrs> {
     // SAFETY: the list is alive while it is walked (`with_rows`), and ends in a null pointer.
     std::iter::successors(unsafe { first.as_ref() }, |row| unsafe { row.ifa_next.as_ref() })
@@ -97,10 +97,15 @@ fn of_family(row: &libc::ifaddrs, family: i32) -> Option<*const libc::sockaddr> 
     has_it.then_some(row.ifa_addr.cast_const())
 }
 
-fn ipv4_of(row: &libc::ifaddrs) -> Option<Ipv4Addr> {
-    let address = of_family(row, libc::AF_INET)?.cast::<libc::sockaddr_in>();
-    // SAFETY: an AF_INET address is a sockaddr_in.
-    Some(Ipv4Addr::from(u32::from_be(unsafe { address.read_unaligned() }.sin_addr.s_addr)))
+fn address_of(row: &libc::ifaddrs) -> Option<IpAddr> {
+    if let Some(address) = of_family(row, libc::AF_INET) {
+        // SAFETY: an AF_INET address is a sockaddr_in.
+        let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
+        return Some(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into());
+    }
+    let address = of_family(row, libc::AF_INET6)?.cast::<libc::sockaddr_in6>();
+    // SAFETY: an AF_INET6 address is a sockaddr_in6.
+    Some(Ipv6Addr::from(unsafe { address.read_unaligned() }.sin6_addr.s6_addr).into())
 }
 
 /// The Ethernet address of a neighbour. One who was not spoken to lately is sent an empty datagram to the port for what is to
@@ -111,26 +116,11 @@ fn ipv4_of(row: &libc::ifaddrs) -> Option<Ipv4Addr> {
 pub fn neighbour(ip: IpAddr) -> io::Result<Mac> {
     for wait in [0, 10, 40, 200, 750] {
         std::thread::sleep(Duration::from_millis(wait));
-        if let Some(mac) = known(ip)? {
+        if let Some(mac) = neighbours::find(ip)? {
             return Ok(mac);
         }
         let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         std::net::UdpSocket::bind((any, 0))?.send_to(&[], (ip, DISCARD))?;
     }
     Err(absent(format!("{ip} is no neighbour on an Ethernet link")))
-}
-
-/// What the kernel's table knows.
-fn known(ip: IpAddr) -> io::Result<Option<Mac>> {
-    let table = std::fs::read_to_string("/proc/net/arp")?;
-    Ok(table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        if fields.first()?.parse() != Ok(ip) {
-            return None;
-        }
-        let bytes =
-            fields.get(3)?.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<Vec<u8>>>()?;
-        // All zero while the kernel waits to be told.
-        Mac::try_from(bytes).ok().filter(|mac| *mac != Mac::default())
-    }))
 }

@@ -24,8 +24,6 @@ use gauge::Gauge;
 pub use queues::queues;
 pub use watch::Watch;
 
-/// Frames that wait for the worker: what a rush brings while it is kept from its CPU for some tens of milliseconds.
-const RX_FRAMES: u32 = 8192;
 /// Frames on their way out.
 const TX_FRAMES: u32 = 2048;
 /// Bytes of the socket's send buffer: in copy mode each frame on its way is charged to it.
@@ -33,7 +31,7 @@ const SEND_BUFFER_BYTES: i32 = 4 << 20;
 /// Frames that one call takes in copy mode, where the kernel lets it be chosen (Linux 6.18; 32 before).
 const TX_BUDGET: i32 = 2 * RX_SLOTS as i32;
 const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
-const _: () = assert!(RX_FRAMES.is_power_of_two() && TX_FRAMES.is_power_of_two());
+const _: () = assert!(TX_FRAMES.is_power_of_two());
 
 /// What the driver allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,28 +77,29 @@ pub struct Xsk {
 unsafe impl Send for Xsk {}
 
 impl Xsk {
-    /// Opens the socket of a queue, zero-copy where the driver can, and gives it frames to fill.
+    /// Opens the socket of a queue, zero-copy where the driver can, and gives it `rx_frames` to fill, a power of two: so many may
+    /// wait to be received. The kernel fills them in turn, so all of them pass through the caches whether many wait or few.
     ///
     /// # Errors
     /// What the kernel refused, and the remedy where it is known.
-    pub fn open(interface: u32, queue: u32) -> Result<Xsk> {
+    pub fn open(interface: u32, queue: u32, rx_frames: u32) -> Result<Xsk> {
         let mut builder = XdpSocketBuilder::new().map_err(explain)?;
         let fd = builder.as_raw_fd();
         let memory = UmemCfgBuilder {
             frame_size: FrameSize::TwoK,
-            frame_count: RX_FRAMES + TX_FRAMES,
+            frame_count: rx_frames + TX_FRAMES,
             ..UmemCfgBuilder::default()
         };
         let memory = memory.build().map_err(|error| anyhow!("{error}"))?;
         let mut umem = Umem::map(memory).context("no memory for frames")?;
-        let (rx_count, tx_count) = (RX_FRAMES, TX_FRAMES);
-        let rings = RingConfigBuilder { rx_count, tx_count, fill_count: RX_FRAMES, completion_count: TX_FRAMES };
+        let (rx_count, tx_count) = (rx_frames, TX_FRAMES);
+        let rings = RingConfigBuilder { rx_count, tx_count, fill_count: rx_frames, completion_count: TX_FRAMES };
         let rings = rings.build().map_err(|error| anyhow!("{error}"))?;
         let (rings, flags) = builder.build_wakable_rings(&umem, rings).map_err(explain)?;
         let (fill_gauge, tx_gauge) = Gauge::of_fill_and_tx(fd).context("cannot map the rings of an AF_XDP socket")?;
         let mut fill = rings.fill_ring;
         // SAFETY: the memory is dropped after rings and socket (the order of the fields of `Xsk`).
-        unsafe { fill.enqueue(&mut umem, RX_FRAMES as usize, false) }?;
+        unsafe { fill.enqueue(&mut umem, rx_frames as usize, false) }?;
         let socket = builder.bind(xdp::nic::NicIndex::new(interface), queue, flags).map_err(explain)?;
         let mut xsk = Xsk {
             rx: rings.rx_ring.expect("asked for"),
@@ -192,6 +191,23 @@ impl Xsk {
         (Frames { packets: &batch.held }, Outgoing { waiting, current, umem })
     }
 
+    /// As [`Outgoing::slot`].
+    #[inline]
+    pub fn slot(&mut self) -> Option<&mut [u8]> {
+        self.parts().1.into_slot()
+    }
+
+    /// As [`Outgoing::commit`].
+    #[inline]
+    pub fn commit(&mut self, len: usize) {
+        self.parts().1.commit(len);
+    }
+
+    /// Frames that wait for the next flush.
+    pub fn waiting(&self) -> usize {
+        self.waiting.held.len()
+    }
+
     /// Sends what waits; returns how many frames the driver did not take. What finds no room goes with the next flush.
     ///
     /// # Errors
@@ -264,10 +280,14 @@ pub struct Outgoing<'a> {
     umem: &'a mut Umem,
 }
 
-impl Outgoing<'_> {
+impl<'a> Outgoing<'a> {
     /// Room for one frame, the same until it is committed; none while all are on their way.
     #[inline]
     pub fn slot(&mut self) -> Option<&mut [u8]> {
+        Outgoing { waiting: self.waiting, current: self.current, umem: self.umem }.into_slot()
+    }
+
+    fn into_slot(self) -> Option<&'a mut [u8]> {
         if self.current.is_none() {
             // SAFETY: the packet stays in the `Xsk`, beside its memory.
             let mut packet = unsafe { self.umem.alloc() }?;

@@ -25,6 +25,11 @@ pub fn load_path() -> PathBuf {
     target_dir().join("bpf/load.o")
 }
 
+/// Where the object of the client's door past the stack lies, likewise.
+pub fn inlet_path() -> PathBuf {
+    target_dir().join("bpf/inlet.o")
+}
+
 /// Compiles rp-ebpf into target/bpf and prints the sizes of its programs; as root also what the kernel's verifier makes of
 /// them, by an rp-server of this profile.
 ///
@@ -32,7 +37,7 @@ pub fn load_path() -> PathBuf {
 /// When there is no compiler and none can be installed, or when it or the verifier refuses.
 pub fn run(profile: Profile) -> Result<()> {
     build()?;
-    for object in [object_path(), load_path()] {
+    for object in [object_path(), load_path(), inlet_path()] {
         println!("build-ebpf: {}", object.display());
         for (name, instructions) in programs(&object)? {
             println!(
@@ -45,7 +50,7 @@ pub fn run(profile: Profile) -> Result<()> {
 }
 
 fn verify(profile: Profile) -> Result<()> {
-    let objects = [object_path(), load_path()];
+    let objects = [object_path(), load_path(), inlet_path()];
     if !signal::is_root() {
         let words = objects.each_ref().map(|object| object.display().to_string()).join(" ");
         println!(
@@ -74,7 +79,7 @@ pub fn build() -> Result<PathBuf> {
     cargo.args(["--quiet", "--release", "--package", "rp-ebpf", "--target", TARGET]);
     command::show(cargo.env("CARGO_TARGET_DIR", &own_target)).context("the kernel programs were not compiled")?;
     std::fs::create_dir_all(target_dir().join("bpf")).context("cannot make a folder for the object")?;
-    for (name, object) in [("rp-ebpf", object_path()), ("load", load_path())] {
+    for (name, object) in [("rp-ebpf", object_path()), ("load", load_path()), ("inlet", inlet_path())] {
         let built = own_target.join(TARGET).join("release").join(name);
         // Renamed into place, so that a server never reads half an object.
         let partial = object.with_extension("partial");

@@ -1,26 +1,46 @@
 //! The checksums of IPv4 and UDP: one's complement sums (RFC 1071), little-endian throughout.
 
+use core::ops::Range;
+
 use super::reply::PROTOCOL_UDP;
 use super::{Network, Request, UDP_LEN, word};
 
-/// Do the checksums of a request's IP and UDP headers hold? Over IPv4 the one of UDP may be absent.
-pub fn checksums_hold(frame: &[u8], request: &Request) -> bool {
-    hold(frame, request).unwrap_or(false)
+/// What a UDP checksum is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sum {
+    /// That of all it stands for; or absent, as it may be over IPv4.
+    Whole,
+    /// That of addresses and length alone: the sender left the rest to its card.
+    Half,
+    /// Neither, or the IP header's is false.
+    False,
 }
 
-fn hold(frame: &[u8], request: &Request) -> Option<bool> {
-    let (at, udp_at) = (request.network_offset, request.payload_offset - UDP_LEN);
-    let udp = frame.get(udp_at..request.payload_offset + request.payload_len)?;
-    let is_absent = udp[6..8] == [0, 0];
-    let addresses = match request.network {
-        Network::V4 if fold(sum_of(frame.get(at..udp_at)?)) != 0xffff => return Some(false),
-        Network::V4 if is_absent => return Some(true),
+/// Do the checksums of a request's IP and UDP headers hold? Over IPv4 the one of UDP may be absent.
+pub fn checksums_hold(frame: &[u8], request: &Request) -> bool {
+    let udp = request.payload_offset - UDP_LEN..request.payload_offset + request.payload_len;
+    udp_sum(frame, request.network, request.network_offset, udp) == Some(Sum::Whole)
+}
+
+/// What the checksum of the UDP datagram at `udp` is, behind the IP header at `at`; none when the frame is shorter.
+pub(super) fn udp_sum(frame: &[u8], network: Network, at: usize, udp: Range<usize>) -> Option<Sum> {
+    let header = frame.get(at..udp.start)?;
+    let udp = frame.get(udp)?;
+    let stated = u16::from_le_bytes([udp[6], udp[7]]);
+    let addresses = match network {
+        Network::V4 if fold(sum_of(header)) != 0xffff => return Some(Sum::False),
+        Network::V4 if stated == 0 => return Some(Sum::Whole),
         Network::V4 => halves(word(frame, at + 12)?),
-        Network::V6 if is_absent => return Some(false),
+        Network::V6 if stated == 0 => return Some(Sum::False),
         Network::V6 => sum_of(frame.get(at + 8..at + 40)?),
     };
     let udp_len = (udp.len() as u16).swap_bytes();
-    Some(fold(addresses + u64::from(udp_len) + (PROTOCOL_UDP << 8) + sum_of(udp)) == 0xffff)
+    let pseudo = addresses + u64::from(udp_len) + (PROTOCOL_UDP << 8);
+    Some(match fold(pseudo + sum_of(udp)) {
+        0xffff => Sum::Whole,
+        _ if stated == fold(pseudo) => Sum::Half,
+        _ => Sum::False,
+    })
 }
 
 /// The sum over bytes that begin at an even place of what is summed.

@@ -14,6 +14,9 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use super::interface::Interface;
 
+/// Frames that wait for a worker: what a rush brings while it is kept from its CPU for some tens of milliseconds.
+const RX_FRAMES: u32 = 8192;
+
 /// How datagrams come to the workers and leave them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum Transport {
@@ -60,7 +63,8 @@ pub(super) fn plug(ebpf: &mut Ebpf, interfaces: &[&Interface], workers: usize) -
         let count = queues(&interface.name).with_context(|| format!("asking for the queues of {}", interface.name))?;
         for queue in 0..count {
             check(interface, queue, count, &plugged)?;
-            let xsk = Xsk::open(interface.index, queue).with_context(|| format!("{} queue {queue}", interface.name))?;
+            let xsk = Xsk::open(interface.index, queue, RX_FRAMES)
+                .with_context(|| format!("{} queue {queue}", interface.name))?;
             plugged.push(Plugged {
                 interface: interface.name.clone(),
                 interface_index: interface.index,

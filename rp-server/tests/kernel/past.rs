@@ -39,10 +39,10 @@ fn a_request_goes_to_the_xsk_of_its_worker_alone() {
     };
     check("no socket anywhere", 0, None, XDP_PASS, Place::PassedHere);
     check("a place without its socket", 1, None, XDP_PASS, Place::RedirectFailed);
-    let xsk = Xsk::open(LOOPBACK, 0).expect("loopback has a queue");
+    let xsk = Xsk::open(LOOPBACK, 0, 64).expect("loopback has a queue");
     assert_eq!(xsk.mode().name(), "copy", "no driver of loopback could do better");
     check("the socket of worker 0", 1, Some(&xsk), XDP_REDIRECT, Place::SentToXsk);
     check("the socket of another worker", 2, None, XDP_PASS, Place::PassedHere);
-    let error = Xsk::open(LOOPBACK, 7).err().expect("loopback has one queue").to_string();
+    let error = Xsk::open(LOOPBACK, 7, 64).err().expect("loopback has one queue").to_string();
     assert!(error.contains("no such queue"), "{error}");
 }
