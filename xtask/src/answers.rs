@@ -252,6 +252,8 @@ pub struct Datagrams {
     pub unsent: u64,
     /// Lost because a socket of the client was full.
     pub overflow: u64,
+    /// Frames past its stack with false lengths or checksums.
+    pub damaged: u64,
 }
 
 /// A client machine's count of money.

@@ -6,6 +6,7 @@
 //! a dated folder that names the machine.
 
 pub mod churn;
+pub mod login;
 
 mod ground;
 mod plan;
@@ -26,6 +27,7 @@ use crate::programs::{Profile, Programs};
 use crate::{demo::table, ebpf, setup, signal};
 use churn::Churn;
 use ground::Ground;
+use login::Login;
 use plan::{CHAPTERS, Extent};
 use rows::Row;
 use subject::{Baselines, Subject};
@@ -66,6 +68,8 @@ pub struct Results {
     pub samples: Vec<Sample>,
     /// Log-ins and log-outs in turn, if they were asked for.
     pub churn: Option<Churn>,
+    /// Log-ins past the stack at both ends, likewise.
+    pub logins: Vec<Login>,
 }
 
 impl BenchArgs {
@@ -100,7 +104,9 @@ impl BenchArgs {
         } else {
             None
         };
-        let results = Results { machine, extent, samples, churn };
+        let rounds = if wants("login") { extent.logins } else { 0 };
+        let logins = login::run(&programs, extent.churn.0, rounds)?;
+        let results = Results { machine, extent, samples, churn, logins };
         let rows: Vec<Row> = rows::rows(&results);
         let text = summary::text_of(&results, &rows);
         print!("\n{text}");

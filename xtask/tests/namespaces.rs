@@ -5,15 +5,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use xtask::answers::total;
-use xtask::bench::churn;
+use xtask::bench::{churn, login};
 use xtask::command;
 use xtask::demo::books::Books;
 use xtask::demo::evidence::Evidence;
 use xtask::demo::scenario::{Scenario, Shaking};
 use xtask::demo::stage::Stage;
 use xtask::demo::{gather, watch};
-use xtask::fleet::{Fleet, Seat};
-use xtask::lab::{Lab, Place, Program, Transmitted, transmitted};
+use xtask::fleet::{Fleet, Seat, common_start};
+use xtask::lab::{Lab, Namespace, Place, Program, Transmitted, transmitted};
 use xtask::programs::{Profile, Programs};
 use xtask::server::Server;
 use xtask::signal::Signal;
@@ -211,6 +211,66 @@ fn a_load_made_in_the_kernel_is_booked_like_any_other() {
     server.end().expect("SIGTERM ends the server cleanly");
 }
 
+/// Datagrams that the stack of a namespace handed to UDP sockets.
+fn datagrams_by_sockets(client: &Namespace) -> u64 {
+    let text = command::read(client.command("cat").arg("/proc/net/snmp")).expect("the kernel counts");
+    let row = text.lines().filter(|line| line.starts_with("Udp:")).nth(1).expect("a row of numbers");
+    row.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("InDatagrams")
+}
+
+#[test]
+#[ignore = "needs root"]
+fn clients_past_the_stack_and_the_server_agree_to_the_datagram() {
+    let programs = programs();
+    let mut lab = Lab::build(2, &programs).expect("a lab can be built");
+    [0, 0].into_iter().for_each(|end| lab.free_client_end(end));
+    let scenario = lab.room().file("past.toml");
+    let phases = "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"shake\"\nseconds = 5\nrate = 2000\n\
+                  send = { rate = 50, fen = 300, shares = 3, recipients = 3 }\n[[phase]]\nkind = \"logout\"\n";
+    std::fs::write(&scenario, phases).expect("a file");
+    let [(first, link), (second, other)] = lab.clients() else { panic!("two clients") };
+    first.ip(["addr", "add", "10.20.1.3/24", "dev", link.client_interface()]).expect("a second address");
+    let seat = |name: &str, place, server, sources| Seat { name: name.into(), place, server, sources };
+    let sources = vec![link.client_v4().to_string(), "10.20.1.3".into()];
+    let seats = [
+        seat("1", Place::inside(first), format!("{}:2015", link.server_v4()), sources),
+        seat("2", Place::inside(second), format!("[{}]:2015", other.server_v6()), Vec::new()),
+    ];
+    for transport in ["sockets", "af-xdp"] {
+        let flags = ["--workers", "2", "--transport", transport];
+        let server = Server::start(&programs, Place::inside(lab.server()), lab.room(), &flags).expect("a server");
+        server.ask(&["mint", "--users", &format!("1..={USERS}"), "--fen", "10000"]).expect("the server mints");
+        let campaign = ["campaign", "start", "--rate", "50", "--budget-fen", "100000", "--to-fen", "100"];
+        server.ask(&campaign).expect("a campaign");
+        let by_sockets = [first, second].map(datagrams_by_sockets);
+        let path = scenario.display().to_string();
+        let start_s = common_start(USERS, 1_000).to_string();
+        let flags = ["--scenario", &path, "--transport", "af-xdp", "--start-at", &start_s];
+        let fleet = Fleet::start(&programs, lab.room(), &seats, USERS, &flags);
+        let reports = fleet.and_then(|mut fleet| fleet.reports(Duration::from_secs(90))).expect("they play");
+        for report in &reports {
+            assert!(
+                report.ok && report.reconciled.checked,
+                "{transport}: {:?} {:?}",
+                report.reconciled,
+                report.failures
+            );
+            let phase = &report.phases[1];
+            assert_eq!((phase.answered, phase.lost), (phase.due, 0), "{transport}");
+            let money = &report.money;
+            let counts = [money.sent.count, money.taken.count, money.prizes.count];
+            assert!(counts.iter().all(|count| *count > 20), "{transport}: packets, shares, prizes: {counts:?}");
+            assert_eq!(report.datagrams.damaged, 0, "{transport}: half a checksum is none that is false");
+        }
+        assert_eq!(reports.iter().map(|report| report.phases[1].due).sum::<u64>(), 5 * 2000, "{transport}");
+        let still = [first, second].map(datagrams_by_sockets);
+        assert_eq!(still, by_sockets, "{transport}: no answer has passed the clients' stacks");
+        let log = std::fs::read_to_string(lab.room().file("rp-client-2.log")).expect("a log");
+        assert!(log.contains("by AF_XDP at eth0, 1 queues, copy mode"), "{log}");
+        server.end().expect("SIGTERM ends the server cleanly");
+    }
+}
+
 #[test]
 #[ignore = "needs root"]
 fn a_killed_server_leaves_no_gate_and_starts_again() {
@@ -321,6 +381,13 @@ fn answers_that_the_driver_loses_are_in_the_books() {
     ];
     assert_eq!(Books::of(&gone).differences, [sent, answered]);
     server.end().expect("SIGTERM ends the server cleanly");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn everyone_logs_in_past_the_stack_at_both_ends() {
+    let logins = login::run(&programs(), 20_000, 2).expect("everyone logs in");
+    assert!(logins.len() == 2 && logins.iter().all(|login| login.server_us > 0.0 && login.seconds > 0.0), "{logins:?}");
 }
 
 /// Where a server with default flags pinned its maps.

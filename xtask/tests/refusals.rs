@@ -98,3 +98,33 @@ fn a_second_server_on_the_port_is_refused() {
     check("a second server", &output_of(&mut server(&programs, room, &flags)), &["20153", "in use"]);
     first.end().expect("SIGTERM ends it cleanly");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn a_client_that_cannot_pass_the_stack_says_why() {
+    let programs = Programs::find(Profile::Dev);
+    // Open to everyone, as the build folder may not be, and laid out like it.
+    let folder = std::env::temp_dir().join(format!("rp-client-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("bpf")).expect("a temporary folder");
+    let (client, key) = (folder.join("rp-client"), folder.join("realm.key"));
+    std::fs::copy(&programs.client, &client).expect("the program can be copied");
+    std::fs::copy(xtask::ebpf::inlet_path(), folder.join("bpf/inlet.o")).expect("`cargo xtask test` builds it first");
+    std::fs::write(&key, format!("1 {}\n", "0".repeat(64))).expect("a temporary folder");
+    let run = |mut command: Command, flags: &[&str]| {
+        command.args(["--server", "127.0.0.1:20154", "--transport", "af-xdp", "--realm-key"]).arg(&key).args(flags);
+        output_of(&mut command)
+    };
+    let mut nobody = Command::new("setpriv");
+    nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&client);
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("our own file");
+    check("AF_XDP without root", &run(nobody, &[]), &["run as root", "--transport sockets"]);
+    let root = || Command::new(&client);
+    check("AF_XDP over loopback", &run(root(), &[]), &["Ethernet link", "--transport sockets"]);
+    check("AF_XDP and --segment", &run(root(), &["--segment"]), &["--segment"]);
+    let blast = folder.join("blast.toml");
+    std::fs::write(&blast, "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"blast\"\nseconds = 1\nrate = 1\n")
+        .expect("a file");
+    let blast = blast.display().to_string();
+    check("AF_XDP and a blast", &run(root(), &["--scenario", &blast]), &["blast", "--transport sockets"]);
+    std::fs::remove_dir_all(&folder).expect("our own folder");
+}

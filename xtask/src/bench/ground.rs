@@ -16,13 +16,13 @@ use crate::signal;
 /// What one server and one generator, which share their CPUs with the others, log in at least, per second.
 const LOGINS_PER_S: u64 = 15_000;
 /// CPU of the generators and of the receive work at their ends.
-const GENERATOR_CPU: usize = 1;
+pub(super) const GENERATOR_CPU: usize = 1;
 /// Sessions of a generator whose subject knows none: their numbers have 16 bits in DNS and memcached.
 const BARE_SESSIONS: u64 = 60_000;
 /// Of each cable: 2 048 slots together, as a card has.
 const STRANDS: usize = 8;
 /// Without it each reply pays for waking the client.
-const COALESCE: Duration = Duration::from_micros(20);
+pub(super) const COALESCE: Duration = Duration::from_micros(20);
 /// Until programs have attached what they attach.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Beyond the turns: for the reports.

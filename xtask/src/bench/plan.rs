@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::subject::Subject;
 use super::turn::{Load, Turn};
 
-/// What is measured, in order; the last is no turn but a run of its own.
-pub const CHAPTERS: [&str; 8] = ["datapaths", "laden", "sizes", "capacity", "flood", "sockets", "prizes", "churn"];
+/// What is measured, in order; the last two are no turns but runs of their own.
+pub const CHAPTERS: [&str; 9] =
+    ["datapaths", "laden", "sizes", "capacity", "flood", "sockets", "prizes", "churn", "login"];
 /// The rate at which datapaths are held against each other: every one of them can do it.
 pub const COMMON_RATE: u64 = 100_000;
 /// The rate of the original's last phase.
@@ -38,6 +39,8 @@ pub struct Extent {
     pub fine: bool,
     /// Sessions of the churn, and how often they log in and out.
     pub churn: (u64, u64),
+    /// Log-ins of as many past the network stack.
+    pub logins: u64,
 }
 
 impl Extent {
@@ -54,11 +57,22 @@ impl Extent {
                 seconds: 1,
                 fine: false,
                 churn: (20_000, 4),
+                logins: 3,
             };
         }
         let sizes = vec![1_000, 10_000, 100_000, 1_000_000];
-        let churn = (1_000_000, 10);
-        Extent { sessions: 1_000_000, sizes, rounds: 5, side_rounds: 3, tries: 4, seconds: 2, fine: true, churn }
+        let (churn, logins) = ((1_000_000, 10), 5);
+        Extent {
+            sessions: 1_000_000,
+            sizes,
+            rounds: 5,
+            side_rounds: 3,
+            tries: 4,
+            seconds: 2,
+            fine: true,
+            churn,
+            logins,
+        }
     }
 
     /// All turns, in order.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::lab::{Lab, Link, NapiThread, Place, Program, mirror, pass, quiet};
+use crate::lab::{Lab, Link, Namespace, NapiThread, Place, Program, mirror, pass, quiet};
 use crate::machine;
 use crate::programs::Programs;
 use crate::server::Server;
@@ -17,7 +17,7 @@ use crate::{command, signal};
 /// CPU of all subjects and their receive work; generators have the other.
 pub const SUBJECT_CPU: usize = 0;
 /// Less than a card waits by default; alike for all subjects.
-const COALESCE: Duration = Duration::from_micros(50);
+pub(super) const COALESCE: Duration = Duration::from_micros(50);
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// What memcached is asked for, as in rp-client's `bare.rs`.
 const KEY: &str = "the-prize-of-today";
@@ -221,7 +221,7 @@ impl Running {
         };
         let pass = if passes { Some(pass(programs, room, place, &interfaces)?) } else { None };
         if subject == Subject::Knot {
-            interfaces.iter().try_for_each(|interface| wait_for_xdp(lab, interface))?;
+            interfaces.iter().try_for_each(|interface| wait_for_xdp(lab.server(), interface))?;
         }
         if subject == Subject::Memcached {
             remember(&address, Place::inside(client))?;
@@ -276,12 +276,16 @@ fn knot(subject: Subject, place: Place<'_>, link: &Link, lab: &Lab, knotd: &std:
     Ok(command)
 }
 
-fn wait_for_xdp(lab: &Lab, interface: &str) -> Result<()> {
+/// Waits until a program is attached to an interface.
+///
+/// # Errors
+/// When none is in time.
+pub(super) fn wait_for_xdp(namespace: &Namespace, interface: &str) -> Result<()> {
     let since = Instant::now();
-    while !lab.server().ip(["link", "show", "dev", interface])?.contains("xdp") {
+    while !namespace.ip(["link", "show", "dev", interface])?.contains("xdp") {
         signal::check()?;
         if since.elapsed() > START_LIMIT {
-            bail!("knotd attaches no XDP program to {interface}");
+            bail!("nobody attaches an XDP program to {interface}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
