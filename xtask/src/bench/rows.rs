@@ -111,15 +111,13 @@ pub fn rows(results: &Results) -> Vec<Row> {
 /// Clients by AF_XDP are never in a row with clients by sockets.
 fn past_the_stack(results: &Results, rows: &mut Vec<Row>) {
     let sessions = results.extent.churn.0;
-    let name = format!("log-in of {sessions}, clients by AF_XDP, answered from one core by AF_XDP");
+    let name = format!("log-in of {sessions}, AF_XDP at both ends, one server core");
     let of = |value: fn(&Login) -> f64| median(results.logins.iter().map(value));
     rows.extend(of(|login| login.seconds).map(|seconds| {
         let row = Row::new(&name, "s", seconds);
         if sessions == 1_000_000 { row.target(Target::AtMost(6.0)) } else { row }
     }));
-    rows.extend(
-        of(|login| login.server_us).map(|us| Row::new(format!("{name}: CPU of the server a log-in"), "us", us)),
-    );
+    rows.extend(of(|login| login.server_us).map(|us| Row::new(format!("{name}: CPU each"), "us", us)));
     rows.extend(of(|login| login.again as f64).map(|again| Row::new(format!("{name}: asked again"), "log-ins", again)));
 }
 
