@@ -135,7 +135,7 @@ fn sessions_that_are_told_to_wait_do_and_the_report_says_for_how_long() {
     let house = Server::start("127.0.0.1");
     house.order(&["mint", "--users", "1..=10", "--fen", "10000"]);
     house.order(&["limits", "--session-rate", "2", "--session-burst", "2"]);
-    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=3\nrate=100\nsend={rate=5,fen=300,shares=3}";
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=3\nrate=40\nsend={rate=5,fen=300,shares=3}";
     let scenario = write(&house.folder, "scenario.toml", text);
     let json = text_of(&house.folder.file("report.json"));
     let server = format!("127.0.0.1:{}", house.port);
@@ -146,9 +146,12 @@ fn sessions_that_are_told_to_wait_do_and_the_report_says_for_how_long() {
     let [login, shaking] = [0, 1].map(|phase| &report["phases"][phase]["backed_off"]);
     assert_eq!(login["times"], 0, "nobody was refused his log-in");
     let (times, seconds) = (shaking["times"].as_u64().expect("a count"), shaking["seconds"].as_f64().expect("a time"));
-    let told = report["phases"][1]["refusals"]["busy"].as_u64().expect("a count");
-    // A wait lasts a tenth of a second or more; what still waits at the end, and what was told twice, counts once.
-    assert!(times > 0 && times <= told && seconds >= times as f64 * 0.1, "{times} of {told} times, {seconds} s");
+    // Refusals of pings are waited for, too, but stand in no row of refusals.
+    assert!(report["phases"][1]["refusals"]["busy"].as_u64() > Some(0), "{report}");
+    assert!(
+        times > 0 && seconds >= times as f64 * 0.1,
+        "a wait lasts a tenth of a second or more: {times}, {seconds} s"
+    );
     assert!(words(&output).contains(&format!("told to wait, and waited, {times} times")), "{}", words(&output));
 }
 
