@@ -14,8 +14,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use super::interface::Interface;
 
-/// Frames that wait for a worker: what a rush brings while it is kept from its CPU for some tens of milliseconds.
+/// Frames that wait for a worker, at all its queues together: what a rush brings while it is kept from its CPU for some tens of
+/// milliseconds. The kernel fills them in turn, so more of them only fall out of the caches.
 const RX_FRAMES: u32 = 8192;
+/// At one queue, at least.
+const RX_FRAMES_LEAST: u32 = 1024;
 
 /// How datagrams come to the workers and leave them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
@@ -59,11 +62,15 @@ pub struct Plugged {
 /// What the kernel refused, or queues and interfaces that the gate's table cannot hold.
 pub(super) fn plug(ebpf: &mut Ebpf, interfaces: &[&Interface], workers: usize) -> Result<Vec<Plugged>> {
     let mut plugged: Vec<Plugged> = Vec::new();
-    for interface in interfaces {
-        let count = queues(&interface.name).with_context(|| format!("asking for the queues of {}", interface.name))?;
+    let count = |interface: &&Interface| {
+        queues(&interface.name).with_context(|| format!("asking for the queues of {}", interface.name))
+    };
+    let counts: Vec<u32> = interfaces.iter().map(count).collect::<Result<_>>()?;
+    let frames = frames_of_a_queue(counts.iter().sum::<u32>().div_ceil(workers as u32));
+    for (interface, count) in interfaces.iter().zip(counts) {
         for queue in 0..count {
             check(interface, queue, count, &plugged)?;
-            let xsk = Xsk::open(interface.index, queue, RX_FRAMES)
+            let xsk = Xsk::open(interface.index, queue, frames)
                 .with_context(|| format!("{} queue {queue}", interface.name))?;
             plugged.push(Plugged {
                 interface: interface.name.clone(),
@@ -87,6 +94,11 @@ pub(super) fn plug(ebpf: &mut Ebpf, interfaces: &[&Interface], workers: usize) -
         table.set(place(plug), plug.worker as u32 + 1, 0)?;
     }
     Ok(plugged)
+}
+
+/// Frames of each of a worker's queues: a power of two.
+fn frames_of_a_queue(queues: u32) -> u32 {
+    (RX_FRAMES / queues.max(1).next_power_of_two()).max(RX_FRAMES_LEAST)
 }
 
 fn check(interface: &Interface, queue: u32, count: u32, plugged: &[Plugged]) -> Result<()> {
