@@ -34,6 +34,8 @@ const BATCH: u32 = 256;
 const RUNS: u32 = u32::MAX;
 /// Bytes of a frame.
 const FRAME: usize = 60;
+/// Shakes that are due together on one interface, at most: half of a veth's ring.
+const BURST_OF_A_LINK: u32 = 128;
 /// Answers that are still on their way when the last shake has left.
 const ECHO_TIME: Duration = Duration::from_millis(500);
 
@@ -136,6 +138,17 @@ impl Blaster {
             names => names.iter().map(|name| link::named(name)).collect::<Result<_, _>>().context("--blast-through")?,
         };
         ensure!(through.len() <= LINKS_MAX, "a blast leaves by {LINKS_MAX} interfaces at most");
+        for (at, link) in through.iter().enumerate() {
+            ensure!(!through[..at].contains(link), "--blast-through names {} twice", link.name);
+            ensure!(
+                link.mac == ours.mac,
+                "{} has another Ethernet address than {}, and what the network stack of the server sends would not reach it: \
+                 `ip link set {} address` gives it the same",
+                link.name,
+                ours.name,
+                link.name
+            );
+        }
         kernel::attach(&mut ebpf, &through)?;
         let fleet = kernel::lines(&ebpf, "fleet", sessions as usize)?;
         let by_slot = kernel::lines(&ebpf, "by_slot", slots / ENTRY_WORDS)?;
@@ -154,6 +167,12 @@ impl Blaster {
     /// # Errors
     /// What the kernel said.
     pub fn begin(&mut self, order: &Order, shooters: &[Shooter]) -> Result<()> {
+        let most = BURST_OF_A_LINK * self.through.len() as u32;
+        ensure!(
+            order.load.burst <= most,
+            "`blast.burst` is {}, and a veth's ring would overflow beyond {most}: name more interfaces by --blast-through",
+            order.load.burst
+        );
         ensure!(
             !shooters.is_empty(),
             "a blast needs sessions that are logged in: begin the scenario with a login phase"
@@ -231,7 +250,7 @@ impl Blaster {
 
     fn write_plan(&self, order: &Order, sessions: &Sessions) -> Result<()> {
         let IpAddr::V4(server) = order.server.ip() else { bail!("a blast needs IPv4: --server with an IPv4 address") };
-        let theirs = link::neighbour(server.into()).context("finding the server's Ethernet address")?;
+        let theirs = link::neighbour(server.into(), &self.ours).context("finding the server's Ethernet address")?;
         let mut ethernet = [0; 16];
         ethernet[..6].copy_from_slice(&theirs);
         ethernet[6..12].copy_from_slice(&self.ours.mac);

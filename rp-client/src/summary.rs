@@ -44,8 +44,8 @@ pub fn closing(report: &Report) -> String {
     let discarded: u64 = report.datagrams.discarded.values().sum();
     let _ = writeln!(
         text,
-        "datagrams      {sent} sent, {received} received, {discarded} thrown away, {} lost in our own sockets, {} not sent",
-        report.datagrams.overflow, report.datagrams.unsent
+        "datagrams      {sent} sent, {received} received, {discarded} thrown away, {} damaged, {} lost in our own sockets, {} not sent",
+        report.datagrams.damaged, report.datagrams.overflow, report.datagrams.unsent
     );
     warnings(&mut text, report);
     let books = match (report.reconciled.checked, report.reconciled.ok) {

@@ -1,7 +1,8 @@
 //! The load client's door past the network stack: `inlet` sends what the server says to a socket of ours to the AF_XDP socket of
 //! its queue, and lets everything else in.
 //!
-//! It takes only what that socket would be given: one whole datagram from the server's address and port to its own.
+//! It takes only what is addressed as that socket's datagrams are: from the server's address and port to its own. Whether lengths and
+//! checksums are right the client sees, and counts what is not as damaged.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

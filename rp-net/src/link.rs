@@ -108,15 +108,15 @@ fn address_of(row: &libc::ifaddrs) -> Option<IpAddr> {
     Some(Ipv6Addr::from(unsafe { address.read_unaligned() }.sin6_addr.s6_addr).into())
 }
 
-/// The Ethernet address of a neighbour. One who was not spoken to lately is sent an empty datagram to the port for what is to
+/// The Ethernet address of a neighbour at an interface of ours. One who was not spoken to lately is sent an empty datagram to the port for what is to
 /// be discarded, so that the kernel asks for it.
 ///
 /// # Errors
 /// The kernel's table cannot be read, or does not come to know it: then it is behind a router.
-pub fn neighbour(ip: IpAddr) -> io::Result<Mac> {
+pub fn neighbour(ip: IpAddr, through: &Link) -> io::Result<Mac> {
     for wait in [0, 10, 40, 200, 750] {
         std::thread::sleep(Duration::from_millis(wait));
-        if let Some(mac) = neighbours::find(ip)? {
+        if let Some(mac) = neighbours::find(ip, through.index)? {
             return Ok(mac);
         }
         let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

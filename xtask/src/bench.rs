@@ -17,10 +17,10 @@ mod summary;
 mod turn;
 mod waking;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use serde::Serialize;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::programs::{Profile, Programs};
@@ -43,6 +43,9 @@ pub struct BenchArgs {
     /// Rounds of the churn, a million log-ins each [default: 10].
     #[arg(long, value_name = "COUNT")]
     rounds: Option<u64>,
+    /// Measure nothing: judge the turns of an earlier report anew (its turns.json), and write its summary again.
+    #[arg(long, value_name = "FILE")]
+    judge: Option<PathBuf>,
     /// Only these chapters, and no report.
     #[arg(long, value_name = "CHAPTER", value_delimiter = ',')]
     only: Vec<String>,
@@ -58,7 +61,7 @@ pub struct BenchArgs {
 }
 
 /// Everything a bench has measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
     /// Where.
     pub machine: Machine,
@@ -78,6 +81,11 @@ impl BenchArgs {
     /// # Errors
     /// Without root or a second CPU, an unknown chapter, what could not be started, or an interrupt.
     pub fn run(self) -> Result<()> {
+        if let Some(path) = &self.judge {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let results = serde_json::from_str(&text).with_context(|| format!("{} has no turns", path.display()))?;
+            return self.report(&results, path.parent());
+        }
         let machine = Machine::here();
         if !signal::is_root() || machine.cpus < 2 {
             bail!("the bench needs root and two CPUs; run: sudo env \"PATH=$PATH\" cargo xtask bench");
@@ -107,11 +115,17 @@ impl BenchArgs {
         let rounds = if wants("login") { extent.logins } else { 0 };
         let logins = login::run(&programs, extent.churn.0, rounds)?;
         let results = Results { machine, extent, samples, churn, logins };
-        let rows: Vec<Row> = rows::rows(&results);
-        let text = summary::text_of(&results, &rows);
+        let folder = if self.only.is_empty() { Some(summary::folder_of_today(&self.out)?) } else { None };
+        self.report(&results, folder.as_deref())
+    }
+
+    /// Judges, prints, and writes what has a folder.
+    fn report(&self, results: &Results, folder: Option<&Path>) -> Result<()> {
+        let rows: Vec<Row> = rows::rows(results);
+        let text = summary::text_of(results, &rows);
         print!("\n{text}");
-        if self.only.is_empty() {
-            summary::write(&self.out, &results, &rows, &text)?;
+        if let Some(folder) = folder {
+            summary::write(folder, results, &rows, &text)?;
         }
         if let Some(path) = &self.json {
             table::write_json(path, &rows)?;

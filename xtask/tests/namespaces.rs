@@ -184,6 +184,10 @@ fn a_load_made_in_the_kernel_is_booked_like_any_other() {
         sources: Vec::new(),
     };
     let scenario = scenario.display().to_string();
+    let mut twice = client.command(&programs.client);
+    twice.args(["--server", &seat.server, "--scenario", &scenario, "--blast-through", "eth0,eth0", "--realm-key"]);
+    let refused = twice.arg(lab.room().file("realm.key")).output().expect("a client starts");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("names eth0 twice"));
     let flags = ["--scenario", &scenario, "--blast-through", &link.client_interfaces().join(",")];
     let fleet = Fleet::start(&programs, lab.room(), &[seat], 10_000, &flags);
     let report = fleet.and_then(|mut fleet| fleet.reports(Duration::from_secs(60))).expect("it plays").remove(0);

@@ -1,7 +1,6 @@
 //! The kernel programs of a blast: found, given to the kernel, and their maps.
 
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +11,8 @@ use rp_core::limits::SLOT_BITS;
 use rp_core::line::Line;
 use rp_core::load::*;
 use rp_net::{link::Link, mapping, proc};
+
+use crate::objects;
 
 /// The way from the plan to the first shake.
 const HEAD_START: Duration = Duration::from_millis(50);
@@ -28,23 +29,12 @@ pub(super) struct Counted {
 /// # Errors
 /// There is no object, or the kernel refuses.
 pub(super) fn open(sessions: u32) -> Result<Ebpf> {
-    let bytes = std::fs::read(find_object()?).context("reading the load programs")?;
+    let bytes = objects::read("load.o")?;
     EbpfLoader::new()
         .map_max_entries("fleet", sessions)
         .map_max_entries("by_slot", 1 << SLOT_BITS)
         .load(&bytes)
         .context("giving the load programs' maps to the kernel (run as root)")
-}
-
-/// Finds the object of the kernel programs: beside this executable's folder, or under ./target.
-///
-/// # Errors
-/// When it is not built; names the command that builds it.
-fn find_object() -> Result<PathBuf> {
-    let executable = std::env::current_exe().context("cannot tell where this executable lies")?;
-    let folders = executable.ancestors().skip(1).take(3).map(Path::to_path_buf).chain([PathBuf::from("target")]);
-    let found = folders.map(|folder| folder.join("bpf/load.o")).find(|path| path.is_file());
-    found.context("the load programs are not built: `cargo xtask build-ebpf` builds bpf/load.o")
 }
 
 /// What has been counted so far.

@@ -13,7 +13,7 @@ pub(super) const WAIT_US: u64 = 800_000;
 /// Transmissions before a request is given up: after 0.8 + 1.6 + 3.2 + 6.4 seconds.
 const TRIES_MAX: u8 = 4;
 /// Sessions that log out at once.
-const LEAVING_MAX: u32 = 1024;
+const LEAVING_MAX: u32 = 240;
 /// How long an answer may take before the question is repeated: twice what answers take on average, and [`WAIT_US`] at
 /// least. A server that has fallen behind is then not given the same work twice.
 #[derive(Default)]

@@ -15,11 +15,13 @@ use super::{Asking, Fleet, NOBODY, Outbox, State};
 use crate::books::Discard;
 use crate::realm::TICKET_LIFE_S;
 
-/// Log-ins under way at the start, at least, and at most. Each has one datagram under way, so they cannot overflow a ring of 256
-/// places, which is what a veth has, and many a card by default.
+/// Log-ins under way at the start, at least, and at most for each millisecond that an answer takes at best. Each has one datagram
+/// under way, so on a short way they cannot overflow a ring of 256 places, which is what a veth has, and many a card by default.
 const WINDOW_START: u32 = 128;
 const WINDOW_MIN: u32 = 32;
 const WINDOW_MAX: u32 = 240;
+/// On long ways no more.
+const WAY_MAX_MS: u32 = 16;
 /// The window halves at most once in this time: one burst of losses is one loss.
 const WINDOW_REST_US: u64 = 400_000;
 /// First wait for an answer; each further wait is twice as long, up to [`WAIT_MAX_US`].
@@ -53,20 +55,27 @@ pub(super) struct LoginWindow {
     next: u32,
     end: u32,
     halved_us: u64,
+    /// The fastest answer so far.
+    way_ms: u32,
 }
 
 impl Default for LoginWindow {
     fn default() -> Self {
-        Self { size: WINDOW_START, grown: 0, under_way: 0, next: 0, end: 0, halved_us: 0 }
+        Self { size: WINDOW_START, grown: 0, under_way: 0, next: 0, end: 0, halved_us: 0, way_ms: WAY_MAX_MS }
     }
 }
 
 impl LoginWindow {
+    /// An answer came so long after its question.
+    fn learn(&mut self, took_ms: u32) {
+        self.way_ms = self.way_ms.min(took_ms);
+    }
+
     fn grow(&mut self) {
         self.under_way -= 1;
         self.grown += 1;
         // One more after two successes each: doubles in two round trips of a full window.
-        if self.grown >= 2 && self.size < WINDOW_MAX {
+        if self.grown >= 2 && self.size < WINDOW_MAX * self.way_ms.max(1) {
             self.size += 1;
             self.grown = 0;
         }
@@ -151,19 +160,20 @@ impl Fleet {
         self.transmit(index, HELLO_LEN, now_us, out);
         let session = &mut self.sessions[index as usize];
         session.state = State::Hello;
+        session.asked_ms = (now_us / 1000) as u32;
         let wait_us = (WAIT_US << session.tries.min(8)).min(WAIT_MAX_US);
         session.tries += 1;
         self.arm(index, now_us, wait_us);
     }
 
     pub(super) fn retry_log_in(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
-        if self.sessions[index as usize].tries >= TRIES_MAX {
-            return self.give_up(index);
-        }
         if self.sessions[index as usize].state == State::Waiting {
             self.backed_off(self.sessions[index as usize].asked_for_us(now_us));
         } else {
             self.window.halve(now_us);
+        }
+        if self.sessions[index as usize].tries >= TRIES_MAX {
+            return self.give_up(index);
         }
         self.login.retries += 1;
         self.hello(index, now_us, out);
@@ -206,6 +216,11 @@ impl Fleet {
         if self.sessions[index as usize].state != State::Hello {
             self.duplicate();
             return Ok(());
+        }
+        let session = &self.sessions[index as usize];
+        // Of a question that was repeated nobody knows which one was answered.
+        if session.tries == 1 {
+            self.window.learn((session.asked_for_us(now_us) / 1000) as u32);
         }
         let user = self.user(index);
         let unix_s = (now_us / 1_000_000) as u32;

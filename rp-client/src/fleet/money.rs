@@ -93,9 +93,7 @@ impl Fleet {
         if request.stamp != stamp || request.tries == 0 {
             return;
         }
-        if std::mem::take(&mut self.money.value(number).told_us) != 0 {
-            self.backed_off(now_us.saturating_sub(request.told_us));
-        }
+        self.settle_wait(number, now_us);
         if request.tries >= TRIES_MAX || request.busy >= BUSY_MAX {
             ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
             return self.end_money(number, now_us, out);
@@ -114,7 +112,16 @@ impl Fleet {
         }
     }
 
+    /// If it was told to wait, it does no longer.
+    fn settle_wait(&mut self, number: u32, now_us: u64) {
+        let told_us = std::mem::take(&mut self.money.value(number).told_us);
+        if told_us != 0 {
+            self.backed_off(now_us.saturating_sub(told_us));
+        }
+    }
+
     fn transmit_money(&mut self, number: u32, now_us: u64, out: &mut impl Outbox) {
+        self.settle_wait(number, now_us);
         let stamp = self.random() as u32;
         let request = self.money.value(number);
         let wait_us = (WAIT_US << request.tries.min(8)).min(WAIT_MAX_US);

@@ -7,7 +7,6 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{HashMap, XskMap};
@@ -19,6 +18,8 @@ use rp_core::wire::Origin;
 use rp_net::link::{self, Link};
 use rp_net::peer_of;
 use rp_net::xsk::{Watch, Xsk, queues};
+
+use crate::objects;
 
 /// Answers that may wait at a queue: what comes while this process is kept from its CPU for some ten milliseconds.
 const RX_FRAMES: u32 = 1024;
@@ -53,11 +54,11 @@ impl Cable {
             ours.name,
             ours.name
         );
-        let bytes = std::fs::read(find_object()?).context("reading the program inlet")?;
+        let bytes = objects::read("inlet.o")?;
         let mut inlet = EbpfLoader::new().load(&bytes).context(
             "giving the maps of inlet to the kernel: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW",
         )?;
-        let theirs = link::neighbour(server.ip()).context("finding the server's Ethernet address")?;
+        let theirs = link::neighbour(server.ip(), &ours).context("finding the server's Ethernet address")?;
         let far = Origin::from(&peer_of(server));
         let near = locals.iter().map(|local| Origin::from(&peer_of(*local)));
         let envelopes = near.clone().map(|near| Envelope::new([ours.mac, theirs], &near, &far)).collect();
@@ -192,12 +193,4 @@ fn attach(inlet: &mut Ebpf, ours: &Link) -> Result<()> {
     program.attach_to_if_index(ours.index, XdpMode::Driver).map(drop).with_context(|| {
         format!("attaching inlet to {}: is another XDP program there, or has its driver none?", ours.name)
     })
-}
-
-/// Finds the object of the kernel program: beside this executable's folder, or under ./target.
-fn find_object() -> Result<PathBuf> {
-    let executable = std::env::current_exe().context("cannot tell where this executable lies")?;
-    let folders = executable.ancestors().skip(1).take(3).map(Path::to_path_buf).chain([PathBuf::from("target")]);
-    let found = folders.map(|folder| folder.join("bpf/inlet.o")).find(|path| path.is_file());
-    found.context("the program inlet is not built: `cargo xtask build-ebpf` builds bpf/inlet.o")
 }

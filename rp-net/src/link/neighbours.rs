@@ -16,8 +16,8 @@ const ANSWER_LEN: usize = 32 * 1024;
 /// linux/neighbour.h: not known yet, or known not to answer.
 const UNUSABLE: u16 = libc::NUD_INCOMPLETE | libc::NUD_FAILED;
 
-/// The Ethernet address of a neighbour, if the table has it.
-pub(super) fn find(ip: IpAddr) -> io::Result<Option<Mac>> {
+/// The Ethernet address of a neighbour at an interface, if the table has it.
+pub(super) fn find(ip: IpAddr, interface: u32) -> io::Result<Option<Mac>> {
     let protocol = Some(Protocol::from(libc::NETLINK_ROUTE));
     let mut socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::DGRAM, protocol)?;
     let (family, wanted) = match ip {
@@ -37,7 +37,7 @@ pub(super) fn find(ip: IpAddr) -> io::Result<Option<Mac>> {
             match i32::from(kind) {
                 libc::NLMSG_DONE => return Ok(found),
                 libc::NLMSG_ERROR => return Err(io::Error::other("the kernel does not list its neighbours")),
-                _ => found = found.or_else(|| mac_of(body, &wanted)),
+                _ => found = found.or_else(|| mac_of(body, interface, &wanted)),
             }
         }
     }
@@ -49,10 +49,11 @@ fn messages(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         .map(|(head, body)| (u16::from_ne_bytes([head[4], head[5]]), body))
 }
 
-/// The Ethernet address in a neighbour's row, when it is that of `wanted` and in use.
-fn mac_of(row: &[u8], wanted: &[u8]) -> Option<Mac> {
+/// The Ethernet address in a neighbour's row, when it is that of `wanted` at this interface and in use.
+fn mac_of(row: &[u8], interface: u32, wanted: &[u8]) -> Option<Mac> {
     let (head, attributes) = row.split_at_checked(NEIGHBOUR_LEN)?;
-    if u16::from_ne_bytes([head[8], head[9]]) & UNUSABLE != 0 {
+    let at = u32::from_ne_bytes([head[4], head[5], head[6], head[7]]);
+    if at != interface || u16::from_ne_bytes([head[8], head[9]]) & UNUSABLE != 0 {
         return None;
     }
     let of = |kind: u16| {
@@ -81,6 +82,7 @@ mod tests {
 
     fn row(state: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
         let mut row = vec![0; NEIGHBOUR_LEN];
+        row[4..8].copy_from_slice(&7u32.to_ne_bytes());
         row[8..10].copy_from_slice(&state.to_ne_bytes());
         for (kind, value) in attributes {
             row.extend(((ATTRIBUTE_LEN + value.len()) as u16).to_ne_bytes());
@@ -95,19 +97,21 @@ mod tests {
     fn a_neighbour_is_known_when_its_row_is_in_use() {
         let (ip, mac) = ([10, 0, 0, 1], [2, 0, 0, 0, 0, 9]);
         let whole = [(libc::NDA_DST, &ip[..]), (libc::NDA_LLADDR, &mac[..])];
-        assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole), &ip), Some(mac));
-        assert_eq!(mac_of(&row(libc::NUD_STALE, &whole), &[10, 0, 0, 2]), None);
-        assert_eq!(mac_of(&row(libc::NUD_FAILED, &whole), &ip), None);
-        assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole[..1]), &ip), None);
-        for len in 0..row(0, &whole).len() {
-            assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole)[..len.min(29)], &ip), None, "cut to {len}");
+        assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole), 7, &ip), Some(mac));
+        assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole), 8, &ip), None, "at another interface");
+        assert_eq!(mac_of(&row(libc::NUD_STALE, &whole), 7, &[10, 0, 0, 2]), None);
+        assert_eq!(mac_of(&row(libc::NUD_FAILED, &whole), 7, &ip), None);
+        assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole[..1]), 7, &ip), None);
+        // The last two bytes only fill up.
+        for len in 0..row(0, &whole).len() - 2 {
+            assert_eq!(mac_of(&row(libc::NUD_REACHABLE, &whole)[..len], 7, &ip), None, "cut to {len}");
         }
     }
 
     #[test]
     fn the_kernel_lists_its_neighbours() {
         for nobody in ["240.0.0.1", "2001:db8::1"] {
-            assert_eq!(find(nobody.parse().expect("a literal")).expect("anyone may ask"), None);
+            assert_eq!(find(nobody.parse().expect("a literal"), 1).expect("anyone may ask"), None);
         }
     }
 }

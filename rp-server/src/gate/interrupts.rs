@@ -1,12 +1,13 @@
 //! The interrupts of a card's receive queues, by name, and the commands that put each on a worker's CPU.
 //!
-//! Drivers agree on no names: `eth0-TxRx-3`, `virtio2-input.0`, `mlx5_comp3@pci:0000:03:00.0`. What is common is that the
-//! interface or its device is named, and that the last number besides is the queue's. A veth has no interrupt.
+//! Drivers agree on no names: `eth0-TxRx-3`, `eth0-Tx-Rx-3`, `virtio2-input.0`, `mlx5_comp3@pci:0000:03:00.0`. What is common is
+//! that the interface or its device is named, and that the last number besides is the queue's; an interrupt without a number is
+//! the queue's only where there is no other. A veth has no interrupt.
 
 use rp_net::sysfs::Sysfs;
 
 /// Words of interrupts that a card has besides.
-const NO_RECEIVE_QUEUE: [&str; 7] = ["config", "async", "output", "-tx-", "event", "mgmt", "ctrl"];
+const NO_RECEIVE_QUEUE: [&str; 9] = ["config", "async", "output", "-tx-", "event", "mgmt", "mgmnt", "ctrl", "misc"];
 
 /// An interrupt and the receive queue that it is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,23 +38,29 @@ pub fn pinning(interrupts: &[Interrupt], worker_cpus: &[u32]) -> String {
 }
 
 fn find(table: &str, interface: &str, device: Option<&str>) -> Vec<Interrupt> {
-    let mut found: Vec<Interrupt> = table.lines().filter_map(|line| read(line, interface, device)).collect();
+    let named: Vec<_> = table.lines().filter_map(|line| read(line, interface, device)).collect();
+    let numbered = |&(queue, number): &(Option<u32>, u32)| Some(Interrupt { queue: queue?, number });
+    let mut found: Vec<Interrupt> = named.iter().filter_map(numbered).collect();
+    if let ([], [(_, number)]) = (found.as_slice(), named.as_slice()) {
+        found.push(Interrupt { queue: 0, number: *number });
+    }
     found.sort_unstable();
     found.dedup_by_key(|interrupt| interrupt.queue);
     found
 }
 
-fn read(line: &str, interface: &str, device: Option<&str>) -> Option<Interrupt> {
+/// The queue, where one is numbered, and the interrupt.
+fn read(line: &str, interface: &str, device: Option<&str>) -> Option<(Option<u32>, u32)> {
     let (number, rest) = line.split_once(':')?;
     let number = number.trim().parse().ok()?;
     let name = rest.split_whitespace().next_back()?;
     let owner = [Some(interface), device].into_iter().flatten().find(|owner| names(name, owner))?;
-    let role = name.replacen(owner, "", 1).to_lowercase();
+    let role = name.replacen(owner, "", 1).to_lowercase().replace("tx-rx", "txrx");
     if NO_RECEIVE_QUEUE.iter().any(|word| role.contains(word)) {
         return None;
     }
     let digits = role.split(|c: char| !c.is_ascii_digit()).rfind(|digits| !digits.is_empty());
-    Some(Interrupt { queue: digits.map_or(Ok(0), str::parse).ok()?, number })
+    Some((digits.map(str::parse).transpose().ok()?, number))
 }
 
 /// Does `owner` stand in `name` as a whole word: `eth1` does not in `eth10-TxRx-0`?
@@ -79,6 +86,13 @@ mod tests {
  61:          9          0 IR-PCI-MSI 1572866-edge      mlx5_comp0@pci:0000:03:00.0
  62:          9          0 IR-PCI-MSI 1572866-edge      mlx5_comp1@pci:0000:03:00.0
  70:          9          0 IR-PCI-MSI 1572866-edge      eth3
+ 80:          9          0 PCI-MSIX-0000:00:05.0   0-edge      ena-mgmnt@pci:0000:00:05.0
+ 81:          9          0 PCI-MSIX-0000:00:05.0   1-edge      eth4-Tx-Rx-0
+ 82:          9          0 PCI-MSIX-0000:00:05.0   2-edge      eth4-Tx-Rx-1
+ 90:          9          0 IR-PCI-MSI 1572866-edge      eth5
+ 91:          9          0 IR-PCI-MSI 1572866-edge      eth5-TxRx-0
+ 95:          9          0 IR-PCI-MSI 1572866-edge      i40e-0000:06:00.0:misc
+ 96:          9          0 IR-PCI-MSI 1572866-edge      i40e-eth6-TxRx-0
 NMI:          0          0   Non-maskable interrupts
 ";
 
@@ -93,6 +107,9 @@ NMI:          0          0   Non-maskable interrupts
         check("eth1", Some("0000:02:00.0"), &[(0, 50), (1, 51)]);
         check("eth2", Some("0000:03:00.0"), &[(0, 61), (1, 62)]);
         check("eth3", None, &[(0, 70)]);
+        check("eth4", Some("0000:00:05.0"), &[(0, 81), (1, 82)]);
+        check("eth5", Some("0000:05:00.0"), &[(0, 91)]);
+        check("eth6", Some("0000:06:00.0"), &[(0, 96)]);
         check("veth0", None, &[]);
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answers::by_kind;
 use crate::demo::stage::Stage;
@@ -20,7 +20,7 @@ const SESSIONS_PER_SET: u64 = 3906;
 pub const GROWTH_MAX_PERCENT: f64 = 1.0;
 
 /// What the churn showed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Churn {
     /// Sessions of a round.
     pub sessions: u64,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ground::GENERATOR_CPU;
 use super::subject::{COALESCE, SUBJECT_CPU, wait_for_xdp};
@@ -20,7 +20,7 @@ use crate::server::Server;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// One log-in of all users at a server that has just started.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Login {
     /// From the first HELLO to the last WELCOME.
     pub seconds: f64,

@@ -1,6 +1,6 @@
 //! What is measured: the chapters of the bench as turns.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::subject::Subject;
 use super::turn::{Load, Turn};
@@ -21,7 +21,7 @@ const PRIZES_S: u64 = 6;
 const CAPACITY_S: u64 = 1;
 
 /// How much is measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Extent {
     /// Sessions of our servers.
     pub sessions: u64,
@@ -95,7 +95,7 @@ impl Extent {
         }
         for subject in Subject::ALL {
             let rates = self.ladder(subject);
-            for _ in 0..self.tries(subject) {
+            for _ in 0..self.tries {
                 let seconds = CAPACITY_S;
                 let turn = |rate| Turn { chapter: "capacity", subject, load: Load::live(rate), seconds };
                 turns.extend(rates.iter().copied().map(turn));
@@ -122,15 +122,6 @@ impl Extent {
     fn add(&self, turns: &mut Vec<Turn>, chapter: &'static str, loads: impl IntoIterator<Item = (Subject, Load)>) {
         let seconds = self.seconds;
         turns.extend(loads.into_iter().map(|(subject, load)| Turn { chapter, subject, load, seconds }));
-    }
-
-    /// Turns at each rate of a subject's ladder: what targets are about is tried more often.
-    fn tries(&self, subject: Subject) -> u64 {
-        match subject {
-            Subject::Mirror | Subject::Gate | Subject::Plain => (self.tries * 3).div_ceil(2),
-            Subject::Batched | Subject::Worker | Subject::Xsk => self.tries,
-            Subject::Tokio | Subject::Knot | Subject::Memcached => self.tries.div_ceil(2),
-        }
     }
 
     /// Rates between which a subject's capacity is looked for.

@@ -30,13 +30,14 @@ pub struct Row {
     pub target: Option<Target>,
     /// Whether it does.
     pub met: Option<bool>,
-    /// Turns behind it, and how many of them were disturbed.
-    pub turns: (usize, usize),
+    /// What else there is to know: of how many turns it is, and which.
+    pub note: String,
 }
 
 impl Row {
     fn new(name: impl Into<String>, unit: &'static str, figure: f64) -> Row {
-        Row { name: name.into(), unit, figure, baseline: None, ratio: None, target: None, met: None, turns: (0, 0) }
+        let (name, note) = (name.into(), String::new());
+        Row { name, unit, figure, baseline: None, ratio: None, target: None, met: None, note }
     }
 
     fn beside(mut self, name: impl Into<String>, baseline: f64) -> Row {
@@ -55,7 +56,7 @@ impl Row {
 /// Turns of one kind: the quiet ones, or all when too few were.
 pub struct Group<'a> {
     samples: Vec<&'a Sample>,
-    disturbed: usize,
+    note: String,
 }
 
 impl<'a> Group<'a> {
@@ -63,11 +64,15 @@ impl<'a> Group<'a> {
     fn left_alone(samples: &'a [Sample], fits: impl Fn(&Sample) -> bool) -> Group<'a> {
         let all: Vec<&Sample> = samples.iter().filter(|sample| fits(sample)).collect();
         let alone: Vec<&Sample> = all.iter().copied().filter(|sample| sample.was_left_alone()).collect();
-        if alone.is_empty() {
-            Group { disturbed: all.len(), samples: all }
-        } else {
-            Group { samples: alone, disturbed: 0 }
+        match alone.len() {
+            0 => Group { note: format!("none of {} turns left alone", all.len()), samples: all },
+            count => Group { note: format!("{count} of {} turns, left alone", all.len()), samples: alone },
         }
+    }
+
+    /// Are its turns those that were left alone?
+    fn is_left_alone(&self) -> bool {
+        self.samples.iter().all(|sample| sample.was_left_alone())
     }
 
     /// Those that fit.
@@ -75,8 +80,8 @@ impl<'a> Group<'a> {
         let all: Vec<&Sample> = samples.iter().filter(|sample| fits(sample)).collect();
         let quiet: Vec<&Sample> = all.iter().copied().filter(|sample| sample.is_quiet()).collect();
         let enough = quiet.len() * 2 > all.len();
-        let disturbed = if enough { 0 } else { all.len() - quiet.len() };
-        Group { samples: if enough { quiet } else { all }, disturbed }
+        let note = format!("{} of {} turns disturbed", all.len() - quiet.len(), all.len());
+        if enough { Group { samples: quiet, note: String::new() } } else { Group { samples: all, note } }
     }
 
     fn of_load(samples: &'a [Sample], chapter: &str, subject: Subject, load: Load) -> Group<'a> {
@@ -89,8 +94,7 @@ impl<'a> Group<'a> {
     }
 
     fn row(&self, name: impl Into<String>, unit: &'static str, value: impl Fn(&Sample) -> f64) -> Option<Row> {
-        let turns = (self.samples.len(), self.disturbed);
-        Some(Row { turns, ..Row::new(name, unit, self.median(value)?) })
+        Some(Row { note: self.note.clone(), ..Row::new(name, unit, self.median(value)?) })
     }
 }
 
@@ -179,6 +183,8 @@ fn ladder(samples: &[Sample], subject: Subject) -> impl Iterator<Item = &Sample>
 struct Rung<'a> {
     rate: u64,
     turns: Vec<&'a Sample>,
+    /// Those among them that were not left alone.
+    others: usize,
 }
 
 impl Rung<'_> {
@@ -195,6 +201,11 @@ impl Rung<'_> {
             && !self.turns.iter().any(|sample| sample.is_generators_fault())
     }
 
+    fn note(&self) -> String {
+        let lost = self.lost() as f64 * 100.0 / self.sent() as f64;
+        format!("{lost:.3} % lost in {} of {} turns, left alone", self.turns.len(), self.turns.len() + self.others)
+    }
+
     fn median(&self, value: impl Fn(&Sample) -> f64) -> f64 {
         median(self.turns.iter().map(|sample| value(sample))).expect("a rung has turns")
     }
@@ -203,20 +214,25 @@ impl Rung<'_> {
 /// The rungs of a subject's ladder on which any turn was left alone, from below.
 fn rungs(samples: &[Sample], subject: Subject) -> Vec<Rung<'_>> {
     let mut rungs: Vec<Rung<'_>> = Vec::new();
-    for sample in ladder(samples, subject).filter(|sample| sample.was_left_alone()) {
+    for sample in ladder(samples, subject) {
         let rate = sample.turn.load.rate;
-        match rungs.iter_mut().find(|rung| rung.rate == rate) {
-            Some(rung) => rung.turns.push(sample),
-            None => rungs.push(Rung { rate, turns: vec![sample] }),
+        let at = rungs.iter().position(|rung| rung.rate == rate).unwrap_or_else(|| {
+            rungs.push(Rung { rate, turns: Vec::new(), others: 0 });
+            rungs.len() - 1
+        });
+        match sample.was_left_alone() {
+            true => rungs[at].turns.push(sample),
+            false => rungs[at].others += 1,
         }
     }
+    rungs.retain(|rung| !rung.turns.is_empty());
     rungs.sort_by_key(|rung| rung.rate);
     rungs
 }
 
-/// The highest rate of the ladder that was answered.
+/// The highest rate of the ladder up to which all were answered.
 fn highest(samples: &[Sample], subject: Subject) -> Option<Rung<'_>> {
-    rungs(samples, subject).into_iter().rfind(Rung::was_answered)
+    rungs(samples, subject).into_iter().take_while(Rung::was_answered).last()
 }
 
 /// Half of the highest rate, or the next below it.
@@ -237,10 +253,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
         let target = Target::AtLeast(0.999e6);
         rows.extend(match (highest(samples, subject), subject) {
             (Some(best), _) => {
-                let lost = best.lost() as f64 * 100.0 / best.sent() as f64;
-                let turns = best.turns.len();
-                let name = format!("{name} ({lost:.3} % lost in {turns} turns left alone)");
-                let row = Row::new(name, "1/s", best.median(Sample::answered_per_s));
+                let row = Row { note: best.note(), ..Row::new(name, "1/s", best.median(Sample::answered_per_s)) };
                 Some(if subject == Subject::Gate { row.target(target) } else { row })
             }
             (None, Subject::Gate) => Some(untried(&name, "1/s", target)),
@@ -249,8 +262,14 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
         let most = ladder(samples, subject).max_by(|a, b| a.answered_per_s().total_cmp(&b.answered_per_s()));
         rows.extend(most.map(|sample| {
             let (name, lost) = (subject.name(), sample.loss() * 100.0);
-            let whose = if sample.is_generators_fault() { ", the generator at its end" } else { "" };
-            Row::new(format!("the most, {lost:.1} % lost{whose}: {name}"), "1/s", sample.answered_per_s())
+            let is_last = ladder(samples, subject).all(|other| other.turn.load.rate <= sample.turn.load.rate);
+            let whose = match sample.is_generators_fault() {
+                true => ", the generator at its end",
+                false if is_last => ", more was not asked",
+                false => "",
+            };
+            let note = format!("{lost:.1} % lost{whose}");
+            Row { note, ..Row::new(format!("the most: {name}"), "1/s", sample.answered_per_s()) }
         }));
     }
     if ladder(samples, Subject::Gate).next().is_none() {
@@ -262,6 +281,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
             let p999 = |rung: &Rung<'_>| rung.median(|sample| sample.latency_us[2]);
             let against = format!("{} at {}/s", Subject::Plain.name(), plain.rate);
             let row = Row::new(format!("{name} ({}/s)", gate.rate), "us", p999(&gate));
+            let row = Row { note: gate.note(), ..row };
             row.beside(against, p999(&plain)).target(target)
         }
         _ => untried(name, "us", target),
@@ -272,7 +292,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
             Some(half) => {
                 let (sent, rate) = (half.sent(), half.rate);
                 let name = format!("{name}, of {sent} at {rate}/s: {}", subject.name());
-                Row::new(name, "shakes", half.lost() as f64).target(target)
+                Row { note: half.note(), ..Row::new(name, "shakes", half.lost() as f64) }.target(target)
             }
             None => untried(&format!("{name}: {}", subject.name()), "shakes", target),
         });
@@ -281,8 +301,13 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
 
 fn flood(samples: &[Sample], rows: &mut Vec<Row>) {
     let flooded = Load { hostile: HOSTILE, ..Load::live(COMMON_RATE) };
-    let of = |subject| Group::left_alone(samples, |sample| sample.turn.is_of("flood", subject, flooded));
-    let (gate, bare) = (of(Subject::Gate), of(Subject::Mirror));
+    let fits = |subject| move |sample: &Sample| sample.turn.is_of("flood", subject, flooded);
+    let of = |subject| Group::left_alone(samples, fits(subject));
+    let (mut gate, mut bare) = (of(Subject::Gate), of(Subject::Mirror));
+    if gate.is_left_alone() != bare.is_left_alone() {
+        // Like with like.
+        (gate, bare) = (Group::of(samples, fits(Subject::Gate)), Group::of(samples, fits(Subject::Mirror)));
+    }
     let name = format!("honest shakes lost beside {HOSTILE} times as many hostile datagrams");
     let loss = gate.row(name, "%", |sample| sample.loss() * 100.0);
     let of_bare = bare.median(|sample| sample.loss() * 100.0);
@@ -336,14 +361,16 @@ fn rest(results: &Results, rows: &mut Vec<Row>) {
     rows.extend((made > 0.0).then(|| row.target(Target::AtLeast(2.5e6))));
     for sample in samples.iter().filter(|sample| sample.turn.chapter == "prizes") {
         let (shakes, released) = (sample.turn.load.rate, sample.turn.load.prizes);
-        let whose = if sample.is_generators_fault() { " (fewer were sent)" } else { "" };
-        let row = Row::new(format!("prizes won at {shakes} shakes/s{whose}"), "1/s", sample.prizes_per_s);
-        let row = row.beside("released", released as f64);
+        let row = Row::new(format!("prizes won, {released} released at {shakes} shakes/s"), "1/s", sample.prizes_per_s);
+        let sent = sample.sent / sample.turn.seconds;
+        let note = if sample.is_generators_fault() { format!("only {sent} shakes/s were sent") } else { String::new() };
+        let row = Row { note, ..row.beside("released", released as f64) };
         rows.push(if shakes == 1_000_000 { row.target(Target::AtLeast(0.99)) } else { row });
     }
     let Some(churn) = &results.churn else { return };
     if let Some(seconds) = median(churn.login_s.iter().copied()) {
-        rows.push(Row::new(format!("log-in of {}, clients by sockets", churn.sessions), "s", seconds));
+        let row = Row::new(format!("log-in of {}, clients by sockets", churn.sessions), "s", seconds);
+        rows.push(if churn.sessions == 1_000_000 { row.target(Target::AtMost(6.0)) } else { row });
     }
     let name = format!("memory after {} log-ins and log-outs, growth", churn.logins);
     rows.push(Row::new(name, "%", churn.growth_percent).target(Target::AtMost(GROWTH_MAX_PERCENT)));

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, Link, Namespace, NapiThread, Place, Program, mirror, pass, quiet};
 use crate::machine;
@@ -23,7 +23,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const KEY: &str = "the-prize-of-today";
 
 /// Who answers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// An XDP program that sends everything back: the floor.

@@ -1,6 +1,6 @@
 //! The bench's report: a dated folder with a summary for eyes, every row and turn for programs, and plots.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -13,7 +13,8 @@ use crate::demo::table::{Short, grouped, write_json};
 const HOW: &str = "veth, copy mode, CPU mitigations as named; threaded NAPI of each cable on its end's CPU and counted, coalescing of \
 50 us at the servers' ends and 20 us at the clients'; every subject on CPU 0, all generators on CPU 1; live frames in bursts of 64, of a quarter of a millisecond above 256 000/s, over the eight strands of a cable in turn; medians of turns in which \
 others had less than 15 % of the subjects' CPU and the hypervisor less than 3 % of all, or of all turns where too few \
-were quiet (then their number is told); losses only of turns in which the hypervisor took nothing (*left alone*). Sockets are dearer here than on bare metal, so ratios to them look better.";
+were quiet (then their number is told); losses, capacities and p99.9 of turns in which the hypervisor took nothing (*left alone*). Knot has a thread for \
+each strand; rp-server's gate takes what goes up by AF_XDP; clients have their tickets before they log in. Sockets are dearer here than on bare metal, so ratios to them look better.";
 
 /// The summary.
 pub fn text_of(results: &Results, rows: &[Row]) -> String {
@@ -28,13 +29,10 @@ pub fn text_of(results: &Results, rows: &[Row]) -> String {
             Some(false) => "SHORT",
             None => "",
         };
-        let disturbed = match row.turns {
-            (_, 0) => String::new(),
-            (turns, disturbed) => format!(" ({disturbed} of {turns} turns disturbed)"),
-        };
+        let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };
         let name = format!("{} [{}]", row.name, row.unit);
         let figure = Short(row.figure).to_string();
-        let line = format!("{name:<72} {figure:>10} {baseline:>10} {ratio:>7}  {target:<9} {verdict}{disturbed}");
+        let line = format!("{name:<72} {figure:>10} {baseline:>10} {ratio:>7}  {target:<9} {verdict}{note}");
         text += line.trim_end();
         text.push('\n');
     }
@@ -45,15 +43,22 @@ pub fn text_of(results: &Results, rows: &[Row]) -> String {
     text
 }
 
-/// Writes `summary.md`, `rows.json`, `turns.json` and the plots into a folder of `out` named after today.
+/// The folder of `out` that is named after today.
+///
+/// # Errors
+/// There is no `date`.
+pub fn folder_of_today(out: &Path) -> Result<PathBuf> {
+    let date = command::read(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    Ok(command::root().join(out).join(date.trim()))
+}
+
+/// Writes `summary.md`, `rows.json`, `turns.json` and the plots into a folder.
 ///
 /// # Errors
 /// When the folder or a file cannot be written.
-pub fn write(out: &Path, results: &Results, rows: &[Row], text: &str) -> Result<()> {
-    let date = command::read(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
-    let folder = command::root().join(out).join(date.trim());
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let plots = plot::draw(&folder, results, rows)?;
+pub fn write(folder: &Path, results: &Results, rows: &[Row], text: &str) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let plots = plot::draw(folder, results, rows)?;
     let shown: String = plots.iter().map(|(file, title)| format!("![{title}]({file})\n")).collect();
     let summary = format!("# What an answer costs\n\n`cargo xtask bench`\n\n```text\n{text}```\n\n{shown}");
     let path = folder.join("summary.md");

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::plan::CHAPTERS;
 use super::subject::{CpuTime, Subject};
 use crate::answers::Phase;
 use crate::machine;
@@ -18,7 +20,7 @@ const OTHERS_MAX: f64 = 0.15;
 const STOLEN_MAX: f64 = 0.03;
 
 /// What is sent.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Load {
     /// By a kernel program, not by sockets.
     pub live_frames: bool,
@@ -64,17 +66,28 @@ impl Load {
     }
 }
 
+/// One of [`CHAPTERS`]. By this name it is not taken for something borrowed from the text that a turn is read from.
+pub type Chapter = &'static str;
+
 /// One turn of one subject.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Turn {
     /// What it is for.
-    pub chapter: &'static str,
+    #[serde(deserialize_with = "chapter")]
+    pub chapter: Chapter,
     /// Who is loaded.
     pub subject: Subject,
     /// With what.
     pub load: Load,
     /// For so long.
     pub seconds: u64,
+}
+
+/// One of those that there are.
+fn chapter<'de, D: Deserializer<'de>>(from: D) -> Result<Chapter, D::Error> {
+    let name = String::deserialize(from)?;
+    let known = CHAPTERS.into_iter().find(|known| *known == name);
+    known.ok_or_else(|| D::Error::custom(format!("there is no chapter {name}")))
 }
 
 impl Turn {
@@ -85,7 +98,7 @@ impl Turn {
 }
 
 /// What came of a turn.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sample {
     /// Which it was.
     pub turn: Turn,

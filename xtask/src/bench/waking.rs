@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use super::ground::{COALESCE, GENERATOR_CPU};
 use super::subject::SUBJECT_CPU;
 use super::turn::REST_S;
 use crate::answers::Phase;
@@ -18,9 +19,6 @@ use crate::programs::Programs;
 use crate::server::Server;
 use crate::signal;
 
-const GENERATOR_CPU: usize = 1;
-/// As in the other chapters: without it each reply pays for waking the client.
-const CLIENT_COALESCE: Duration = Duration::from_micros(20);
 const SESSIONS: u64 = 10_000;
 const LOGINS_PER_S: u64 = 15_000;
 const COALESCE_US: [u64; 4] = [0, 20, 50, 200];
@@ -100,7 +98,7 @@ fn measure(programs: &Programs, woken: Woken, coalesce_us: u64, busy_poll_us: u6
     let mut fleet = Fleet::start(programs, lab.room(), &[seat], SESSIONS, &flags)?;
     // Until the sink is attached.
     std::thread::sleep(Duration::from_secs(2));
-    quiet(client, link.client_interface(), GENERATOR_CPU, CLIENT_COALESCE)?;
+    quiet(client, link.client_interface(), GENERATOR_CPU, COALESCE)?;
     let readings = watch(&mut fleet, &server, napi)?;
     let report = fleet.reports(Duration::from_secs(30))?.remove(0);
     for (number, (rate, burst)) in loads.iter().enumerate() {

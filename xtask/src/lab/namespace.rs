@@ -27,6 +27,9 @@ impl Namespace {
             .with_context(|| format!("cannot make the network namespace {name}; it needs root and iproute2"))?;
         let namespace = Namespace { name };
         namespace.ip(["link", "set", "lo", "up"])?;
+        // What comes by a strand without addresses is for the first one's; and answers go back by that.
+        namespace.sysctl("net.ipv4.conf.all.rp_filter", "0")?;
+        namespace.sysctl("net.ipv4.conf.default.rp_filter", "0")?;
         namespace.sysctl("net.ipv6.conf.all.accept_dad", "0")?;
         namespace.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
         Ok(namespace)
