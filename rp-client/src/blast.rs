@@ -167,7 +167,8 @@ impl Blaster {
     /// # Errors
     /// What the kernel said.
     pub fn begin(&mut self, order: &Order, shooters: &[Shooter]) -> Result<()> {
-        let most = BURST_OF_A_LINK * self.through.len() as u32;
+        let links = self.links_of(order);
+        let most = BURST_OF_A_LINK * links;
         ensure!(
             order.load.burst <= most,
             "`blast.burst` is {}, and a veth's ring would overflow beyond {most}: name more interfaces by --blast-through",
@@ -248,6 +249,12 @@ impl Blaster {
         }))
     }
 
+    /// How many interfaces its shakes leave by.
+    fn links_of(&self, order: &Order) -> u32 {
+        let all = self.through.len() as u32;
+        order.load.links.map_or(all, |links| links.min(all))
+    }
+
     fn write_plan(&self, order: &Order, sessions: &Sessions) -> Result<()> {
         let IpAddr::V4(server) = order.server.ip() else { bail!("a blast needs IPv4: --server with an IPv4 address") };
         let theirs = link::neighbour(server.into(), &self.ours).context("finding the server's Ethernet address")?;
@@ -274,7 +281,7 @@ impl Blaster {
             (PLAN_ADDRESSES, word(&addresses)),
             (PLAN_PORT, order.server.port().to_be().into()),
             (PLAN_EXPECTS, kind.first_byte().into()),
-            (PLAN_LINKS, self.through.len() as u64),
+            (PLAN_LINKS, self.links_of(order).into()),
         ] {
             store(self.plan, at, value);
         }

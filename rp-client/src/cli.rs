@@ -14,7 +14,7 @@ use crate::pace::PaceName;
 const SCENARIO_HELP: &str = "A scenario is a TOML file of [[phase]]s, played in order:
   kind = \"login\", \"hold\", \"shake\", \"ramp\", \"blast\", \"storm\" or \"logout\";
   name; seconds; rate (shake, ramp, blast); rate_to (ramp);
-  blast = { burst = 64, sessions = 1000, skewed = true, hostile = 5 }
+  blast = { burst = 64, sessions = 1000, skewed = true, hostile = 5, links = 1 }
   send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = \"random\" }
     (a storm needs it, without recipients)";
 

@@ -7,7 +7,7 @@
 //! seconds = 60             # all but login and logout, which last as long as they take
 //! rate = 30000             # shake and ramp: shakes a second over all machines
 //! rate_to = 60000          # ramp: the rate of its last second
-//! blast = { burst = 64, sessions = 1000, skewed = true, hostile = 5 }   # blast: all of them may be absent
+//! blast = { burst = 64, sessions = 1000, skewed = true, hostile = 5, links = 1 }   # blast: all of them may be absent
 //! send = { rate = 200, fen = 300, shares = 3, recipients = 3, split = "random" }   # hold, shake, ramp; required in storm
 //! ```
 //!
@@ -57,6 +57,8 @@ pub struct Blast {
     pub skewed: bool,
     /// Hostile datagrams beside each shake: spoofed HELLOs and false tags in turn.
     pub hostile: u32,
+    /// Of the interfaces of --blast-through only the first so many are used; all when absent.
+    pub links: Option<u32>,
 }
 
 /// What a phase does.
@@ -130,6 +132,7 @@ struct BlastRow {
     sessions: Option<u32>,
     skewed: Option<bool>,
     hostile: Option<u32>,
+    links: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -214,8 +217,11 @@ fn blast(rate: u32, row: Option<&BlastRow>) -> Result<Blast> {
     let (burst, hostile) = (row.burst.unwrap_or(1), row.hostile.unwrap_or(0));
     ensure!((1..=BURST_MAX).contains(&burst), "`blast.burst` must be 1 to {BURST_MAX}");
     ensure!(hostile <= HOSTILE_MAX, "`blast.hostile` must be at most {HOSTILE_MAX}");
-    ensure!(row.sessions != Some(0), "`blast.sessions` must be at least 1");
-    Ok(Blast { rate, burst, sessions: row.sessions, skewed: row.skewed.unwrap_or(false), hostile })
+    for (key, value) in [("sessions", row.sessions), ("links", row.links)] {
+        ensure!(value != Some(0), "`blast.{key}` must be at least 1");
+    }
+    let (sessions, links, skewed) = (row.sessions, row.links, row.skewed.unwrap_or(false));
+    Ok(Blast { rate, burst, sessions, skewed, hostile, links })
 }
 
 fn sends(row: &SendRow, to_set: bool) -> Result<Sends> {

@@ -20,7 +20,7 @@ pub(super) const GENERATOR_CPU: usize = 1;
 /// Sessions of a generator whose subject knows none: their numbers have 16 bits in DNS and memcached.
 const BARE_SESSIONS: u64 = 60_000;
 /// Of each cable: 2 048 slots together, as a card has.
-const STRANDS: usize = 8;
+pub(super) const STRANDS: usize = 8;
 /// Without it each reply pays for waking the client.
 pub(super) const COALESCE: Duration = Duration::from_micros(20);
 /// Until programs have attached what they attach.

@@ -97,12 +97,12 @@ impl Extent {
             let rates = self.ladder(subject);
             for _ in 0..self.tries {
                 let seconds = CAPACITY_S;
-                let turn = |rate| Turn { chapter: "capacity", subject, load: Load::live(rate), seconds };
+                let turn = |rate| Turn { chapter: "capacity", subject, load: Load::live(rate).spread(), seconds };
                 turns.extend(rates.iter().copied().map(turn));
             }
         }
         for _ in 0..self.tries {
-            let all = Load::live(COMMON_RATE);
+            let all = Load::live(COMMON_RATE).spread();
             let flood = Load { hostile: HOSTILE, ..all };
             let loads = [(Subject::Gate, all), (Subject::Gate, flood), (Subject::Mirror, flood)];
             self.add(&mut turns, "flood", loads);
@@ -113,7 +113,7 @@ impl Extent {
             }
         }
         for (rate, prizes) in PRIZES.into_iter().take(if self.fine { PRIZES.len() } else { 2 }) {
-            let load = Load { prizes, ..Load::live(rate) };
+            let load = Load { prizes, ..Load::live(rate).spread() };
             turns.push(Turn { chapter: "prizes", subject: Subject::Gate, load, seconds: PRIZES_S });
         }
         turns

@@ -300,7 +300,8 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
 }
 
 fn flood(samples: &[Sample], rows: &mut Vec<Row>) {
-    let flooded = Load { hostile: HOSTILE, ..Load::live(COMMON_RATE) };
+    let all = Load::live(COMMON_RATE).spread();
+    let flooded = Load { hostile: HOSTILE, ..all };
     let fits = |subject| move |sample: &Sample| sample.turn.is_of("flood", subject, flooded);
     let of = |subject| Group::left_alone(samples, fits(subject));
     let (mut gate, mut bare) = (of(Subject::Gate), of(Subject::Mirror));
@@ -318,7 +319,7 @@ fn flood(samples: &[Sample], rows: &mut Vec<Row>) {
         Row { ratio: None, target: Some(limit), met, ..row }
     }));
     let share = |group: &Group<'_>| group.median(|sample| sample.process_share * 100.0);
-    let calm = share(&Group::of_load(samples, "flood", Subject::Gate, Load::live(COMMON_RATE)));
+    let calm = share(&Group::of_load(samples, "flood", Subject::Gate, all));
     rows.extend(share(&gate).zip(calm).map(|(flooded, calm)| {
         let name = format!("a core's share that the flood takes from workers and control ({calm:.1} without)");
         Row::new(name, "%", flooded - calm).target(Target::AtMost(1.0))

@@ -11,10 +11,10 @@ use crate::command;
 use crate::demo::table::{Short, grouped, write_json};
 
 const HOW: &str = "veth, copy mode, CPU mitigations as named; threaded NAPI of each cable on its end's CPU and counted, coalescing of \
-50 us at the servers' ends and 20 us at the clients'; every subject on CPU 0, all generators on CPU 1; live frames in bursts of 64, of a quarter of a millisecond above 256 000/s, over the eight strands of a cable in turn; medians of turns in which \
+50 us at the servers' ends and 20 us at the clients'; every subject on CPU 0, all generators on CPU 1; live frames in bursts of 64, of a quarter of a millisecond above 256 000/s, where losses are asked over the eight strands of a cable in turn, else over one; medians of turns in which \
 others had less than 15 % of the subjects' CPU and the hypervisor less than 3 % of all, or of all turns where too few \
 were quiet (then their number is told); losses, capacities and p99.9 of turns in which the hypervisor took nothing (*left alone*). Knot has a thread for \
-each strand; rp-server's gate takes what goes up by AF_XDP; clients have their tickets before they log in. Sockets are dearer here than on bare metal, so ratios to them look better.";
+each strand that is used; rp-server's gate takes what goes up by AF_XDP; clients have their tickets before they log in. Sockets are dearer here than on bare metal, so ratios to them look better.";
 
 /// The summary.
 pub fn text_of(results: &Results, rows: &[Row]) -> String {

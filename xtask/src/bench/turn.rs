@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ground::STRANDS;
 use super::plan::CHAPTERS;
 use super::subject::{CpuTime, Subject};
 use crate::answers::Phase;
@@ -34,12 +35,19 @@ pub struct Load {
     pub hostile: u64,
     /// Prizes released per second.
     pub prizes: u64,
+    /// Strands of the cable that live frames go over, in turn: each is woken for its part, as the queues of a card are.
+    pub strands: u64,
 }
 
 impl Load {
     /// Live frames from all sessions.
     pub fn live(rate: u64) -> Load {
-        Load { live_frames: true, rate, sessions: 0, skewed: false, hostile: 0, prizes: 0 }
+        Load { live_frames: true, rate, sessions: 0, skewed: false, hostile: 0, prizes: 0, strands: 1 }
+    }
+
+    /// The same over all strands, where losses are what is asked.
+    pub fn spread(self) -> Load {
+        Load { strands: STRANDS as u64, ..self }
     }
 
     /// By sockets from all sessions.
@@ -50,17 +58,19 @@ impl Load {
     /// Live frames that are due together: a quarter of a strand's ring, or of a millisecond where that is more; fewer honest ones
     /// with hostile ones between them.
     fn burst(self) -> u64 {
-        (self.rate / 4000).max(64) / (self.hostile + 1)
+        (self.rate / 4000).clamp(64, 128 * self.strands) / (self.hostile + 1)
     }
 
     fn phase(self, name: &str, seconds: u64) -> String {
-        let Load { rate, sessions, skewed, hostile, .. } = self;
+        let Load { rate, sessions, skewed, hostile, strands, .. } = self;
         let kind = if self.live_frames { "blast" } else { "shake" };
         let mut text = format!("[[phase]]\nkind = \"{kind}\"\nname = \"{name}\"\nseconds = {seconds}\nrate = {rate}\n");
         if self.live_frames {
             let part = if sessions > 0 { format!(", sessions = {sessions}") } else { String::new() };
             let burst = self.burst();
-            text += &format!("blast = {{ burst = {burst}, skewed = {skewed}, hostile = {hostile}{part} }}\n");
+            text += &format!(
+                "blast = {{ burst = {burst}, skewed = {skewed}, hostile = {hostile}, links = {strands}{part} }}\n"
+            );
         }
         text
     }
