@@ -167,8 +167,7 @@ impl Blaster {
     /// # Errors
     /// What the kernel said.
     pub fn begin(&mut self, order: &Order, shooters: &[Shooter]) -> Result<()> {
-        let links = self.links_of(order);
-        let most = BURST_OF_A_LINK * links;
+        let most = BURST_OF_A_LINK * self.links_of(order);
         ensure!(
             order.load.burst <= most,
             "`blast.burst` is {}, and a veth's ring would overflow beyond {most}: name more interfaces by --blast-through",

@@ -149,7 +149,7 @@ impl Fleet {
             return self.log_in_again(index, now_us, out);
         }
         session.asking = asking;
-        session.asked_ms = (now_us / 1000) as u32;
+        session.asks_at(now_us);
         session.sequence += 1;
         session.tries = 0;
         session.gave_up = false;
@@ -246,7 +246,7 @@ impl Fleet {
     pub(super) fn hold(&mut self, index: u32, now_us: u64, delay_us: u64) {
         let session = &mut self.sessions[index as usize];
         session.asking = Asking::Held;
-        session.asked_ms = (now_us / 1000) as u32;
+        session.asks_at(now_us);
         self.arm(index, now_us, delay_us);
     }
 

@@ -160,7 +160,7 @@ impl Fleet {
         self.transmit(index, HELLO_LEN, now_us, out);
         let session = &mut self.sessions[index as usize];
         session.state = State::Hello;
-        session.asked_ms = (now_us / 1000) as u32;
+        session.asks_at(now_us);
         let wait_us = (WAIT_US << session.tries.min(8)).min(WAIT_MAX_US);
         session.tries += 1;
         self.arm(index, now_us, wait_us);
@@ -299,7 +299,7 @@ impl Fleet {
         } else {
             let session = &mut self.sessions[index as usize];
             session.state = State::Waiting;
-            session.asked_ms = (now_us / 1000) as u32;
+            session.asks_at(now_us);
             self.arm(index, now_us, u64::from(refused.retry_after_ms) * 1000);
         }
         Ok(())

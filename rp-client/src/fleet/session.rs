@@ -122,6 +122,11 @@ impl Default for Session {
 const _: () = assert!(size_of::<Session>() <= 88);
 
 impl Session {
+    /// It asks now for the first time, or is told to wait.
+    pub fn asks_at(&mut self, now_us: u64) {
+        self.asked_ms = (now_us / 1000) as u32;
+    }
+
     /// How long ago that was, in microseconds, to the millisecond.
     pub fn asked_for_us(&self, now_us: u64) -> u64 {
         u64::from(((now_us / 1000) as u32).wrapping_sub(self.asked_ms)) * 1000

@@ -46,6 +46,10 @@ impl Row {
         self
     }
 
+    fn note(self, note: String) -> Row {
+        Row { note, ..self }
+    }
+
     fn target(mut self, target: Target) -> Row {
         self.met = Some(target.is_met_by(self.ratio.unwrap_or(self.figure)));
         self.target = Some(target);
@@ -94,7 +98,7 @@ impl<'a> Group<'a> {
     }
 
     fn row(&self, name: impl Into<String>, unit: &'static str, value: impl Fn(&Sample) -> f64) -> Option<Row> {
-        Some(Row { note: self.note.clone(), ..Row::new(name, unit, self.median(value)?) })
+        Some(Row::new(name, unit, self.median(value)?).note(self.note.clone()))
     }
 }
 
@@ -253,7 +257,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
         let target = Target::AtLeast(0.999e6);
         rows.extend(match (highest(samples, subject), subject) {
             (Some(best), _) => {
-                let row = Row { note: best.note(), ..Row::new(name, "1/s", best.median(Sample::answered_per_s)) };
+                let row = Row::new(name, "1/s", best.median(Sample::answered_per_s)).note(best.note());
                 Some(if subject == Subject::Gate { row.target(target) } else { row })
             }
             (None, Subject::Gate) => Some(untried(&name, "1/s", target)),
@@ -269,7 +273,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
                 false => "",
             };
             let note = format!("{lost:.1} % lost{whose}");
-            Row { note, ..Row::new(format!("the most: {name}"), "1/s", sample.answered_per_s()) }
+            Row::new(format!("the most: {name}"), "1/s", sample.answered_per_s()).note(note)
         }));
     }
     if ladder(samples, Subject::Gate).next().is_none() {
@@ -281,8 +285,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
             let p999 = |rung: &Rung<'_>| rung.median(|sample| sample.latency_us[2]);
             let against = format!("{} at {}/s", Subject::Plain.name(), plain.rate);
             let row = Row::new(format!("{name} ({}/s)", gate.rate), "us", p999(&gate));
-            let row = Row { note: gate.note(), ..row };
-            row.beside(against, p999(&plain)).target(target)
+            row.note(gate.note()).beside(against, p999(&plain)).target(target)
         }
         _ => untried(name, "us", target),
     });
@@ -292,7 +295,7 @@ fn capacity(samples: &[Sample], rows: &mut Vec<Row>) {
             Some(half) => {
                 let (sent, rate) = (half.sent(), half.rate);
                 let name = format!("{name}, of {sent} at {rate}/s: {}", subject.name());
-                Row { note: half.note(), ..Row::new(name, "shakes", half.lost() as f64) }.target(target)
+                Row::new(name, "shakes", half.lost() as f64).note(half.note()).target(target)
             }
             None => untried(&format!("{name}: {}", subject.name()), "shakes", target),
         });
@@ -365,7 +368,7 @@ fn rest(results: &Results, rows: &mut Vec<Row>) {
         let row = Row::new(format!("prizes won, {released} released at {shakes} shakes/s"), "1/s", sample.prizes_per_s);
         let sent = sample.sent / sample.turn.seconds;
         let note = if sample.is_generators_fault() { format!("only {sent} shakes/s were sent") } else { String::new() };
-        let row = Row { note, ..row.beside("released", released as f64) };
+        let row = row.note(note).beside("released", released as f64);
         rows.push(if shakes == 1_000_000 { row.target(Target::AtLeast(0.99)) } else { row });
     }
     let Some(churn) = &results.churn else { return };
