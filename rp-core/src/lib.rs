@@ -37,4 +37,6 @@ pub mod wire;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
+pub mod posting;
+#[cfg(feature = "engine")]
 pub mod ticket;
