@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod gate;
+pub mod ledger;
 pub mod limits;
 pub mod network;
 pub mod orders;

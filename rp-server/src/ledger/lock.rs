@@ -1,0 +1,47 @@
+//! The lock on a ledger's folder: one server at a time. It goes with the process, however that ends.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::refusal::Refusal;
+
+const NAME: &str = "lock";
+
+/// Held until it is dropped.
+pub struct Lock(#[allow(dead_code, reason = "open files hold locks")] File);
+
+impl Lock {
+    /// Takes the folder, and makes it where there is none.
+    ///
+    /// # Errors
+    /// [`Refusal::Held`] by another, or [`Refusal::Unwritable`].
+    pub fn take(dir: &Path) -> Result<Lock> {
+        let unwritable =
+            |error: std::io::Error| Refusal::Unwritable { dir: dir.to_path_buf(), said: error.to_string() };
+        std::fs::create_dir_all(dir).map_err(unwritable)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(dir.join(NAME)).map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who it is helps; that it is somebody is known.
+                let _unread = file.read_to_string(&mut holder);
+                return Err(Refusal::Held { dir: dir.to_path_buf(), pid: holder.trim().to_owned() }.into());
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(unwritable(error).into()),
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(|error| {
+            match error.kind() {
+                // The lock is held all the same, and an empty file names nobody.
+                ErrorKind::StorageFull => unwritable(std::io::Error::new(error.kind(), "no space left")),
+                _ => unwritable(error),
+            }
+        })?;
+        Ok(Lock(file))
+    }
+}

@@ -1,0 +1,165 @@
+//! Opens a ledger: everything that the server will stand on is read and proven before it owns anything.
+//!
+//! First it only looks: projections by their checksums, postings from the lowest floor on by their chain, the end by the
+//! mark. What is damaged is refused as it was found. Then it takes the ledger over, which ends every earlier owner.
+
+use anyhow::{Context as _, Result, bail};
+use rp_core::posting::Posting;
+
+use super::chain::Chain;
+use super::heads::Heads;
+use super::lock::Lock;
+use super::place::{Access, Place};
+use super::reader::SqliteReader;
+use super::segment::{Label, Segment};
+use super::sqlite::SqliteLedger;
+use super::state::State;
+use super::upkeep::Upkeep;
+use super::{End, Keeper as _, Mark, Opened, Projection, Restore};
+
+/// What was found, and proven.
+struct Found {
+    mark: Mark,
+    end: End,
+    heads: Heads,
+    /// Of the first and the last file that were read.
+    files: Option<(u32, Label)>,
+}
+
+/// Opens the ledger in a folder for writing, and makes it where there is none; hands what it holds to `restore`.
+///
+/// # Errors
+/// A [`Refusal`](super::Refusal): it is damaged, newer, another's or not writable; or what `restore` says.
+pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
+    let lock = Lock::take(&place.dir)?;
+    let found = match State::look(place)? {
+        Some(state) => find(place, state, restore)?,
+        None => nothing(place)?,
+    };
+    let mut state = State::own(place)?;
+    let id = state.id();
+    if state.epoch() == 0 {
+        // From here on a ledger without its first file has lost it.
+        Segment::open(place, 1, id, 0)?;
+    }
+    let epoch = state.take_over()?;
+    let (first, last) = found.files.map_or((1, 1), |(first, last)| (first, last.number));
+    let segment = Segment::open(place, last, id, epoch)?;
+    if segment.label().closed || segment.last_position()?.is_some_and(|last| last != found.end.position) {
+        bail!("another rp-server wrote to the ledger in {} just now: stop it", place.dir.display());
+    }
+    let upkeep = Upkeep::start(place, id, epoch, last)?;
+    (first..last).for_each(|number| upkeep.settle(number));
+    let ledger = SqliteLedger::new(place, segment, upkeep, found.heads, Chain::new(id, found.end), lock);
+    let reader = Box::new(SqliteReader::of(place, id));
+    Ok(Opened { ledger: Box::new(ledger), keeper: Box::new(state), reader, mark: found.mark })
+}
+
+/// Holds a ledger that was never completed to being none.
+fn nothing(place: &Place) -> Result<Found> {
+    let name = Place::segment_name(1);
+    let first = place.open(&name, Access::Look).map_err(|error| place.refused(&name, &error))?;
+    let others = std::fs::read_dir(&place.dir)?.flatten();
+    let has_postings = others.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("postings-"));
+    if first.is_some() || has_postings {
+        return Err(place.damaged("state.db", "it is missing or empty, and postings are there"));
+    }
+    Ok(Found { mark: Mark::default(), end: End::default(), heads: Heads::default(), files: None })
+}
+
+/// Reads what is there, and proves it.
+fn find(place: &Place, mut state: State, restore: &mut dyn Restore) -> Result<Found> {
+    let (mark, projections) = (state.last_mark()?, state.projections()?);
+    let floor = floor(&mark, &projections);
+    let mut tail = Tail { place, mark: &mark, floor, projected: Heads::default(), seen: Heads::default() };
+    for projection in &projections {
+        tail.projected.put(projection.set, projection.sequence).map_err(|gap| place.damaged("state.db", gap))?;
+        restore.projection(projection).with_context(|| format!("the projection of SET {}", projection.set))?;
+    }
+    let mut reader = SqliteReader::of(place, state.id());
+    let end = reader.scan(floor + 1, &mut |stored| tail.take(stored.end, &stored.posting, restore))?;
+    let end = end.unwrap_or_default();
+    let Some(last) = reader.last()? else {
+        return match (state.epoch(), mark.end.position) {
+            (0, 0) => Ok(Found { mark, end, heads: Heads::default(), files: None }),
+            _ => Err(place.damaged(&Place::segment_name(1), "it is missing")),
+        };
+    };
+    let name = Place::segment_name(last.number);
+    if end.position < mark.end.position.max(floor) {
+        let found =
+            format!("the ledger ends at posting {}, and {} were there", end.position, mark.end.position.max(floor));
+        return Err(place.damaged(&name, found));
+    }
+    if reader.is_begun(last.number + 1)? {
+        return Err(place.damaged(&name, "it is not closed, and the file behind it has postings"));
+    }
+    if last.epoch > state.epoch() {
+        let found = format!("it is older than the postings: opening {} of {}", state.epoch(), last.epoch);
+        return Err(place.damaged("state.db", found));
+    }
+    let heads = tail.heads(&name)?;
+    let first = reader.first_number();
+    Ok(Found { mark, end, heads, files: Some((first, last)) })
+}
+
+/// The position behind which everything must be read: no projection lacks more, nor may a SET lack its projection.
+fn floor(mark: &Mark, projections: &[Projection]) -> u64 {
+    let is_projected = |set| projections.iter().any(|projection| projection.set == set);
+    if !mark.heads.iter().all(|(set, _)| is_projected(set)) {
+        return 0;
+    }
+    projections.iter().map(|projection| projection.floor).fold(mark.end.position, u64::min)
+}
+
+/// What is held to the postings as they come.
+struct Tail<'a> {
+    place: &'a Place,
+    mark: &'a Mark,
+    floor: u64,
+    projected: Heads,
+    seen: Heads,
+}
+
+impl Tail<'_> {
+    fn take(&mut self, end: End, posting: &Posting<'_>, restore: &mut dyn Restore) -> Result<()> {
+        if end.position == self.mark.end.position && end != self.mark.end {
+            return Err(self.place.damaged("state.db", format!("posting {} is not the one it marked", end.position)));
+        }
+        if end.position <= self.floor {
+            return Ok(());
+        }
+        let Posting { set, sequence, .. } = *posting;
+        let projected = self.projected.of(set);
+        let follows = match self.seen.of(set) {
+            // The first that is seen of a SET may be one that its projection holds.
+            0 if (1..=projected + 1).contains(&sequence) => self.seen.put(set, sequence),
+            0 => self.projected.follow(set, sequence),
+            _ => self.seen.follow(set, sequence),
+        };
+        follows.map_err(|gap| self.place.damaged("postings", format!("{gap}, at position {}", end.position)))?;
+        if sequence > projected {
+            restore.posting(end.position, posting).with_context(|| format!("posting {}", end.position))?;
+        }
+        Ok(())
+    }
+
+    /// The last sequence of each SET, if neither mark nor projections knew more.
+    fn heads(self, name: &str) -> Result<Heads> {
+        let mut heads = self.projected.clone();
+        for (set, seen) in self.seen.iter() {
+            if seen < self.projected.of(set) {
+                let found = format!("SET {set} ends at {seen}, and its projection at {}", self.projected.of(set));
+                return Err(self.place.damaged(name, found));
+            }
+            heads.put(set, seen)?;
+        }
+        match self.mark.heads.iter().find(|(set, last)| !heads.hold(*set, *last)) {
+            Some((set, last)) => {
+                let found = format!("SET {set} ends at {}, and {last} were there", heads.of(set));
+                Err(self.place.damaged(name, found))
+            }
+            None => Ok(heads),
+        }
+    }
+}

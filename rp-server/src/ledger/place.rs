@@ -1,0 +1,99 @@
+//! Where a ledger is: its folder, and the way to its files, which are all SQLite's but the lock.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Error;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::refusal::Refusal;
+
+/// A segment is closed when its write-ahead log has about this size: as long as a checkpoint takes, the next one must hold.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// How long a commit waits for somebody who has no business to write: a shell, a second server.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where a ledger is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// SQLite's file system under it, by name; the system's own when there is none.
+    pub vfs: Option<String>,
+    /// Write-ahead log at which a segment is closed.
+    pub segment_bytes: u64,
+}
+
+/// Who opens a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// One who writes, and makes it where there is none.
+    Make,
+    /// One who writes.
+    Write,
+    /// One who only looks, and leaves all as it is.
+    Look,
+}
+
+impl Place {
+    /// A folder.
+    pub fn new(dir: &Path) -> Place {
+        Place { dir: dir.to_path_buf(), vfs: None, segment_bytes: SEGMENT_BYTES }
+    }
+
+    /// The file of a segment, counted from 1.
+    pub fn segment_name(number: u32) -> String {
+        format!("postings-{number:06}.db")
+    }
+
+    /// Opens one of its files; `None` when there is none.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(&self, name: &str, access: Access) -> rusqlite::Result<Option<Connection>> {
+        let path = self.dir.join(name);
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if access == Access::Make {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        let opened = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs.as_str()),
+            None => Connection::open_with_flags(&path, flags),
+        };
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !path.exists() => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        connection.busy_timeout(PATIENCE)?;
+        // Closing must not write into what may be damaged, nor end a failed disk's log: who wants a checkpoint asks.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        if access == Access::Make {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+        }
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        if access == Access::Look {
+            connection.pragma_update(None, "query_only", true)?;
+        }
+        Ok(Some(connection))
+    }
+
+    /// The refusal of a file in which something false was found.
+    pub fn damaged(&self, file: &str, found: impl ToString) -> Error {
+        Refusal::Damaged { dir: self.dir.clone(), file: file.to_owned(), found: found.to_string() }.into()
+    }
+
+    /// What to say of an error of SQLite's at the opening of a ledger.
+    pub fn refused(&self, file: &str, error: &rusqlite::Error) -> Error {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Refusal::Unwritable { dir: self.dir.clone(), said: format!("{file}: {error}") }.into()
+            }
+            _ => self.damaged(file, error),
+        }
+    }
+}

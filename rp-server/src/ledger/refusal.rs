@@ -1,0 +1,74 @@
+//! Why a ledger is not opened: one sentence that says what was found, where, and what to do.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a ledger is not opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It is not what was written.
+    Damaged {
+        /// Its folder.
+        dir: PathBuf,
+        /// The file in which it shows.
+        file: String,
+        /// What was found.
+        found: String,
+    },
+    /// A newer program wrote it.
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        version: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// Another server has it.
+    Held {
+        /// Its folder.
+        dir: PathBuf,
+        /// That server's process, empty when it did not say.
+        pid: String,
+    },
+    /// The folder, or a file in it, cannot be written.
+    Unwritable {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system said.
+        said: String,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Damaged { dir, file, found } => write!(
+                f,
+                "the ledger in {0} is damaged: {file}: {found}; nothing was changed: move the folder aside and restore \
+                 it from a copy, or run `rp-server audit --data {0}` to see how far it is sound",
+                dir.display()
+            ),
+            Refusal::Newer { file, version, known } => write!(
+                f,
+                "{} has version {version}, written by a newer rp-server; this one knows {known}: run the newer one, or \
+                 give another folder by --data",
+                file.display()
+            ),
+            Refusal::Held { dir, pid } => write!(
+                f,
+                "another rp-server (process {}) has the ledger in {}: stop it, or give another folder by --data",
+                if pid.is_empty() { "unknown" } else { pid },
+                dir.display()
+            ),
+            Refusal::Unwritable { dir, said } => write!(
+                f,
+                "the ledger in {} cannot be written: {said}: give this user write access and room there, or another \
+                 folder by --data",
+                dir.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,152 @@
+//! The tables of the ledger's files, and the steps from one version of them to the next.
+
+use anyhow::Result;
+use rp_core::posting::{Act, Side};
+use rusqlite::{Connection, Transaction};
+
+use super::place::Place;
+use super::refusal::Refusal;
+
+/// What brings a file from the version of its place in the list to the next.
+pub type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+
+/// One kind of file.
+pub struct Schema {
+    /// In the file's header, so that a file of another kind is not taken for it.
+    pub application: i64,
+    /// From version 0, an empty file, on.
+    pub steps: &'static [Step],
+}
+
+/// The files of postings.
+pub const SEGMENT: Schema = Schema { application: 0x5250_5031, steps: &[make_segment] };
+/// `state.db`.
+pub const STATE: Schema = Schema { application: 0x5250_5331, steps: &[make_state] };
+
+const SEGMENT_TABLES: &str = r#"
+CREATE TABLE posting (position INTEGER PRIMARY KEY, "set", sequence, act, debit, credit, fen, about, request, hash,
+    at_ms, source, tail BLOB, chain);
+CREATE TABLE segment (ledger BLOB, number, epoch, closed, checksum);
+CREATE TABLE acts (act INTEGER PRIMARY KEY, name TEXT, debit_type TEXT, credit_type TEXT);
+CREATE VIEW entries AS
+SELECT position, debit_type AS type, iif(debit_type IN ('mint', 'transit'), 0, debit) AS account, -fen AS fen, at_ms,
+    name AS act FROM posting JOIN acts USING (act) WHERE debit_type <> 'none'
+UNION ALL
+SELECT position, credit_type, iif(credit_type IN ('mint', 'transit'), 0, credit), fen, at_ms, name
+    FROM posting JOIN acts USING (act) WHERE credit_type <> 'none';
+"#;
+
+const STATE_TABLES: &str = r#"
+CREATE TABLE ledger (id BLOB, epoch, checksum);
+CREATE TABLE mark (id INTEGER PRIMARY KEY, position, chain, heads BLOB, ledger_ms, boot_ms, boot BLOB, unix_ms, checksum);
+CREATE TABLE projection ("set" INTEGER PRIMARY KEY, sequence, floor, bytes BLOB, checksum);
+"#;
+
+fn make_segment(file: &Transaction<'_>) -> rusqlite::Result<()> {
+    file.execute_batch(SEGMENT_TABLES)?;
+    let mut insert = file.prepare("INSERT INTO acts VALUES (?, ?, ?, ?)")?;
+    for act in Act::ALL {
+        let (debit, credit) = act.sides();
+        insert.execute((*act as u8, act.name(), side(debit), side(credit)))?;
+    }
+    Ok(())
+}
+
+fn make_state(file: &Transaction<'_>) -> rusqlite::Result<()> {
+    file.execute_batch(STATE_TABLES)
+}
+
+const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Mint => "mint",
+        Side::User => "user",
+        Side::Packet => "packet",
+        Side::Campaign => "campaign",
+        Side::Transit => "transit",
+        Side::None => "none",
+    }
+}
+
+impl Schema {
+    /// The version that this program writes.
+    pub fn version(&self) -> i64 {
+        self.steps.len() as i64
+    }
+
+    /// The version of a file; 0 when it is empty.
+    ///
+    /// # Errors
+    /// It is newer, or of another kind.
+    pub fn version_of(&self, place: &Place, name: &str, file: &Connection) -> Result<i64> {
+        let pragma = |what: &str| file.pragma_query_value(None, what, |row| row.get::<_, i64>(0));
+        let refused = |error| place.refused(name, &error);
+        let (version, application) =
+            (pragma("user_version").map_err(refused)?, pragma("application_id").map_err(refused)?);
+        if version != 0 && application != self.application {
+            return Err(place.damaged(name, format!("it is a file of another kind ({application:#x})")));
+        }
+        if version < 0 || version > self.version() {
+            return Err(Refusal::Newer { file: place.dir.join(name), version, known: self.version() }.into());
+        }
+        Ok(version)
+    }
+
+    /// Brings a file to this program's version, in one transaction; `fill` completes a file that was empty.
+    ///
+    /// # Errors
+    /// It is newer, or cannot be written.
+    pub fn migrate(
+        &self,
+        place: &Place,
+        name: &str,
+        file: &mut Connection,
+        fill: &dyn Fn(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        let version = self.version_of(place, name, file)?;
+        if version < self.version() {
+            self.climb(file, version, fill).map_err(|error| place.refused(name, &error))?;
+        }
+        Ok(())
+    }
+
+    fn climb(
+        &self,
+        file: &mut Connection,
+        version: i64,
+        fill: &dyn Fn(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let transaction = file.transaction()?;
+        for step in &self.steps[version as usize..] {
+            step(&transaction)?;
+        }
+        if version == 0 {
+            transaction.pragma_update(None, "application_id", self.application)?;
+            fill(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", self.version())?;
+        transaction.commit()
+    }
+
+    /// Holds a file's tables, and what its views stand on, to those that this program makes.
+    ///
+    /// # Errors
+    /// They differ.
+    pub fn check(&self, place: &Place, name: &str, file: &Connection) -> Result<()> {
+        let refused = |error| place.refused(name, &error);
+        let mut fresh = Connection::open_in_memory().map_err(refused)?;
+        self.climb(&mut fresh, 0, &|_| Ok(())).map_err(refused)?;
+        if plan(file).map_err(refused)? != plan(&fresh).map_err(refused)? {
+            return Err(place.damaged(name, "its tables are not those of its version"));
+        }
+        Ok(())
+    }
+}
+
+/// What a file is made of, in words.
+fn plan(file: &Connection) -> rusqlite::Result<Vec<String>> {
+    let has_acts = file.table_exists(None, "acts")?;
+    let acts = if has_acts { "UNION ALL SELECT act || name || debit_type || credit_type FROM acts" } else { "" };
+    let sql = format!("SELECT type || name || tbl_name || sql FROM sqlite_schema {acts}");
+    let mut query = file.prepare(&sql)?;
+    query.query_map([], |row| row.get(0))?.collect()
+}

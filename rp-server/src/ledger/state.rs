@@ -1,0 +1,206 @@
+//! `state.db`: who the ledger is, who owns it, how far it was, and what its SETs were. Written beside the writer, never in
+//! its way.
+
+use anyhow::Result;
+use rand_core::{OsRng, TryRngCore as _};
+use rp_core::key::{Key, sip};
+use rusqlite::{Connection, Row, TransactionBehavior};
+
+use super::heads::Heads;
+use super::place::{Access, Place};
+use super::schema::STATE;
+use super::segment::settle;
+use super::{End, Keeper, Mark, Projection, Time};
+
+const NAME: &str = "state.db";
+/// Pages of its log at which it is brought into the file: nobody waits for it.
+const CHECKPOINT_PAGES: i64 = 1000;
+
+/// The open file.
+pub struct State {
+    place: Place,
+    file: Connection,
+    id: Key,
+    epoch: u64,
+    is_owned: bool,
+}
+
+/// The id of the ledger in a folder.
+///
+/// # Errors
+/// There is no ledger, or it is damaged.
+pub fn identity(place: &Place) -> Result<Key> {
+    Ok(State::look(place)?.ok_or_else(|| missing(place))?.id)
+}
+
+fn missing(place: &Place) -> anyhow::Error {
+    place.damaged(NAME, "it is missing")
+}
+
+impl State {
+    /// Opens the state of a ledger to look at it; `None` when it was never completed.
+    ///
+    /// # Errors
+    /// It is damaged or of a newer version.
+    pub fn look(place: &Place) -> Result<Option<State>> {
+        let file = place.open(NAME, Access::Look).map_err(|error| place.refused(NAME, &error))?;
+        let Some(file) = file else { return Ok(None) };
+        match STATE.version_of(place, NAME, &file)? {
+            0 => Ok(None),
+            _ => State::read(place, file, false).map(Some),
+        }
+    }
+
+    /// Opens it for its owner, and makes it where there is none.
+    ///
+    /// # Errors
+    /// It is damaged, of a newer version, or cannot be written.
+    pub fn own(place: &Place) -> Result<State> {
+        let refused = |error| place.refused(NAME, &error);
+        let file = place.open(NAME, Access::Make).map_err(refused)?;
+        let mut file = file.ok_or_else(|| missing(place))?;
+        let mut id = Key::default();
+        OsRng.try_fill_bytes(&mut id)?;
+        STATE.migrate(place, NAME, &mut file, &|file| {
+            file.execute("INSERT INTO ledger VALUES (?, 0, ?)", (id, epoch_sum(&id, 0) as i64))?;
+            put_mark(file, &id, &Mark::default())
+        })?;
+        file.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refused)?;
+        State::read(place, file, true)
+    }
+
+    fn read(place: &Place, file: Connection, is_owned: bool) -> Result<State> {
+        STATE.check(place, NAME, &file)?;
+        let row = file.query_one("SELECT id, epoch, checksum FROM ledger", [], |row| {
+            Ok((row.get::<_, Key>(0)?, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64))
+        });
+        let (id, epoch, checksum) = row.map_err(|error| place.refused(NAME, &error))?;
+        if checksum != epoch_sum(&id, epoch) {
+            return Err(place.damaged(NAME, "the checksum of the ledger's id is wrong"));
+        }
+        Ok(State { place: place.clone(), file, id, epoch, is_owned })
+    }
+
+    /// The ledger's id, drawn when it was made.
+    pub fn id(&self) -> Key {
+        self.id
+    }
+
+    /// How many times it was opened for writing.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Makes this opening the owner: its number is one more.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn take_over(&mut self) -> Result<u64> {
+        let refused = |error| self.place.refused(NAME, &error);
+        let take = self.file.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
+        let epoch: i64 = take.query_one("SELECT epoch FROM ledger", [], |row| row.get(0)).map_err(refused)?;
+        let epoch = epoch as u64 + 1;
+        let words = (epoch as i64, epoch_sum(&self.id, epoch) as i64);
+        take.execute("UPDATE ledger SET epoch = ?, checksum = ?", words).map_err(refused)?;
+        take.commit().map_err(refused)?;
+        self.epoch = epoch;
+        Ok(epoch)
+    }
+
+    /// The mark.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn last_mark(&self) -> Result<Mark> {
+        let sql = "SELECT position, chain, heads, ledger_ms, boot_ms, boot, unix_ms, checksum FROM mark";
+        let (mark, checksum) =
+            self.file.query_one(sql, [], mark_of).map_err(|error| self.place.refused(NAME, &error))?;
+        match mark {
+            Some(mark) if checksum == mark_sum(&self.id, &mark) => Ok(mark),
+            _ => Err(self.place.damaged(NAME, "the checksum of the mark is wrong")),
+        }
+    }
+}
+
+impl Keeper for State {
+    fn keep(&mut self, projection: &Projection) -> Result<()> {
+        let sum = projection_sum(&self.id, projection) as i64;
+        let Projection { set, sequence, floor, bytes } = projection;
+        let mut keep = self.file.prepare_cached("REPLACE INTO projection VALUES (?, ?, ?, ?, ?)")?;
+        keep.execute((set, *sequence as i64, *floor as i64, bytes, sum))?;
+        Ok(())
+    }
+
+    fn projections(&mut self) -> Result<Vec<Projection>> {
+        let refused = |error| self.place.refused(NAME, &error);
+        let sql = r#"SELECT "set", sequence, floor, bytes, checksum FROM projection ORDER BY "set""#;
+        let mut query = self.file.prepare(sql).map_err(refused)?;
+        let rows = query.query_map([], |row| {
+            let (sequence, floor) = (row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64);
+            let projection = Projection { set: row.get(0)?, sequence, floor, bytes: row.get(3)? };
+            Ok((projection, row.get::<_, i64>(4)? as u64))
+        });
+        let mut projections = Vec::new();
+        for row in rows.map_err(refused)? {
+            let (projection, sum) = row.map_err(refused)?;
+            if sum != projection_sum(&self.id, &projection) {
+                let found = format!("the checksum of the projection of SET {} is wrong", projection.set);
+                return Err(self.place.damaged(NAME, found));
+            }
+            projections.push(projection);
+        }
+        Ok(projections)
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<()> {
+        Ok(put_mark(&self.file, &self.id, mark)?)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if self.is_owned {
+            // Its log is as good as the file: a reader beside us, or a full disk, keeps it.
+            let _kept = settle(&self.file);
+        }
+    }
+}
+
+fn mark_of(row: &Row<'_>) -> rusqlite::Result<(Option<Mark>, u64)> {
+    let word = |column: usize| row.get::<_, i64>(column).map(|word| word as u64);
+    let time = Time { ledger_ms: word(3)?, boot_ms: word(4)?, boot: row.get(5)?, unix_ms: word(6)? };
+    let end = End { position: word(0)?, chain: word(1)? };
+    let heads = Heads::from_bytes(&row.get::<_, Vec<u8>>(2)?);
+    Ok((heads.map(|heads| Mark { end, heads, time }), word(7)?))
+}
+
+fn put_mark(file: &Connection, id: &Key, mark: &Mark) -> rusqlite::Result<()> {
+    let Mark { end, heads, time } = mark;
+    let mut put = file.prepare_cached("REPLACE INTO mark VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    put.execute((
+        end.position as i64,
+        end.chain as i64,
+        heads.bytes(),
+        time.ledger_ms as i64,
+        time.boot_ms as i64,
+        time.boot,
+        time.unix_ms as i64,
+        mark_sum(id, mark) as i64,
+    ))
+    .map(drop)
+}
+
+fn epoch_sum(id: &Key, epoch: u64) -> u64 {
+    sip(id, &epoch.to_le_bytes())
+}
+
+fn mark_sum(id: &Key, mark: &Mark) -> u64 {
+    let Mark { end, heads, time } = mark;
+    let words = [end.position, end.chain, time.ledger_ms, time.boot_ms, time.unix_ms];
+    sip(id, &[words.map(u64::to_le_bytes).as_flattened(), &time.boot, &heads.bytes()].concat())
+}
+
+fn projection_sum(id: &Key, projection: &Projection) -> u64 {
+    let words = [u64::from(projection.set), projection.sequence, projection.floor];
+    sip(id, &[words.map(u64::to_le_bytes).as_flattened(), &projection.bytes].concat())
+}

@@ -1,0 +1,119 @@
+//! The thread behind the writer: makes the next file before it is needed, and brings the logs of closed ones into them, so
+//! that no commit waits for either.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result};
+use rp_core::key::Key;
+
+use super::place::{Access, Place};
+use super::segment::{self, Segment};
+
+enum Task {
+    Make(u32),
+    /// The writer's own handle is closed there, too.
+    Settle(u32, Option<Segment>),
+}
+
+/// The way to that thread.
+pub struct Upkeep {
+    tasks: Option<Sender<Task>>,
+    made: Receiver<Result<Segment>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    /// Starts it; it makes the file behind number `last` at once.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(place: &Place, id: Key, epoch: u64, last: u32) -> Result<Upkeep> {
+        let (tasks, inbox) = mpsc::channel();
+        let (outbox, made) = mpsc::channel();
+        let mut hand = Hand { place: place.clone(), id, epoch, unsettled: Vec::new() };
+        let thread = std::thread::Builder::new().name("ledger-upkeep".into());
+        let thread = thread.spawn(move || hand.work(&inbox, &outbox)).context("starting the ledger's second thread")?;
+        let upkeep = Upkeep { tasks: Some(tasks), made, thread: Some(thread) };
+        upkeep.order(Task::Make(last + 1));
+        Ok(upkeep)
+    }
+
+    /// The next file when it is made; its successor is then begun.
+    pub fn next(&self) -> Option<Result<Segment>> {
+        let made = self.made.try_recv().ok()?;
+        if let Ok(segment) = &made {
+            self.order(Task::Make(segment.label().number + 1));
+        }
+        Some(made)
+    }
+
+    /// Has the log of a closed file brought into it.
+    pub fn settle(&self, number: u32) {
+        self.order(Task::Settle(number, None));
+    }
+
+    /// The same for the file that the writer just closed.
+    pub fn retire(&self, segment: Segment) {
+        self.order(Task::Settle(segment.label().number, Some(segment)));
+    }
+
+    fn order(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // It lives as long as this end does.
+            let _sent = tasks.send(task);
+        }
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        drop(self.tasks.take());
+        if let Some(thread) = self.thread.take() {
+            let _ended = thread.join();
+        }
+    }
+}
+
+struct Hand {
+    place: Place,
+    id: Key,
+    epoch: u64,
+    /// Closed files that somebody was reading.
+    unsettled: Vec<u32>,
+}
+
+impl Hand {
+    fn work(&mut self, tasks: &Receiver<Task>, made: &Sender<Result<Segment>>) {
+        for task in tasks {
+            match task {
+                Task::Make(number) => {
+                    // Who ordered it may be gone meanwhile.
+                    let _sent = made.send(Segment::open(&self.place, number, self.id, self.epoch));
+                }
+                Task::Settle(number, writer) => {
+                    drop(writer);
+                    self.unsettled.push(number);
+                    let place = &self.place;
+                    self.unsettled.retain(|number| !is_settled(place, *number));
+                }
+            }
+        }
+    }
+}
+
+/// A log that cannot be brought in stays what it was, and is as good to read.
+fn is_settled(place: &Place, number: u32) -> bool {
+    let name = Place::segment_name(number);
+    let settled = place.open(&name, Access::Write).and_then(|file| file.map_or(Ok(()), |file| segment::settle(&file)));
+    match settled {
+        Ok(()) => true,
+        Err(error) => {
+            let is_busy = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy);
+            if !is_busy {
+                eprintln!("cannot bring the log of {name} into it: {error}");
+            }
+            !is_busy
+        }
+    }
+}
