@@ -1,6 +1,9 @@
 //! How much the next taker of a packet gets.
+//!
+//! What a random split draws follows from the packet's seed, which stands in the ledger: an audit draws it again.
 
-use rand_core::RngCore;
+use rand_chacha::ChaCha12Rng;
+use rand_core::{RngCore, SeedableRng};
 
 use crate::limits::{SHARE_MAX_FEN, SHARE_MIN_FEN};
 use crate::wire::{SPLIT_EQUAL, SPLIT_RANDOM};
@@ -32,6 +35,17 @@ pub fn share(left_fen: u64, people: u8, split: u8, rng: &mut impl RngCore) -> u6
     lowest + below(highest - lowest + 1, rng)
 }
 
+/// What share number `n`, from 0, of a packet with a random split is drawn from: ChaCha12 (Aumasson 2019) keyed by the
+/// packet's seed, its id in little-endian and eight zeros, in stream `n`.
+pub fn draws(seed: &[u8; 16], packet: u64, n: u8) -> ChaCha12Rng {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(seed);
+    key[16..24].copy_from_slice(&packet.to_le_bytes());
+    let mut rng = ChaCha12Rng::from_seed(key);
+    rng.set_stream(u64::from(n));
+    rng
+}
+
 /// Uniform in `0 .. n`, `n` at least one: draws that would make low numbers likelier are thrown away.
 pub fn below(n: u64, rng: &mut impl RngCore) -> u64 {
     let unfair = n.wrapping_neg() % n;
@@ -46,8 +60,6 @@ pub fn below(n: u64, rng: &mut impl RngCore) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::ChaCha12Rng;
-    use rand_core::SeedableRng;
     use std::vec::Vec;
 
     fn open(total: u64, people: u8, split: u8, rng: &mut ChaCha12Rng) -> Vec<u64> {
@@ -85,6 +97,14 @@ mod tests {
             assert_eq!(shares.iter().sum::<u64>(), total);
             assert!(shares.iter().all(|fen| (SHARE_MIN_FEN..=SHARE_MAX_FEN).contains(fen)), "{total} {shares:?}");
         }
+    }
+
+    #[test]
+    fn each_share_has_draws_of_its_own() {
+        let first = |seed, packet, n| draws(&[seed; 16], packet, n).next_u64();
+        assert_eq!(first(1, 2, 3), first(1, 2, 3));
+        let others = [first(2, 2, 3), first(1, 3, 3), first(1, 2, 2), first(1, 2 << 8, 3)];
+        assert!(others.iter().all(|other| *other != first(1, 2, 3)), "{others:x?}");
     }
 
     #[test]
