@@ -9,7 +9,10 @@ pub mod bank;
 pub mod blocks;
 pub mod board;
 pub mod books;
+mod campaign;
+mod counter;
 mod detail;
+pub mod journal;
 mod ledger;
 mod login;
 mod money;
@@ -17,12 +20,17 @@ pub mod notes;
 mod notices;
 mod packets;
 mod prizes;
+mod projection;
 mod requests;
+mod restore;
 mod session;
 mod set;
 mod shake;
+mod shared;
 mod slots;
 pub mod split;
+mod tally;
+mod telling;
 mod totals;
 
 use alloc::sync::Arc;
@@ -31,7 +39,6 @@ use alloc::vec::Vec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::bucket::{Rate, take_shared};
 use crate::clients::Clients as _;
 use crate::cookie::Baker;
 use crate::key::Key;
@@ -39,15 +46,15 @@ use crate::kind::{Kind, request_of};
 use crate::limits::DATAGRAM_MAX;
 pub use crate::now::Now;
 use crate::reason::Reason;
-use crate::rules::Limit;
 use crate::steer;
 use crate::ticket::Realm;
 use crate::wire::{Origin, Peer};
-use bank::BankBooks;
 use board::Board;
-use books::Books;
+use books::{BankBooks, Books};
+use journal::{Address, Journal};
 use notes::{Note, Outbox};
 use set::Set;
+use shared::Shared;
 
 /// Where replies go: the caller's transmit slots.
 pub trait Transmit {
@@ -60,7 +67,7 @@ pub trait Transmit {
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It got its reply.
+    /// It got its reply, or gets it as soon as the ledger has what the reply speaks of.
     Replied,
     /// It was heard; no reply is due at once.
     Accepted,
@@ -98,23 +105,6 @@ pub struct Config {
     pub is_gated: bool,
 }
 
-/// What all SETs of a worker share.
-pub struct Shared {
-    config: Config,
-    baker: Baker,
-    realms: Vec<Realm>,
-    rng: ChaCha12Rng,
-    /// Notes to carry.
-    pub outbox: Outbox,
-    books: Arc<Books>,
-    all_books: Vec<Arc<Books>>,
-    bank: Arc<BankBooks>,
-    board: Arc<Board>,
-    hints_left: u32,
-    /// Buckets of this worker's part: strangers, sessions.
-    buckets: [u64; 2],
-}
-
 /// The SETs of one worker.
 pub struct Shard {
     /// What they share.
@@ -132,6 +122,8 @@ const ROUND_US: u64 = 20_000;
 /// The others once in so many rounds, the grain of expiry and of repeated notices: a visit costs ten cache misses, and 256
 /// SETs visited every round were a twentieth of a worker's time.
 const QUIET_ROUNDS: usize = 5;
+/// How long a client waits that finds the ledger's ring full.
+const FULL_RETRY_MS: u32 = 200;
 /// Hints *unknown session* per round: each is a reply to somebody who has proven nothing.
 const HINTS_PER_ROUND: u32 = 400;
 
@@ -160,10 +152,12 @@ impl Shard {
             realms,
             rng,
             outbox: Outbox::default(),
+            journal: Journal::default(),
             books,
             all_books,
             bank,
             board: board.clone(),
+            ledger_ms: 0,
             hints_left: HINTS_PER_ROUND,
             buckets: [0; 2],
         };
@@ -228,6 +222,49 @@ impl Shard {
         outcome
     }
 
+    /// Is there room for what one event writes? Without it no note may be handled.
+    pub fn has_room(&self) -> bool {
+        self.shared.journal.has_room()
+    }
+
+    /// The journal, whose bytes the caller carries to the ledger.
+    pub fn journal(&mut self) -> &mut Journal {
+        &mut self.shared.journal
+    }
+
+    /// So many of the journal's postings are on disk: what waited for them leaves.
+    pub fn durable_to(&mut self, count: u64, tx: &mut impl Transmit) {
+        let shared = &mut self.shared;
+        shared.journal.durable_to(count);
+        while shared.journal.releases() {
+            let Some(Address { len, to, door, client }) = shared.journal.release(tx.buffer()) else { return };
+            shared.send(tx, len, to, door, client);
+        }
+    }
+
+    /// Serves from this board on, before the first session: what is restored needs none.
+    pub fn place_on(&mut self, board: &Arc<Board>, is_gated: bool) {
+        self.shared.board = board.clone();
+        self.shared.config.is_gated = is_gated;
+        self.sets.iter_mut().for_each(|set| set.place_on(board));
+    }
+
+    /// Sets the ledger's clock: what it shows, in milliseconds, when the monotonic clock shows zero; below zero when the
+    /// machine has been up for longer than the ledger's time. No packet expires by another clock.
+    pub fn set_clock(&mut self, ledger_ms: i64) {
+        self.shared.ledger_ms = ledger_ms;
+    }
+
+    /// The next note to carry.
+    pub fn pop_note(&mut self) -> Option<Note> {
+        self.shared.outbox.pop(&self.shared.journal)
+    }
+
+    /// Puts a note back that its ring had no room for.
+    pub fn unpop_note(&mut self, note: Note) {
+        self.shared.outbox.unpop(note);
+    }
+
     /// Handles one note for a SET of this shard.
     pub fn note(&mut self, now: Now, note: Note, tx: &mut impl Transmit) {
         let config = &self.shared.config;
@@ -280,84 +317,5 @@ impl Shard {
     /// When a fen is missing or too many: that is a fault of ours, and nothing may be answered after it.
     pub fn audit(&self) {
         self.sets.iter().for_each(Set::audit);
-    }
-}
-
-/// Takes one datagram's share of what many share.
-///
-/// # Errors
-/// Milliseconds until there is one.
-fn take(full_at_ns: &mut u64, limit: Limit, now: Now) -> Result<(), u32> {
-    if limit.interval_ns > 0 {
-        let taken = take_shared(*full_at_ns, limit.interval_ns, limit.burst_ns, now.mono_us * 1000);
-        *full_at_ns = taken.map_err(|wait_ns| (wait_ns / 1_000_000) as u32)?;
-    }
-    Ok(())
-}
-
-impl Shared {
-    /// How fast a session may ask.
-    #[inline(always)]
-    fn session_rate(&self) -> Rate {
-        self.board.rules().session()
-    }
-
-    /// Is there room for one more from somebody who has proven nothing? A gate has asked already.
-    fn admit_stranger(&mut self, now: Now) -> bool {
-        self.config.is_gated || take(&mut self.buckets[0], self.board.rules().strangers(), now).is_ok()
-    }
-
-    /// Is there room for one more log-in from this part of the network? A gate has asked already.
-    fn admit_prefix(&self, from: &Origin, now: Now) -> bool {
-        self.config.is_gated || self.board.admit_prefix(self.baker.prefix_bucket(from), now.mono_us * 1000)
-    }
-
-    /// Is there room for one more from a session? A gate has asked already for shakes and pings.
-    fn admit_session(&mut self, kind: Kind, now: Now) -> Result<(), u32> {
-        if self.config.is_gated && matches!(kind, Kind::Shake | Kind::Ping) {
-            return Ok(());
-        }
-        take(&mut self.buckets[1], self.board.rules().sessions(), now)
-    }
-
-    #[inline]
-    fn count_received(&self, kind: Option<Kind>, client: u16) {
-        let row = &self.books.clients[client];
-        match kind {
-            Some(kind) => self.books.received[kind].add(1),
-            None => self.books.received.none().add(1),
-        }
-        row.received[kind.map_or(0, Kind::index)].add(1);
-    }
-
-    #[inline]
-    fn count_outcome(&self, outcome: Outcome, client: u16) {
-        let row = &self.books.clients[client];
-        match outcome {
-            Outcome::Replied => self.books.replied.add(1),
-            Outcome::Accepted => {
-                self.books.accepted.add(1);
-                row.accepted.add(1);
-            }
-            Outcome::Dropped(reason) => {
-                self.books.dropped[reason].add(1);
-                row.dropped.add(1);
-            }
-        }
-    }
-
-    /// Sends what was written to the buffer, and counts it.
-    fn send(&self, tx: &mut impl Transmit, len: usize, to: Peer, door: u16, client: u16) {
-        let number = tx.buffer()[0] & 0x3f;
-        let kind = Kind::of_number(number).expect("the engine writes only kinds that there are");
-        self.books.sent[kind].add(1);
-        self.books.clients[client].sent[kind.index() - 32].add(1);
-        tx.commit(len, to, door);
-    }
-
-    /// Answers the sender of a request.
-    fn reply(&self, asked: &Asked, tx: &mut impl Transmit, len: usize) -> Outcome {
-        self.send(tx, len, asked.from, asked.door, asked.client);
-        Outcome::Replied
     }
 }

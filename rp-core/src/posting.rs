@@ -181,6 +181,24 @@ pub const TAIL_MAX: usize = Terms::LEN + 8 * crate::limits::RECIPIENTS_MAX + cra
 pub const POSTING_MAX: usize = HEAD_LEN + TAIL_MAX;
 
 impl<'a> Posting<'a> {
+    /// One that says nothing but what it is for and when; SET and sequence are the writer's to give.
+    pub const fn new(act: Act, at_ms: u64) -> Self {
+        Self {
+            set: 0,
+            sequence: 0,
+            act,
+            debit: 0,
+            credit: 0,
+            fen: 0,
+            about: 0,
+            request: 0,
+            hash: 0,
+            at_ms,
+            source: Source::NONE,
+            tail: &[],
+        }
+    }
+
     /// Bytes it is written in.
     pub const fn len(&self) -> usize {
         HEAD_LEN + self.tail.len()
@@ -253,6 +271,12 @@ fn account(side: Side, column: u64) -> Option<Account> {
         Side::Transit => Account::Transit,
         Side::None => return None,
     })
+}
+
+/// Bytes of the posting that starts with these, if so much of it is there.
+pub fn len_of(bytes: &[u8]) -> Option<usize> {
+    let len = HEAD_LEN + usize::from(<u16 as Field>::take(bytes.first_chunk::<HEAD_LEN>()?));
+    (len <= bytes.len()).then_some(len)
 }
 
 /// The postings written one after another in `bytes`.

@@ -40,7 +40,7 @@ fn shake(house: &mut House, guest: &mut Guest) -> Option<Prize> {
 fn prizes_are_released_evenly_and_all_are_won() {
     let mut house = House::new();
     let mut guests = guests(&mut house, 400);
-    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    assert!(house.bank.start(PLAN, house.now).is_ok());
     let mut per_tenth = Vec::new();
     let mut sum = 0;
     for _ in 0..50 {
@@ -66,7 +66,7 @@ fn prizes_are_released_evenly_and_all_are_won() {
 fn a_user_wins_no_more_than_his_share_and_the_rest_goes_on() {
     let mut house = House::new();
     let mut guests = guests(&mut house, 2);
-    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    assert!(house.bank.start(PLAN, house.now).is_ok());
     let mut wins = [0; 2];
     for round in 0..600 {
         // The second comes late: what the first may not have must reach him, whichever SET it was released to.
@@ -84,7 +84,7 @@ fn a_user_wins_no_more_than_his_share_and_the_rest_goes_on() {
     assert!(withdrawn > 0, "prizes waited that both were no longer allowed to win");
     assert_eq!(released, 6 + withdrawn, "each prize was won or withdrawn");
     assert_eq!(books.released.fen.read(), house.count(|b| &b.prizes.fen) + books.withdrawn.fen.read());
-    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    assert!(house.bank.start(PLAN, house.now).is_ok());
     for _ in 0..300 {
         guests[0].log_in(&mut house);
         wins[0] += u32::from(shake(&mut house, &mut guests[0]).is_some());
@@ -99,8 +99,8 @@ fn the_budget_is_never_overdrawn_and_what_is_left_goes_back() {
     let mut house = House::new();
     let mut guests = guests(&mut house, 100);
     let plan = Plan { budget_fen: 1_000, rate: 1_000, ..PLAN };
-    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
-    assert_eq!(house.bank.start(plan, house.now.mono_us), Err(PlanError::Running));
+    assert!(house.bank.start(plan, house.now).is_ok());
+    assert_eq!(house.bank.start(plan, house.now), Err(PlanError::Running));
     let mut sum = 0;
     for _ in 0..200 {
         for guest in &mut guests {
@@ -130,7 +130,7 @@ fn a_plan_that_cannot_be_is_refused() {
         ("more than can be counted", Plan { budget_fen: u64::MAX, ..PLAN }, PlanError::TooLarge),
     ];
     for (name, plan, error) in rows {
-        assert_eq!(house.bank.start(plan, house.now.mono_us), Err(error), "{name}");
+        assert_eq!(house.bank.start(plan, house.now), Err(error), "{name}");
         assert_eq!(house.bank_books.issued_fen.read(), 0, "{name}");
     }
 }
@@ -139,7 +139,7 @@ fn a_plan_that_cannot_be_is_refused() {
 fn a_prize_whose_answer_is_lost_is_told_again() {
     let mut house = House::new();
     let mut guest = guests(&mut house, 1).remove(0);
-    assert!(house.bank.start(PLAN, house.now.mono_us).is_ok());
+    assert!(house.bank.start(PLAN, house.now).is_ok());
     let won = loop {
         house.pass_ms(10);
         let reply = guest.ask(&mut house, Kind::Shake);
@@ -165,7 +165,7 @@ fn a_prize_whose_answer_is_lost_is_told_again() {
 fn a_late_copy_of_a_shake_brings_no_prize_of_an_earlier_session() {
     let mut house = House::new();
     let mut guest = guests(&mut house, 1).remove(0);
-    assert!(house.bank.start(Plan { rate: 1_000, ..PLAN }, house.now.mono_us).is_ok());
+    assert!(house.bank.start(Plan { rate: 1_000, ..PLAN }, house.now).is_ok());
     let mut won = Vec::new();
     for _ in 0..2 {
         guest.log_in(&mut house);
@@ -182,7 +182,7 @@ fn a_late_copy_of_a_shake_brings_no_prize_of_an_earlier_session() {
 #[test]
 fn nobody_there_holds_the_campaign_up_and_no_flood_follows() {
     let mut house = House::new();
-    assert!(house.bank.start(Plan { budget_fen: u64::MAX / 4, rate: 1_000, ..PLAN }, house.now.mono_us).is_ok());
+    assert!(house.bank.start(Plan { budget_fen: u64::MAX / 4, rate: 1_000, ..PLAN }, house.now).is_ok());
     house.pass_ms(60_000);
     let released = house.bank_books.released.count.read();
     assert_eq!(released, PRIZES_OUT_MAX, "60 000 were due; what nobody takes is kept, and that has a limit");
@@ -210,7 +210,7 @@ fn prizes_of_any_size_may_move_for_ever() {
     let mut guest = guests(&mut house, 1).remove(0);
     let half = i64::MAX as u64 / 2;
     let plan = Plan { budget_fen: 2 * half, rate: 1, from_fen: half, to_fen: half, per_user: 1 };
-    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    assert!(house.bank.start(plan, house.now).is_ok());
     // The first prize is his; the second finds nobody else and comes back to his SET every second.
     for _ in 0..200 {
         house.pass_ms(100);
@@ -234,7 +234,7 @@ fn untaken_prizes_move_to_where_people_shake() {
         guest.log_in(&mut house);
     }
     let plan = Plan { budget_fen: 100_000, rate: 20, from_fen: 1, to_fen: 99, per_user: 3 };
-    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    assert!(house.bank.start(plan, house.now).is_ok());
     for _ in 0..200 {
         house.pass_ms(20);
         guests.iter_mut().for_each(|guest| drop(guest.ask(&mut house, Kind::Shake)));

@@ -69,7 +69,7 @@ fn prizes_of_lost_claims_are_won_by_others() {
         guest.log_in(&mut lossy.house);
     }
     let plan = Plan { budget_fen: PRIZES, rate: 500, from_fen: 1, to_fen: 1, per_user: 255 };
-    lossy.house.bank.start(plan, lossy.house.now.mono_us).expect("none is running");
+    lossy.house.bank.start(plan, lossy.house.now).expect("none is running");
     let mut answered_prizes = 0;
     let mut quiet_ms = 0;
     while quiet_ms < 8_000 {

@@ -177,7 +177,7 @@ fn small_house() -> House {
         ..Config::default()
     });
     let plan = rp_core::engine::bank::Plan { budget_fen: 50_000, rate: 100, from_fen: 1, to_fen: 99, per_user: 3 };
-    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    assert!(house.bank.start(plan, house.now).is_ok());
     house
 }
 
@@ -229,7 +229,7 @@ fn the_answers_of_all_users_fit() {
 fn minute() -> Vec<(Vec<u8>, Peer)> {
     let mut house = House::new();
     let plan = rp_core::engine::bank::Plan { budget_fen: 50_000, rate: 50, from_fen: 1, to_fen: 99, per_user: 3 };
-    assert!(house.bank.start(plan, house.now.mono_us).is_ok());
+    assert!(house.bank.start(plan, house.now).is_ok());
     let mut guests: Vec<Guest> = (1..=30).map(Guest::new).collect();
     let mut all = Vec::new();
     for guest in &mut guests {

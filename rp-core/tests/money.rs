@@ -304,7 +304,7 @@ fn a_repeat_while_the_owner_decides_is_absorbed() {
     for _ in 0..2 {
         assert_eq!(house.hear_at(worker, peer, &grab), (rp_core::engine::Outcome::Accepted, None));
     }
-    house.carry(Vec::new());
+    house.carry();
     let answers = house.sent.iter().filter(|(bytes, _)| bytes[0] == Kind::Grabbed.first_byte()).count();
     assert_eq!(answers, 1);
     assert_eq!(guests[taker].balance(&mut house), START_FEN + 10);

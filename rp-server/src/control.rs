@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, BankBooks, Plan, PlanError};
-use rp_core::engine::books::Books;
-use rp_core::engine::notes::Note;
+use rp_core::posting::BANK;
 use rp_core::steer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::admin::{Answer, Question};
+use crate::archivist::Archive;
 use crate::clock::Clock;
 use crate::limits::Keeper;
+use crate::scribe::Desk;
 use crate::sight::Sight;
 use crate::worker::BankRings;
 
@@ -43,10 +44,16 @@ pub struct Control {
     bank: Bank,
     books: Arc<BankBooks>,
     rings: BankRings,
+    desk: Desk,
+    archive: Archive,
+    folded: u64,
     clock: Clock,
     sight: Arc<Sight>,
-    waiting: Vec<Note>,
     mints: Vec<Mint>,
+    /// Answers that wait until so many postings of the bank are on disk.
+    late: Vec<(u64, Answer, oneshot::Sender<Answer>)>,
+    /// The campaign that is being stopped, and who asked.
+    stopping: Option<(u32, oneshot::Sender<Answer>)>,
     keeper: Keeper,
     /// The remedy for false checksums was told.
     has_hinted: bool,
@@ -65,17 +72,19 @@ struct Mint {
 
 impl Control {
     /// A control plane over these workers.
-    pub fn new(sight: Arc<Sight>, rings: BankRings, clock: Clock, keeper: Keeper, seed: [u8; 32]) -> Self {
-        let books: Vec<Arc<Books>> = sight.workers.iter().map(|worker| worker.books.clone()).collect();
-        let bank = Bank::new(sight.sets, sight.bank.clone(), books, sight.board.clone(), seed, clock.now().unix_s());
+    pub fn new(sight: Arc<Sight>, bank: Bank, rings: BankRings, desk: Desk, archive: Archive, keeper: Keeper) -> Self {
         Self {
             bank,
             books: sight.bank.clone(),
             rings,
-            clock,
+            desk,
+            archive,
+            folded: 0,
+            clock: sight.clock,
             sight,
-            waiting: Vec::new(),
             mints: Vec::new(),
+            late: Vec::new(),
+            stopping: None,
             keeper,
             has_hinted: false,
         }
@@ -97,8 +106,8 @@ impl Control {
                 () = tokio::time::sleep_until(beaten + self.rest()) => {
                     beaten = Instant::now();
                     self.beat();
-                    if self.sight.is_a_worker_gone() {
-                        return Ok(());
+                    if self.sight.is_a_worker_gone() || self.desk.scribe().gone.load(Ordering::Relaxed) {
+                        break;
                     }
                 }
                 _ = homes.tick(), if has_xsks => {
@@ -106,10 +115,12 @@ impl Control {
                     self.hint_at_checksums();
                 }
                 Some((question, done)) = calls.recv() => self.answer(question, done),
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
             }
         }
+        self.end();
+        Ok(())
     }
 
     /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.
@@ -125,10 +136,10 @@ impl Control {
     }
 
     /// Until the next beat.
-    fn rest(&self) -> Duration {
-        if !self.mints.is_empty() {
+    fn rest(&mut self) -> Duration {
+        if !self.mints.is_empty() || !self.late.is_empty() || self.stopping.is_some() {
             MINT_BEAT
-        } else if self.bank.campaign().is_some() || !self.waiting.is_empty() {
+        } else if self.bank.campaign().is_some() || !self.bank.journal().is_durable() {
             CAMPAIGN_BEAT
         } else {
             QUIET_BEAT
@@ -136,47 +147,85 @@ impl Control {
     }
 
     fn beat(&mut self) {
+        let now = self.clock.now();
         for ring in &mut self.rings.from {
-            while let Ok(note) = ring.pop() {
-                self.bank.receive(note);
+            while self.bank.journal().has_room()
+                && let Ok(note) = ring.pop()
+            {
+                self.bank.receive(note, now);
             }
         }
         // Every beat: the gate's wall clock is as right as ours.
         self.keeper.beat();
-        let now = self.clock.now();
-        if self.waiting.is_empty() {
-            self.bank.tick(now.mono_us, now.unix_s(), &mut self.waiting);
-            self.push_mints();
-        }
+        self.bank.tick(now);
+        self.push_mints();
+        self.keep();
         self.send();
         self.end_mints();
+        self.answer_late();
+        self.fold();
+    }
+
+    /// Hands postings to the scribe, and hears how far they are.
+    fn keep(&mut self) {
+        let durable = self.desk.carry(self.bank.journal());
+        self.bank.journal().durable_to(durable);
+    }
+
+    /// Answers whose postings are on disk.
+    fn answer_late(&mut self) {
+        let is_over = |bank: &Bank, number: u32| bank.campaign().is_none_or(|(running, ..)| running != number);
+        if let Some((number, done)) = self.stopping.take_if(|(number, _)| is_over(&self.bank, *number)) {
+            let answer = Answer::Done(format!("campaign {number} stopped; what was not won is back"));
+            self.late.push((self.bank.journal().written(), answer, done));
+        }
+        let bank = &mut self.bank;
+        for (_, answer, done) in self.late.extract_if(.., |(after, ..)| bank.journal().is_kept(*after)) {
+            let _ = done.send(answer);
+        }
+    }
+
+    /// Hands in the bank's projection, when it is time for one.
+    fn fold(&mut self) {
+        let checkpoint = self.desk.scribe().checkpoint.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.folded, checkpoint) != checkpoint {
+            let (sequence, bytes) = self.bank.fold();
+            self.archive.keep(BANK, sequence, bytes, self.bank.journal().written(), &self.desk);
+        }
+    }
+
+    /// Waits for the bank's last postings.
+    fn end(&mut self) {
+        while !self.bank.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {
+            self.keep();
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 
     /// Hands the notes to the workers' rings, in order; what finds no room waits for the next beat.
     fn send(&mut self) {
         let workers = self.rings.to.len() as u32;
         let mut told = vec![false; workers as usize];
-        let mut sent = 0;
-        for note in &self.waiting {
+        while let Some(note) = self.bank.pop_note() {
             let worker = steer::worker_of(u32::from(note.to), workers) as usize;
-            if self.rings.to[worker].push(*note).is_err() {
+            if self.rings.to[worker].push(note).is_err() {
+                self.bank.unpop_note(note);
                 break;
             }
             told[worker] = true;
-            sent += 1;
         }
-        self.waiting.drain(..sent);
         told.iter().zip(&self.rings.wakers).filter(|(told, _)| **told).for_each(|(_, waker)| waker.wake());
     }
 
     fn push_mints(&mut self) {
         let Some(mint) = self.mints.first_mut() else { return };
-        while mint.left > 0 && self.bank.deposit(mint.next, mint.fen, &mut self.waiting) {
+        let now = self.clock.now();
+        while mint.left > 0 && self.bank.journal().has_room() && self.bank.deposit(mint.next, mint.fen, now) {
             // The last user of all has no next.
             mint.next = mint.next.wrapping_add(1);
             mint.left -= 1;
         }
-        if self.bank.deposits_out() == 0 {
+        if self.bank.out() == 0 {
             // No deposit is on its way, and the bank takes none: with what others got since, it would be more than can be
             // counted.
             mint.refused_before = mint.refused_before.wrapping_sub(mint.left);
@@ -185,7 +234,7 @@ impl Control {
     }
 
     fn end_mints(&mut self) {
-        if self.mints.first().is_none_or(|mint| mint.left > 0) || self.bank.deposits_out() > 0 {
+        if self.mints.first().is_none_or(|mint| mint.left > 0) || self.bank.out() > 0 {
             return;
         }
         let mut mint = self.mints.remove(0);
@@ -207,9 +256,15 @@ impl Control {
             Question::Sessions => Answer::Sessions(self.sight.by_client()),
             Question::Timeline => Answer::Timeline(self.sight.timeline()),
             Question::CampaignShow => self.show(),
-            Question::CampaignStart(plan) => self.start(plan),
-            Question::CampaignStop => match self.bank.stop(&mut self.waiting) {
-                Some(number) => Answer::Done(format!("campaign {number} stopped; what was not won is back")),
+            Question::CampaignStart(plan) => {
+                let answer = self.start(plan);
+                return self.late.push((self.bank.journal().written(), answer, done));
+            }
+            Question::CampaignStop => match self.bank.stop(self.clock.now()) {
+                Some(number) => {
+                    self.stopping = Some((number, done));
+                    return;
+                }
                 None => Answer::Refused("no campaign is running".to_string()),
             },
             Question::Limits(change) => Answer::Limits(self.keeper.change(&change)),
@@ -223,7 +278,7 @@ impl Control {
     }
 
     fn start(&mut self, plan: Plan) -> Answer {
-        match self.bank.start(plan, self.clock.now().mono_us) {
+        match self.bank.start(plan, self.clock.now()) {
             Ok(number) => Answer::Done(format!("campaign {number} started: {} prizes a second", plan.rate)),
             Err(error) => Answer::Refused(refusal(error).to_string()),
         }

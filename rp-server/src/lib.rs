@@ -4,6 +4,7 @@
 //! says so.
 
 pub mod admin;
+pub mod archivist;
 pub mod cli;
 pub mod clock;
 pub mod control;
@@ -14,7 +15,9 @@ pub mod network;
 pub mod orders;
 pub mod pps;
 pub mod realm;
+pub mod recovery;
 pub mod run;
+pub mod scribe;
 pub mod sight;
 pub mod ticket;
 pub mod worker;

@@ -342,6 +342,11 @@ fn print_status(status: &Status) {
         money.transit_fen,
         if money.balanced { "balanced" } else { "not at rest" }
     );
+    let ledger = &status.ledger;
+    println!(
+        "ledger: durability {}, {} postings, {} commits of {} us, the longest {} us",
+        ledger.durability, ledger.postings, ledger.commits, ledger.commit_mean_us, ledger.commit_longest_us
+    );
     let memory = &status.memory;
     println!(
         "memory {:.1} MB, kernel maps {:.1} MB",

@@ -3,6 +3,7 @@
 mod polling;
 mod queues;
 mod said;
+mod vault;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,10 +16,10 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rand_core::{OsRng, TryRngCore};
 use rp_core::cookie::Baker;
+use rp_core::engine::Config;
 use rp_core::engine::bank::BankBooks;
 use rp_core::engine::board::Board;
 use rp_core::engine::books::Books;
-use rp_core::engine::{Config, Shard};
 use rp_core::key::Key;
 use rp_core::limits::{SETS_DEFAULT, SETS_MAX, SLOTS_PER_SET, WORKERS_MAX};
 use rp_core::ticket::Realm;
@@ -34,8 +35,11 @@ use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::limits::{self, Keeper, LimitArgs};
 use crate::network::Net;
 use crate::realm;
+use crate::recovery;
 use crate::sight::{Sight, WorkerSight};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
+pub use vault::Durability;
+use vault::{DataArgs, Keeping, Kept, Parts};
 
 /// Questions from the admin socket that wait for the control plane.
 const CALLS_MAX: usize = 64;
@@ -79,6 +83,8 @@ pub struct RunArgs {
     #[arg(long, env = "RP_STEER_ONLY")]
     steer_only: bool,
     #[command(flatten)]
+    ledger: DataArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     /// Part of the network that is not heard; repeatable
     #[arg(long, env = "RP_DENY", value_name = "PREFIX", value_delimiter = ',')]
@@ -110,6 +116,7 @@ struct Running {
     threads: Vec<JoinHandle<Result<()>>>,
     wakers: Vec<Waker>,
     sight: Arc<Sight>,
+    keeping: Keeping,
     // The gate goes last: while it is on, workers still drain what it lets through.
     _gate: Option<Box<Gate>>,
 }
@@ -159,15 +166,20 @@ impl RunArgs {
 
     fn start(&self, cpus: &[usize]) -> Result<(Running, Control)> {
         let realms = self.realms()?;
-        let sockets = self.sockets(cpus.len())?;
         let (clock, cookie_key) = (Clock::default(), draw_key()?);
+        let bank_books = Arc::new(BankBooks::default());
+        let books: Vec<Arc<Books>> = cpus.iter().map(|_| Arc::default()).collect();
+        let baker = Baker::new(cookie_key, gate::object::SERVER);
+        let config = self.config(cpus.len());
+        let parts = Parts { config, baker, realms: &realms, books: &books, bank_books: &bank_books };
+        // Every sum is checked before a port is opened.
+        let mut vault = self.ledger.open(&parts, clock)?;
+        let sockets = self.sockets(cpus.len())?;
         let started = self.gate(cpus, &sockets, cookie_key, clock)?;
         let (mut gate, steering) = match started {
             Started::On(gate) => (Some(gate), "xdp"),
             Started::Off(why) => (None, self.steer_without(&sockets, cpus.len(), &why)),
         };
-        let bank_books = Arc::new(BankBooks::default());
-        let books: Vec<Arc<Books>> = cpus.iter().map(|_| Arc::default()).collect();
         let sockets: Vec<Arc<[UdpSocket]>> = by_worker(sockets).into_iter().map(Arc::from).collect();
         let board = match gate.as_deref().and_then(Gate::board) {
             Some(board) => board.clone(),
@@ -185,7 +197,6 @@ impl RunArgs {
         let parts = limits::parts(is_gated, cpus.len());
         let keeper = Keeper::new(self.limits, &self.deny, board.clone(), list, clock, parts)?;
         let doors = Arc::new(Doors::new(self.listen.len()));
-        let baker = Baker::new(cookie_key, gate::object::SERVER);
         let mut sleepers = Vec::new();
         for group in &sockets {
             sleepers.push(Sleeper::new(group.iter()).context("making a worker's alarm")?);
@@ -195,7 +206,10 @@ impl RunArgs {
         let (mut queues, xsks) = queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
         let polling = self.busy_poll_us.map(|us| polling::arm(&sockets, &mut queues, us));
         let wakers: Vec<Waker> = sleepers.iter().map(Sleeper::waker).collect();
-        let (rings, bank) = connect(&wakers);
+        recovery::place(&mut vault.shards, &mut vault.bank, &board, is_gated);
+        let ledger = vault.said().to_owned();
+        let Kept { shards, bank, desks, archive, keeping } = vault.keep(&wakers)?;
+        let (rings, bank_rings) = connect(&wakers);
         let sight = Arc::new(Sight {
             sets: self.sets as u32,
             gate: said::gate_status(gate.as_deref(), steering),
@@ -212,26 +226,24 @@ impl RunArgs {
                 .collect(),
             bank: bank_books.clone(),
             board: board.clone(),
+            durability: self.ledger.durability,
+            scribe: keeping.face.clone(),
             clock,
         });
-        self.say(&sight, gate.as_deref(), &sockets, polling.as_deref());
+        self.say(&sight, gate.as_deref(), &sockets, polling.as_deref(), &ledger);
         let mut threads = Vec::new();
-        for (number, ((rings, sleeper), queues)) in rings.into_iter().zip(sleepers).zip(queues).enumerate() {
-            let config = Config {
-                sets: self.sets as u32,
-                workers: cpus.len() as u32,
-                worker: number as u32,
-                idle_us: self.idle * 1_000_000,
-                packet_life_us: self.packet_life * 1_000_000,
-                is_gated,
-            };
+        let mut desks = desks.into_iter();
+        let threefold = rings.into_iter().zip(sleepers).zip(queues).zip(shards);
+        for (number, (((rings, sleeper), queues), shard)) in threefold.enumerate() {
             let worker = Worker {
                 number,
                 cpu: cpus[number],
                 sockets: sockets[number].clone(),
                 queues,
-                shard: Shard::new(config, baker, realms.clone(), draw()?, books.clone(), bank_books.clone(), &board),
+                shard,
                 rings,
+                desk: desks.next().expect("a desk for each worker and the bank"),
+                archive: archive.clone(),
                 sleeper,
                 doors: doors.clone(),
                 clock,
@@ -240,8 +252,21 @@ impl RunArgs {
             };
             threads.push(spawn(worker)?);
         }
-        let control = Control::new(sight.clone(), bank, clock, keeper, draw()?);
-        Ok((Running { threads, wakers, sight, _gate: gate }, control))
+        let desk = desks.next().expect("a desk for each worker and the bank");
+        let control = Control::new(sight.clone(), bank, bank_rings, desk, archive, keeper);
+        Ok((Running { threads, wakers, sight, keeping, _gate: gate }, control))
+    }
+
+    /// Of worker 0, without a gate.
+    fn config(&self, workers: usize) -> Config {
+        Config {
+            sets: self.sets as u32,
+            workers: workers as u32,
+            worker: 0,
+            idle_us: self.idle * 1_000_000,
+            packet_life_us: self.packet_life * 1_000_000,
+            is_gated: false,
+        }
     }
 
     fn realms(&self) -> Result<Vec<Realm>> {
@@ -310,6 +335,8 @@ impl Running {
             let ended = thread.join().unwrap_or_else(|_| bail!("a worker panicked: see its message above"));
             outcome = outcome.and(ended);
         }
+        // What ended the ledger is why the workers ended.
+        outcome = self.keeping.end().and(outcome);
         let status = self.sight.status();
         println!(
             "stopped: {} sessions were open, {} requests received, {} dropped, {} packets made, {} prizes won, books {}",

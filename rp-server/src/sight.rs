@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::gate::xsks::Transport;
+use crate::run::Durability;
+use crate::scribe::ScribeFace;
 use crate::worker::{Face, Homes};
 
 /// A worker as others see it.
@@ -63,6 +65,10 @@ pub struct Sight {
     pub bank: Arc<BankBooks>,
     /// Sessions and prizes, as the gate sees them.
     pub board: Arc<Board>,
+    /// Where postings are kept.
+    pub durability: Durability,
+    /// Who keeps them.
+    pub scribe: Arc<ScribeFace>,
     /// The time.
     pub clock: Clock,
 }
@@ -145,8 +151,25 @@ pub struct Status {
     pub notices_refused: u64,
     /// The money.
     pub money: Money,
+    /// The ledger.
+    pub ledger: LedgerStatus,
     /// Memory.
     pub memory: Memory,
+}
+
+/// The ledger.
+#[derive(Serialize, Deserialize)]
+pub struct LedgerStatus {
+    /// `disk` or `none`.
+    pub durability: String,
+    /// Postings on disk.
+    pub postings: u64,
+    /// Groups in which they were committed since start.
+    pub commits: u64,
+    /// Mean time of a commit, in microseconds.
+    pub commit_mean_us: u64,
+    /// The longest commit since start, in microseconds.
+    pub commit_longest_us: u64,
 }
 
 /// One worker.
@@ -293,6 +316,7 @@ impl Sight {
                 + self.xsks.iter().map(|xsk| xsk.watch.refused().unwrap_or(0)).sum::<u64>(),
             notices_refused: self.all(|books| &books.notices_refused),
             money: self.money(),
+            ledger: self.ledger(),
             memory: Memory {
                 rss_anon_bytes: rp_net::proc::rss_anon_bytes().unwrap_or(0),
                 maps_bytes: crate::gate::counters::maps_bytes().unwrap_or(0),
@@ -309,6 +333,17 @@ impl Sight {
             sets: (number as u32..self.sets).step_by(workers as usize).count() as u32,
             received: worker.books.received.total(),
             replied: worker.books.replied.read(),
+        }
+    }
+
+    fn ledger(&self) -> LedgerStatus {
+        let (scribe, commits) = (&self.scribe, self.scribe.commits.load(Relaxed));
+        LedgerStatus {
+            durability: self.durability.name().to_string(),
+            postings: scribe.position.load(Relaxed),
+            commits,
+            commit_mean_us: scribe.commit_us.load(Relaxed) / commits.max(1),
+            commit_longest_us: scribe.longest_us.load(Relaxed),
         }
     }
 

@@ -1,9 +1,11 @@
 //! One pinned worker: a thread that owns its SETs and its sockets, and shares nothing that another writes.
 //!
-//! The loop is the way of a datagram: receive a batch, let the engine answer it, transmit the answers, carry the notes, do
-//! what time demands, sleep. Nothing here blocks, locks or allocates per datagram.
+//! The loop is the way of a datagram: receive a batch, let the engine answer it, hand the postings to the scribe, transmit
+//! the answers that wait for none, carry the notes, do what time demands, sleep. Nothing here blocks, locks or allocates
+//! per datagram.
 
 mod doors;
+mod folding;
 mod frames;
 mod homes;
 mod replies;
@@ -26,7 +28,10 @@ pub use homes::Homes;
 pub use replies::Losses;
 pub use rings::{BankRings, Rings, connect};
 
+use crate::archivist::Archive;
 use crate::clock::Clock;
+use crate::scribe::Desk;
+use folding::Folding;
 use replies::Replies;
 
 /// The longest sleep: time's demands are looked at so often when nothing comes.
@@ -46,6 +51,10 @@ pub struct Worker {
     pub shard: Shard,
     /// Notes from and to the others.
     pub rings: Rings,
+    /// Where its postings go.
+    pub desk: Desk,
+    /// Takes projections.
+    pub archive: Archive,
     /// Sleeps on its sockets, then on its queues; its wakers are with the others.
     pub sleeper: Sleeper,
     /// The addresses that clients ask.
@@ -84,13 +93,14 @@ impl Worker {
         self.face.thread_id.store(rp_net::proc::thread_id(), Ordering::Relaxed);
         let mut rx = RecvBatch::new();
         let mut replies = Replies::new(&self.sockets, &self.doors, &self.face.losses);
+        let mut folding = Folding::default();
         let (mut busy, mut heard_us) = (true, 0);
         while !self.face.stop.load(Ordering::Relaxed) {
             // With queues of its own, a look at a socket is for nothing most of the time.
             let mut looks = true;
             if !busy {
                 self.sleeper.announce();
-                if self.rings.has_notes() {
+                if self.rings.has_notes() || self.desk.has_news() {
                     self.sleeper.stay();
                 } else {
                     self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
@@ -111,16 +121,32 @@ impl Worker {
             if most > 0 {
                 heard_us = now.mono_us;
             }
+            keep(&mut self.desk, &mut self.shard, &mut replies);
             busy = self.rings.carry(now, &mut self.shard, &mut replies) || most == RX_SLOTS;
             busy |= now.mono_us - heard_us < self.busy_poll_us;
             self.shard.tick(now, &mut replies);
+            keep(&mut self.desk, &mut self.shard, &mut replies);
             self.rings.carry(now, &mut self.shard, &mut replies);
             replies.flush();
+            folding.beat(now, &mut self.shard, &self.desk, &self.archive);
         }
+        // Replies wait for the disk to the end.
+        while !self.shard.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {
+            keep(&mut self.desk, &mut self.shard, &mut replies);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        replies.flush();
+        folding.end(&mut self.shard, &self.desk, &self.archive);
         self.shard.audit();
         self.shard.publish();
         Ok(())
     }
+}
+
+/// Hands postings to the scribe, and lets go what waited for those that are on disk.
+fn keep(desk: &mut Desk, shard: &mut Shard, replies: &mut Replies<'_>) {
+    let durable = desk.carry(shard.journal());
+    shard.durable_to(durable, replies);
 }
 
 /// Lets the engine answer what was received. All sessions are looked at first, so that their cache misses overlap: one by

@@ -45,7 +45,7 @@ impl Server {
         let (admin, pins, key) = (room.file(&format!("{name}.sock")), room.pins(name), room.file("realm.key"));
         let mut command = place.command(&programs.server);
         command.arg("run").args(flags).arg("--admin").arg(&admin).arg("--realm-key").arg(&key);
-        command.arg("--pin").arg(&pins).arg("--gate-object").arg(&programs.gate);
+        command.arg("--pin").arg(&pins).arg("--gate-object").arg(&programs.gate).arg("--data").arg(room.ledger(name));
         let program = Program::start("rp-server", command, &room.file(&format!("{name}.log")))?;
         let mut server = Server { program, tool: programs.server.clone(), admin, pins, key };
         server.wait_until_it_serves()?;

@@ -339,8 +339,18 @@ fn coalescing_is_set_while_the_server_runs_and_put_back_behind_it() {
         assert!(said.contains(value) && said.contains("--coalesce-us"), "{said}");
     }
     let key = lab.room().file("realm.key").display().to_string();
-    let said =
-        refusal(&["--xdp", "off", "--coalesce-us", "50", "--realm-key", &key, "--admin", &format!("{key}.sock")]);
+    let said = refusal(&[
+        "--xdp",
+        "off",
+        "--coalesce-us",
+        "50",
+        "--realm-key",
+        &key,
+        "--admin",
+        &format!("{key}.sock"),
+        "--durability",
+        "none",
+    ]);
     assert!(said.contains("--coalesce-us") && said.contains("ethtool -C"), "{said}");
 }
 

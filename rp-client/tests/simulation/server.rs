@@ -87,26 +87,42 @@ impl Server {
         let now = now(now_us);
         for note in std::mem::take(&mut self.notes) {
             if note.to == BANK {
-                self.bank.receive(note);
+                self.bank.receive(note, now);
             } else {
                 let worker = worker_of(note.to.into(), WORKERS) as usize;
                 self.shards[worker].note(now, note, &mut self.wires);
             }
         }
-        self.bank.tick(now.mono_us, now.unix_s(), &mut self.notes);
+        self.bank.tick(now);
         for shard in &mut self.shards {
             shard.tick(now, &mut self.wires);
-            self.notes.extend(std::iter::from_fn(|| shard.shared.outbox.pop()));
         }
+        self.keep();
+        for shard in &mut self.shards {
+            self.notes.extend(std::iter::from_fn(|| shard.pop_note()));
+        }
+        self.notes.extend(std::iter::from_fn(|| self.bank.pop_note()));
     }
 
-    pub fn mint(&mut self, user: u64, fen: u64) {
-        assert!(self.bank.deposit(user, fen, &mut self.notes), "the bank takes the deposit");
+    /// Everything that was written is on disk.
+    fn keep(&mut self) {
+        for shard in &mut self.shards {
+            shard.journal().taken();
+            let written = shard.journal().written();
+            shard.durable_to(written, &mut self.wires);
+        }
+        self.bank.journal().taken();
+        let written = self.bank.journal().written();
+        self.bank.journal().durable_to(written);
+    }
+
+    pub fn mint(&mut self, user: u64, fen: u64, now_us: u64) {
+        assert!(self.bank.deposit(user, fen, now(now_us)), "the bank takes the deposit");
     }
 
     pub fn start_campaign(&mut self, now_us: u64) {
         let plan = Plan { budget_fen: 1_000_000, rate: 40, from_fen: 10, to_fen: 309, per_user: 3 };
-        self.bank.start(plan, now_us).expect("no campaign runs");
+        self.bank.start(plan, now(now_us)).expect("no campaign runs");
     }
 
     /// Is no note on its way? The bank's prizes are always on their way.
@@ -114,8 +130,8 @@ impl Server {
         self.notes.is_empty()
     }
 
-    pub fn stop_campaign(&mut self) {
-        self.bank.stop(&mut self.notes);
+    pub fn stop_campaign(&mut self, now_us: u64) {
+        self.bank.stop(now(now_us));
     }
 
     pub fn count(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {

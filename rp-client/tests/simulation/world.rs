@@ -94,7 +94,7 @@ impl World {
 
     /// Gives every user money.
     pub fn mint(&mut self, fen: u64) {
-        (1..=USERS).for_each(|user| self.server.mint(user, fen));
+        (1..=USERS).for_each(|user| self.server.mint(user, fen, self.now_us));
         self.server_alone(10 * STEP_US);
     }
 
@@ -111,7 +111,7 @@ impl World {
         }
         self.idle_at_end = self.server.count(|books| &books.idle_outs);
         self.road.faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_every_us: 0, mangle: 0.0 };
-        self.server.stop_campaign();
+        self.server.stop_campaign(self.now_us);
         // Whoever moved after his last word says where he is; else the server's notices go where he was.
         for machine in &mut self.machines {
             for index in 0..machine.fleet.count() {

@@ -32,6 +32,8 @@ pub struct Account {
     pub prizes: u8,
     /// Notices in the chain.
     pub notice_count: u8,
+    /// The ledger has a posting about the user.
+    pub is_known: bool,
     /// Not forgotten.
     used: bool,
 }
@@ -49,19 +51,14 @@ impl Account {
             fresh: NONE,
             prizes: 0,
             notice_count: 0,
+            is_known: false,
             used: true,
         }
     }
 
     /// Nothing would be lost if the account were forgotten.
     fn idle(&self) -> bool {
-        self.session == NONE
-            && self.fresh == NONE
-            && self.balance == 0
-            && self.prizes == 0
-            && self.notices == NIL
-            && self.notice_highest == 0
-            && self.requests.unused()
+        self.session == NONE && self.fresh == NONE && !self.is_known && self.requests.unused()
     }
 }
 

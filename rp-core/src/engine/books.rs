@@ -237,3 +237,30 @@ impl core::ops::Index<u16> for ClientRows {
         &self.0[usize::from(row)]
     }
 }
+
+/// What the bank counted; written by the bank alone.
+#[derive(Default)]
+pub struct BankBooks {
+    /// Money issued, less what came back for good.
+    pub issued_fen: Counter,
+    /// Budgets not yet released.
+    pub campaign_fen: Counter,
+    /// Money sent to SETs, in all.
+    pub transit_out_fen: Counter,
+    /// Money come from SETs, in all.
+    pub transit_in_fen: Counter,
+    /// Prizes released, each counted once however often it is moved.
+    pub released: Sum,
+    /// Of them those that nobody had won when their campaign ended.
+    pub withdrawn: Sum,
+    /// Deposits booked.
+    pub deposits: Sum,
+    /// Deposits that a full SET sent back.
+    pub deposits_back: Sum,
+    /// Withdrawals paid by users.
+    pub reclaimed: Sum,
+    /// Withdrawals that a user's balance did not cover.
+    pub uncovered: Counter,
+    /// The running campaign's number; 0: none.
+    pub campaign: Counter,
+}

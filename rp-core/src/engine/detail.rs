@@ -2,7 +2,6 @@
 //!
 //! A packet of another SET is read by its owner, which answers the reader straight from there.
 
-use super::money::refusal;
 use super::notes::{Body, DetailAsk, Note};
 use super::packets::set_of_packet;
 use super::set::Set;
@@ -38,21 +37,20 @@ impl Set {
         let owner = set_of_packet(detail.packet);
         if owner == u32::from(self.number) || owner >= shared.config.sets {
             let len = self.put_page(&ask, self.number, tx);
-            return shared.reply(asked, tx, len);
+            return shared.reply_durably(asked, tx, len);
         }
         if shared.outbox.credits() == 0 {
-            let len = self.put_answer(slot, detail.request, refusal(Kind::Detail, Refusal::Busy), tx);
-            return shared.reply(asked, tx, len);
+            return self.refuse_busy(slot, Kind::Detail, detail.request, asked, shared, tx);
         }
-        shared.outbox.ask(Note { to: owner as u16, from: self.number, body: Body::DetailAsk(ask) });
+        shared.outbox.ask(Note::new(owner as u16, self.number, Body::DetailAsk(ask)));
         Outcome::Accepted
     }
 
     /// Answers a reader of another SET straight from here.
-    pub(super) fn send_page(&mut self, ask: &DetailAsk, from: u16, shared: &Shared, tx: &mut impl Transmit) {
+    pub(super) fn send_page(&mut self, ask: &DetailAsk, from: u16, shared: &mut Shared, tx: &mut impl Transmit) {
         let len = self.put_page(ask, from, tx);
         let client = shared.board.clients().find(Origin::from(&ask.peer).ip);
-        shared.send(tx, len, ask.peer, ask.door, client);
+        shared.send_durably(tx, len, ask.peer, ask.door, client);
     }
 
     fn put_page(&self, ask: &DetailAsk, reader_set: u16, tx: &mut impl Transmit) -> usize {

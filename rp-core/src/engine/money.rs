@@ -3,9 +3,10 @@
 //! A request that moves money is looked up by its number first, done only when that is new, and its answer is kept. What
 //! is refused for lack of room consumes no number: nothing was decided, and the client tries again.
 
+use rand_core::RngCore as _;
+
 use super::ledger::Account;
 use super::notes::{Body, Decision, Note};
-use super::notices::{AT_ONCE, Content};
 use super::packets::set_of_packet;
 use super::requests::{Answer, Standing};
 use super::set::Set;
@@ -14,11 +15,11 @@ use super::split;
 use super::{Asked, Now, Outcome, Shared, Transmit};
 use crate::key::sip;
 use crate::kind::Kind;
-use crate::limits::{ACCOUNTS_PER_SET_MAX, SET_WIDE_OPEN_MAX};
+use crate::limits::SET_WIDE_OPEN_MAX;
+use crate::posting::{self, Act, Posting, TAIL_MAX, Terms};
 use crate::reason::Reason;
-use crate::steer::set_of_user;
 use crate::wire::{
-    AUDIENCE_LISTED, AUDIENCE_SET, Balance, BalanceIs, Grab, Grabbed, NoticeType, Refusal, Refused, SendView, Sent,
+    AUDIENCE_LISTED, AUDIENCE_SET, Balance, BalanceIs, Field, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent,
     TRAILER, close_money,
 };
 
@@ -37,6 +38,13 @@ struct Request {
     hash: u64,
 }
 
+impl Request {
+    /// The posting that answers it.
+    fn posting(&self, act: Act, now: Now) -> Posting<'static> {
+        Posting { request: self.number, hash: self.hash, ..Posting::new(act, now.unix_ms()) }
+    }
+}
+
 impl Set {
     pub(super) fn money(
         &mut self,
@@ -48,6 +56,13 @@ impl Set {
         tx: &mut impl Transmit,
     ) -> Outcome {
         let account = self.slots.cold(slot).account;
+        // Full means busy: what cannot be written down is not done, and what cannot wait is not said.
+        if !shared.journal.has_room() {
+            let Some(number) = datagram[REQUEST_AT..].first_chunk() else {
+                return Outcome::Dropped(Reason::BadLength);
+            };
+            return self.refuse_busy(slot, kind, u64::from_le_bytes(*number), asked, shared, tx);
+        }
         match kind {
             Kind::Balance => self.balance(slot, account, datagram, asked, shared, tx),
             Kind::Detail => self.detail(slot, account, datagram, asked, shared, tx),
@@ -84,6 +99,20 @@ impl Set {
         };
         let Some(answer) = answer else { return Outcome::Accepted };
         let len = self.put_answer(request.slot, request.number, answer, tx);
+        shared.reply_durably(asked, tx, len)
+    }
+
+    /// Answers *busy*: nothing is done, and no number is used up.
+    pub(super) fn refuse_busy(
+        &mut self,
+        slot: u16,
+        kind: Kind,
+        number: u64,
+        asked: &Asked,
+        shared: &Shared,
+        tx: &mut impl Transmit,
+    ) -> Outcome {
+        let len = self.put_answer(slot, number, refusal(kind, Refusal::Busy), tx);
         shared.reply(asked, tx, len)
     }
 
@@ -95,12 +124,7 @@ impl Set {
         };
         let fields = view.fields;
         let is_set_wide = fields.audience == AUDIENCE_SET;
-        let abroad = |user: &u64| set_of_user(*user, sets) != u32::from(self.number);
-        let asks = match is_set_wide {
-            true => usize::from(fields.set != self.number),
-            false => view.recipients().filter(abroad).count(),
-        };
-        if asks > shared.outbox.credits() {
+        if Self::recipients_abroad(self.number, &view, sets).count() > shared.outbox.credits() {
             return refuse(Refusal::Busy);
         }
         if is_set_wide && self.packets.set_wide_open() >= SET_WIDE_OPEN_MAX || !self.packets.make_room(&mut self.blocks)
@@ -112,89 +136,34 @@ impl Set {
             return refuse(Refusal::Busy);
         }
         if account.balance < fields.total_fen {
-            return self.finish(request.account, request.number, refusal(Kind::Send, Refusal::Insufficient));
+            return self.refuse(request, 0, (Refusal::Insufficient, 0), asked.now, shared);
         }
         let now = asked.now;
-        let expires_us = now.mono_us + shared.config.packet_life_us;
+        let expires_ms = shared.ledger_ms(now.mono_us + shared.config.packet_life_us);
         let user = account.user;
-        let packet = self.packets.make(&view, user, now.unix_ms(), expires_us, &mut self.blocks);
+        let mut seed = [0; 16];
+        shared.rng.fill_bytes(&mut seed);
+        let packet = self.packets.make(&view, user, seed, now.unix_ms(), expires_ms, &mut self.blocks);
         let id = packet.id;
         self.sums
             .post(Account::User(&mut account.balance), Account::Packet(&mut packet.left_fen), fields.total_fen)
             .expect("the balance covers it");
-        let answer = Answer::Sent { packet: id, balance_fen: account.balance };
+        let balance_fen = account.balance;
         let client = self.slots.cold(request.slot).client;
-        for sum in [&shared.books.made, &shared.books.open, &shared.books.clients[client].packets] {
-            sum.add(fields.total_fen);
-        }
-        self.tell_all(&view, id, user, now, shared);
-        self.finish(request.account, request.number, answer)
-    }
-
-    /// Tells the recipients of a packet, here and elsewhere.
-    fn tell_all(&mut self, view: &SendView<'_>, packet: u64, sender: u64, now: Now, shared: &mut Shared) {
-        let (fen, at_ms) = (view.fields.total_fen, now.unix_ms());
-        let set_wide = (view.fields.audience == AUDIENCE_SET).then_some((view.fields.set, None));
-        let listed = view.recipients().map(|user| (set_of_user(user, shared.config.sets) as u16, Some(user)));
-        for (to, user) in set_wide.into_iter().chain(listed) {
-            if to == self.number {
-                self.tell(user, packet, sender, fen, at_ms, now, shared);
-            } else {
-                let body = Body::PacketFor { user, packet, sender, fen, at_ms };
-                shared.outbox.ask(Note { to, from: self.number, body });
-            }
-        }
-    }
-
-    /// There is a packet for a user of this SET, or for all of them but the sender.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one note")]
-    pub(super) fn tell(
-        &mut self,
-        user: Option<u64>,
-        packet: u64,
-        sender: u64,
-        fen: u64,
-        at_ms: u64,
-        now: Now,
-        shared: &Shared,
-    ) {
-        let content =
-            Content { number: 0, about_type: NoticeType::Packet, about: packet, from: sender, fen, at_ms, sequence: 0 };
-        let Some(user) = user else {
-            return self.tell_everyone(sender, content, now, shared);
+        self.count_made(fields.total_fen, &shared.books);
+        shared.books.clients[client].packets.add(fields.total_fen);
+        let mut tail = [0; TAIL_MAX];
+        let len = put_terms(&view, seed, expires_ms, &mut tail);
+        let sent = Posting {
+            debit: user,
+            credit: id,
+            fen: fields.total_fen,
+            tail: &tail[..len],
+            ..request.posting(Act::Sent, now)
         };
-        // A stranger gets an account to hear of it, as long as every free slot can still become a session.
-        let has_room = self.accounts.len() + self.slots.free() < ACCOUNTS_PER_SET_MAX;
-        let at = if has_room { self.account_of(user, shared) } else { self.accounts.find(user) };
-        match at {
-            Some(at) => self.add_notice(at, content, now, shared),
-            None => shared.books.notices_refused.add(1),
-        }
-    }
-
-    /// Tells every user of the SET but the sender, if not too many packets for all of them came in this second.
-    fn tell_everyone(&mut self, sender: u64, content: Content, now: Now, shared: &Shared) {
-        if !self.may_tell_everyone() {
-            return shared.books.notices_refused.add(1);
-        }
-        for at in 0..self.accounts.end() {
-            if self.accounts.is_used(at) && self.accounts[at].user != sender {
-                self.add_notice(at, content, now, shared);
-            }
-        }
-    }
-
-    /// Tells a sender that what was left of a packet came back.
-    pub(super) fn tell_refund(&mut self, at: u16, packet: u64, fen: u64, now: Now, shared: &Shared) {
-        let about_type = NoticeType::Refund;
-        let content = Content { number: 0, about_type, about: packet, from: 0, fen, at_ms: now.unix_ms(), sequence: 0 };
-        self.add_notice(at, content, now, shared);
-    }
-
-    fn add_notice(&mut self, at: u16, content: Content, now: Now, shared: &Shared) {
-        if self.notices.add(&mut self.accounts, at, content, (AT_ONCE, now.mono_us), &mut self.blocks).is_none() {
-            shared.books.notices_refused.add(1);
-        }
+        let source = self.write(shared, sent);
+        self.tell_all(&view, source, (id, user), now, shared);
+        self.keep(request.account, request.number, Answer::Sent { packet: id, balance_fen })
     }
 
     fn grab(&mut self, request: &Request, datagram: &[u8], asked: &Asked, shared: &mut Shared) -> Option<Answer> {
@@ -208,18 +177,40 @@ impl Set {
             return Some(refusal(Kind::Grab, Refusal::Busy));
         }
         let user = account.user;
+        let (number, hash) = (request.number, request.hash);
         if is_abroad {
-            let body = Body::GrabAsk { user, packet, request: request.number };
-            shared.outbox.ask(Note { to: owner as u16, from: self.number, body });
+            let body = Body::GrabAsk { user, packet, request: number, hash };
+            shared.outbox.ask(Note::new(owner as u16, self.number, body));
             return None;
         }
         let decision = self.decide(packet, (user, self.number), asked.now, shared, Some(request.account));
-        let answer = self.apply(request.account, packet, decision, shared);
-        self.finish(request.account, request.number, answer)
+        match decision {
+            Decision::Share(fen) => {
+                let taken = Posting { debit: packet, credit: user, fen, ..request.posting(Act::Taken, asked.now) };
+                self.write(shared, taken);
+                self.grabbed(request.account, number, (packet, fen), shared)
+            }
+            Decision::No(why, fen) => self.refuse(request, packet, (why, fen), asked.now, shared),
+        }
+    }
+
+    /// A user of another SET asks for a share of a packet of this one.
+    pub(super) fn grab_asked(&mut self, note: &Note, now: Now, shared: &mut Shared) {
+        let Body::GrabAsk { user, packet, request, hash } = note.body else { return };
+        let decision = self.decide(packet, (user, note.from), now, shared, None);
+        let body = Body::GrabDone { user, packet, request, hash, decision };
+        let mut done = Note::new(note.from, self.number, body);
+        if let Decision::Share(fen) = decision {
+            let handed =
+                Posting { debit: packet, credit: user, fen, request, hash, ..Posting::new(Act::Handed, now.unix_ms()) };
+            done.source = self.write(shared, handed);
+            self.unlanded.push(done);
+        }
+        shared.outbox.send_after(&shared.journal, done);
     }
 
     /// Decides a grab as the packet's owner; the share's money goes to the account `taker` here, or into transit.
-    pub(super) fn decide(
+    fn decide(
         &mut self,
         packet: u64,
         taker: (u64, u16),
@@ -231,64 +222,114 @@ impl Set {
             Some(at) => Account::User(&mut self.accounts[at].balance),
             None => Account::Transit,
         };
-        let when = (now.mono_us, now.unix_ms());
-        let rng = &mut shared.rng;
-        let decision = self.packets.grab(packet, taker, when, rng, &mut self.blocks, &mut self.sums, credit);
+        let when = (shared.ledger_ms(now.mono_us), now.unix_ms());
+        let decision = self.packets.grab(packet, taker, when, &mut self.blocks, &mut self.sums, credit);
         if let Decision::Share(fen) = decision {
-            shared.books.taken.add(fen);
-            shared.books.open.fen.sub(fen);
-            let is_finished = self.packets.find(packet).is_some_and(|p| p.state != crate::wire::PacketState::Open);
-            shared.books.open.count.sub(u64::from(is_finished));
+            self.count_taken(packet, fen, &shared.books);
         }
         decision
     }
 
     /// The owner of a packet decided a grab by a user of this SET.
-    pub(super) fn grab_done(
-        &mut self,
-        user: u64,
-        packet: u64,
-        number: u64,
-        decision: Decision,
-        shared: &Shared,
-        tx: &mut impl Transmit,
-    ) {
-        let at = self.accounts.find(user).expect("who asked has used a request number, and is kept");
-        if let Decision::Share(fen) = decision {
-            let account = &mut self.accounts[at];
-            self.sums
-                .post(Account::Transit, Account::User(&mut account.balance), fen)
-                .expect("a balance fits 64 bits as the money issued does");
+    pub(super) fn grab_done(&mut self, note: &Note, now: Now, shared: &mut Shared, tx: &mut impl Transmit) {
+        let Body::GrabDone { user, packet, request: number, hash, decision } = note.body else { return };
+        // One that is sent again after a crash answers an ask that nobody remembers, unless the user has asked again.
+        let at = self.accounts.find(user);
+        if at.is_some_and(|at| self.accounts[at].requests.is_pending(&self.blocks, number)) {
+            shared.outbox.answered();
         }
-        let answer = self.apply(at, packet, decision, shared);
-        self.finish(at, number, answer);
+        if note.source.is_some() {
+            let landed = Note::new(note.from, self.number, Body::Landed(note.source));
+            if !self.cursors.see(note.source) {
+                return shared.outbox.send_after(&shared.journal, landed);
+            }
+            self.received(note, now, shared);
+            shared.outbox.send_after(&shared.journal, landed);
+        }
+        let at = self.accounts.find(user).expect("who asked has used a request number, and is kept");
+        // If the user has asked again, the first answer was the answer to both.
+        if !self.accounts[at].requests.is_pending(&self.blocks, number) {
+            return;
+        }
+        let answer = match decision {
+            Decision::Share(fen) => self.grabbed(at, number, (packet, fen), shared),
+            Decision::No(why, fen) => {
+                let request = Request { slot: NONE, account: at, kind: Kind::Grab, number, hash };
+                self.refuse(&request, packet, (why, fen), now, shared)
+            }
+        };
         let slot = self.accounts[at].session;
-        if slot != NONE {
+        if let Some(answer) = answer
+            && slot != NONE
+        {
             let len = self.put_answer(slot, number, answer, tx);
             let cold = self.slots.cold(slot);
             let (door, client) = (cold.door, cold.client);
-            shared.send(tx, len, self.slots.entry(slot).peer(), door, client);
+            shared.send_durably(tx, len, self.slots.entry(slot).peer(), door, client);
         }
     }
 
-    /// The answer that a decision is to the taker, whose balance has it already.
-    fn apply(&mut self, at: u16, packet: u64, decision: Decision, shared: &Shared) -> Answer {
-        match decision {
-            Decision::Share(share_fen) => {
-                let slot = self.accounts[at].session;
-                if slot != NONE {
-                    let client = self.slots.cold(slot).client;
-                    shared.books.clients[client].shares.add(share_fen);
-                }
-                Answer::Grabbed { packet, share_fen, balance_fen: self.accounts[at].balance }
-            }
-            Decision::No(refusal, share_fen) => Answer::Refused { kind: Kind::Grab as u8, refusal, share_fen },
+    /// A share of another SET's packet arrives.
+    fn received(&mut self, note: &Note, now: Now, shared: &mut Shared) {
+        let Body::GrabDone { user, packet, request, hash, decision: Decision::Share(fen) } = note.body else { return };
+        let at = self.account_of(user, shared).expect("who asked has used a request number, and is kept");
+        let account = &mut self.accounts[at];
+        account.is_known = true;
+        self.sums
+            .post(Account::Transit, Account::User(&mut account.balance), fen)
+            .expect("a balance fits 64 bits as the money issued does");
+        let requests = &mut account.requests;
+        if requests.standing(&self.blocks, request, hash) == Standing::New {
+            assert!(requests.begin(&mut self.blocks, request, hash), "nothing is pending when notes are sent again");
         }
+        let source = note.source;
+        let received = Posting {
+            debit: packet,
+            credit: user,
+            fen,
+            request,
+            hash,
+            source,
+            ..Posting::new(Act::Received, now.unix_ms())
+        };
+        self.write(shared, received);
     }
 
-    fn finish(&mut self, at: u16, number: u64, answer: Answer) -> Option<Answer> {
-        let kept = self.accounts[at].requests.finish(&mut self.blocks, number, answer);
-        assert!(kept, "only a pending request is finished");
+    /// A share that the taker's balance has already: its answer, kept.
+    fn grabbed(&mut self, at: u16, number: u64, (packet, share_fen): (u64, u64), shared: &Shared) -> Option<Answer> {
+        let slot = self.accounts[at].session;
+        if slot != NONE {
+            let client = self.slots.cold(slot).client;
+            shared.books.clients[client].shares.add(share_fen);
+        }
+        let balance_fen = self.accounts[at].balance;
+        self.keep(at, number, Answer::Grabbed { packet, share_fen, balance_fen })
+    }
+
+    /// Refuses a pending request for good.
+    fn refuse(
+        &mut self,
+        request: &Request,
+        about: u64,
+        (why, share_fen): (Refusal, u64),
+        now: Now,
+        shared: &mut Shared,
+    ) -> Option<Answer> {
+        let answer = Answer::Refused { kind: request.kind as u8, refusal: why, share_fen };
+        let mut tail = [0; posting::Refused::LEN];
+        let (kind, refusal, share_fen) = (request.kind as u8, why as u8, share_fen as u32);
+        posting::Refused { kind, refusal, share_fen }.put(&mut tail);
+        let debit = self.accounts[request.account].user;
+        let refused = Posting { debit, about, tail: &tail, ..request.posting(Act::Refused, now) };
+        self.write(shared, refused);
+        self.keep(request.account, request.number, answer)
+    }
+
+    /// Keeps the answer to a pending request; from now on the ledger knows the user.
+    fn keep(&mut self, at: u16, number: u64, answer: Answer) -> Option<Answer> {
+        let account = &mut self.accounts[at];
+        account.is_known = true;
+        assert!(account.requests.finish(&mut self.blocks, number, answer), "only a pending request is finished");
         Some(answer)
     }
 
@@ -320,7 +361,7 @@ impl Set {
         account: u16,
         datagram: &[u8],
         asked: &Asked,
-        shared: &Shared,
+        shared: &mut Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
         let Some(Balance { request, .. }) = Balance::take(datagram) else {
@@ -332,13 +373,25 @@ impl Set {
         let out = tx.buffer();
         let len = BalanceIs { flags: 0, session, counter, request, balance_fen }.put(out);
         let len = close_money(&self.slots.entry(slot).key(), out, len);
-        shared.reply(asked, tx, len)
+        shared.reply_durably(asked, tx, len)
     }
 }
 
 /// The answer that refuses a request of this kind.
 pub(super) fn refusal(kind: Kind, refusal: Refusal) -> Answer {
     Answer::Refused { kind: kind as u8, refusal, share_fen: 0 }
+}
+
+/// Writes the terms of a packet, as the ledger keeps them; returns their length.
+fn put_terms(view: &SendView<'_>, seed: [u8; 16], expires_ms: u64, out: &mut [u8; TAIL_MAX]) -> usize {
+    let Send { set, split, audience, shares, recipients, greeting_len, .. } = view.fields;
+    let mut at = Terms { expires_ms, seed, set, split, audience, shares, recipients, greeting_len }.put(out);
+    for user in view.recipients() {
+        user.put(&mut out[at..]);
+        at += <u64 as Field>::LEN;
+    }
+    out[at..at + view.greeting.len()].copy_from_slice(view.greeting.as_bytes());
+    at + view.greeting.len()
 }
 
 fn is_well_formed(view: &SendView<'_>, sets: u32) -> bool {

@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 
 use super::accounts::{Account, Accounts};
 use super::blocks::{Blocks, NIL};
+use super::projection::{Folded, Unfolding};
 use crate::limits::{
     NOTICES_PER_SET_MAX, NOTICES_PER_USER_MAX, PACKET_NOTICES_PER_SET_MAX, PACKET_NOTICES_PER_USER_MAX,
 };
@@ -57,6 +58,8 @@ impl Content {
     }
 }
 
+/// Bytes of a content.
+const CONTENT_LEN: usize = 45;
 // Where a content's sequence stands.
 const SEQUENCE: usize = 40;
 // Bytes of the block beside the content: is it in a queue, which wait comes next, and whose it is.
@@ -86,6 +89,22 @@ impl Due {
         is_waiting
             && blocks.body(self.block)[QUEUED] != 0
             && <u64 as Field>::take(blocks.body(self.block)) == self.number
+    }
+}
+
+impl Account {
+    /// Folds what the user has not seen; see [`projection`](super::projection).
+    pub(super) fn fold_notices(&self, blocks: &Blocks, out: &mut Folded) {
+        out.put(self.notice_highest);
+        out.put(self.notice_count);
+        let mut waiting = [NIL; NOTICES_PER_USER_MAX];
+        for (room, at) in waiting.iter_mut().zip(blocks.chain(self.notices)) {
+            *room = at;
+        }
+        // Oldest first, as they are put back.
+        for at in waiting[..usize::from(self.notice_count)].iter().rev() {
+            out.0.extend_from_slice(&blocks.body(*at)[..CONTENT_LEN]);
+        }
     }
 }
 
@@ -129,6 +148,38 @@ impl Notices {
         at.put(&mut blocks.body_mut(block)[ACCOUNT..]);
         self.queue(block, wait, now_us, accounts, blocks);
         Some(content.number)
+    }
+
+    /// Is there room for news of a packet to so many users?
+    pub fn has_room_for(&self, users: usize) -> bool {
+        self.held + users <= PACKET_NOTICES_PER_SET_MAX
+    }
+
+    /// Unfolds what the user of the account at index `at` has not seen.
+    pub(super) fn unfold(
+        &mut self,
+        accounts: &mut Accounts,
+        at: u16,
+        now_us: u64,
+        blocks: &mut Blocks,
+        from: &mut Unfolding<'_>,
+    ) -> Result<(), &'static str> {
+        accounts[at].notice_highest = from.take()?;
+        for _ in 0..from.take::<u8>()? {
+            let bytes = from.bytes(CONTENT_LEN)?;
+            let block = blocks.take(accounts[at].notices).ok_or("a notice that finds no room")?;
+            let body = blocks.body_mut(block);
+            body[..CONTENT_LEN].copy_from_slice(bytes);
+            // The sequences of a session of then mean nothing.
+            0u32.put(&mut body[SEQUENCE..]);
+            at.put(&mut body[ACCOUNT..]);
+            let account = &mut accounts[at];
+            account.notices = block;
+            account.notice_count += 1;
+            self.held += 1;
+            self.queue(block, AT_ONCE, now_us, accounts, blocks);
+        }
+        Ok(())
     }
 
     /// Removes an acknowledged notice; `false` when it was not waiting.

@@ -6,11 +6,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use rand_core::RngCore;
-
 use super::blocks::{Blocks, Rows};
-use super::ledger::{Account, Sums};
+use super::ledger::{Account, Sums, Uncovered};
 use super::notes::Decision;
+use super::projection::Folded;
 use super::split;
 use crate::limits::{GREETING_MAX, PACKET_BLOCKS_PER_SET_MAX, PACKETS_PER_SET_MAX, RECIPIENTS_MAX, SHARES_MAX};
 use crate::wire::{AUDIENCE_SET, PacketState, Refusal, SendView, ShareRow};
@@ -32,12 +31,14 @@ pub struct Packet {
     pub left_fen: u64,
     /// Milliseconds since 1970 when it was made.
     pub made_ms: u64,
-    /// Monotonic microseconds from which nobody may take.
-    expires_us: u64,
+    /// Milliseconds on the ledger's clock from which nobody may take.
+    expires_ms: u64,
     recipients: Rows<8>,
     takers: Takers,
     greeting: Greeting,
     greeting_len: u8,
+    /// What its shares are drawn from.
+    seed: [u8; 16],
     /// Shares in all.
     pub shares: u8,
     split: u8,
@@ -48,6 +49,45 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// A row without a packet.
+    fn none() -> Packet {
+        Packet {
+            id: 0,
+            sender: 0,
+            total_fen: 0,
+            left_fen: 0,
+            made_ms: 0,
+            expires_ms: 0,
+            recipients: Rows::default(),
+            takers: Rows::default(),
+            greeting: Rows::default(),
+            greeting_len: 0,
+            seed: [0; 16],
+            shares: 0,
+            split: 0,
+            audience: 0,
+            set: 0,
+            state: PacketState::Refunded,
+        }
+    }
+
+    /// Folds it; see [`projection`](super::projection).
+    pub(super) fn fold(&self, blocks: &Blocks, out: &mut Folded) {
+        out.put_all([self.id, self.sender, self.total_fen, self.made_ms, self.expires_ms]);
+        out.put(self.seed);
+        out.put_all([self.shares, self.split, self.audience]);
+        out.put(self.set);
+        out.put(self.recipients.count() as u8);
+        out.put(self.greeting_len);
+        self.recipients.iter(blocks).for_each(|row| out.put(*row));
+        let mut greeting = [0; GREETING_MAX];
+        let len = self.put_greeting(blocks, &mut greeting);
+        out.0.extend_from_slice(&greeting[..len]);
+        out.put(self.taken() as u8);
+        self.takers.iter(blocks).for_each(|row| out.put(*row));
+        out.put(u8::from(self.state == PacketState::Refunded));
+    }
+
     /// Shares taken.
     pub fn taken(&self) -> usize {
         self.takers.count()
@@ -136,16 +176,50 @@ impl Packets {
         let has_row = |p: &Self| p.rows.len() < PACKETS_PER_SET_MAX || !p.free.is_empty();
         while !has_row(self) || self.blocks_held + BLOCKS > PACKET_BLOCKS_PER_SET_MAX {
             let Some((row, _)) = self.finished.pop_front() else { return false };
-            let room = blocks.room();
-            let packet = &mut self.rows[usize::from(row)];
-            packet.id = 0;
-            packet.recipients.clear(blocks);
-            packet.takers.clear(blocks);
-            packet.greeting.clear(blocks);
-            self.blocks_held -= blocks.room() - room;
-            self.free.push(row);
+            self.forget(row, blocks);
         }
         true
+    }
+
+    /// Forgets a finished packet that is in no queue.
+    fn forget(&mut self, row: u16, blocks: &mut Blocks) {
+        let room = blocks.room();
+        let packet = &mut self.rows[usize::from(row)];
+        packet.id = 0;
+        packet.recipients.clear(blocks);
+        packet.takers.clear(blocks);
+        packet.greeting.clear(blocks);
+        self.blocks_held -= blocks.room() - room;
+        self.free.push(row);
+    }
+
+    /// Makes the next packet get this id, as the ledger says it did.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn expect_id(&mut self, id: u64, blocks: &mut Blocks) -> Result<(), &'static str> {
+        let row = id as u16;
+        if !self.make_room(blocks) {
+            return Err("more packets are open than a SET holds");
+        }
+        // A projection may name the rows in any order.
+        while self.rows.len() < usize::from(row) {
+            self.free.push(self.rows.len() as u16);
+            self.rows.push(Packet::none());
+        }
+        if let Some(at) = self.finished.iter().position(|(finished, _)| *finished == row) {
+            self.finished.remove(at);
+            self.forget(row, blocks);
+        }
+        if usize::from(row) == self.rows.len() {
+            self.free.push(row);
+            self.rows.push(Packet::none());
+        }
+        let at = self.free.iter().rposition(|free| *free == row).ok_or("the packet's row has an open packet")?;
+        let last = self.free.len() - 1;
+        self.free.swap(at, last);
+        self.made = ((id >> 16) as u32).checked_sub(1).ok_or("the packet's number is zero")?;
+        Ok(())
     }
 
     /// Makes a packet; its money must have been posted to it by the caller. There was room.
@@ -153,8 +227,9 @@ impl Packets {
         &mut self,
         view: &SendView<'_>,
         sender: u64,
+        seed: [u8; 16],
         now_ms: u64,
-        expires_us: u64,
+        expires_ms: u64,
         blocks: &mut Blocks,
     ) -> &mut Packet {
         self.made += 1;
@@ -167,11 +242,12 @@ impl Packets {
             total_fen: fields.total_fen,
             left_fen: 0,
             made_ms: now_ms,
-            expires_us,
+            expires_ms,
             recipients: Rows::default(),
             takers: Rows::default(),
             greeting: Rows::default(),
             greeting_len: fields.greeting_len,
+            seed,
             shares: fields.shares,
             split: fields.split,
             audience: fields.audience,
@@ -192,7 +268,12 @@ impl Packets {
         self.blocks_held += room - blocks.room();
         self.set_wide_open += usize::from(packet.is_set_wide());
         self.forget_closed();
-        self.open.push_back((row, packet.id));
+        // Those that expire first stand first: with another life of packets since the last start that is not the order in
+        // which they were made.
+        let rows = &self.rows;
+        let is_before = |at: &u16| rows[usize::from(*at)].expires_ms <= expires_ms;
+        let later = self.open.iter().rev().take_while(|(at, _)| !is_before(at)).count();
+        self.open.insert(self.open.len() - later, (row, packet.id));
         let at = usize::from(row);
         if at == self.rows.len() {
             self.rows.push(packet);
@@ -213,19 +294,32 @@ impl Packets {
         }
     }
 
+    /// Packets made so far.
+    pub fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// So many were made before.
+    pub fn resume(&mut self, made: u32) {
+        self.made = made;
+    }
+
+    /// Every packet that is remembered.
+    pub fn iter(&self) -> impl Iterator<Item = &Packet> {
+        self.rows.iter().filter(|packet| packet.id != 0)
+    }
+
     /// The packet with this id.
     pub fn find(&self, id: u64) -> Option<&Packet> {
         self.rows.get(usize::from(id as u16)).filter(|packet| packet.id == id && id != 0)
     }
 
     /// Decides a grab by `user` of SET `taker_set`; a share's money moves from the packet to `credit`.
-    #[expect(clippy::too_many_arguments, reason = "a decision needs who, what, when and whose money")]
     pub fn grab(
         &mut self,
         id: u64,
         (user, taker_set): (u64, u16),
-        (now_us, now_ms): (u64, u64),
-        rng: &mut impl RngCore,
+        (ledger_ms, now_ms): (u64, u64),
         blocks: &mut Blocks,
         sums: &mut Sums,
         credit: Account<'_>,
@@ -242,36 +336,68 @@ impl Packets {
         match packet.state {
             PacketState::Finished => return Decision::No(Refusal::Empty, 0),
             PacketState::Refunded => return Decision::No(Refusal::Expired, 0),
-            PacketState::Open if now_us >= packet.expires_us => return Decision::No(Refusal::Expired, 0),
+            PacketState::Open if ledger_ms >= packet.expires_ms => return Decision::No(Refusal::Expired, 0),
             PacketState::Open => {}
         }
-        let people = packet.shares - packet.taken() as u8;
-        let fen = split::share(packet.left_fen, people, packet.split, rng);
+        let taken = packet.taken() as u8;
+        let people = packet.shares - taken;
+        let fen = split::share(packet.left_fen, people, packet.split, &mut split::draws(&packet.seed, id, taken));
         let row = ShareRow { user, taken_ms: now_ms, share_fen: fen as u32 };
-        let mut bytes = [0; ShareRow::LEN];
-        row.put_fields(&mut bytes);
-        assert!(packet.takers.push(blocks, &bytes), "the rows of all takers were set aside");
-        sums.post(Account::Packet(&mut packet.left_fen), credit, fen).expect("the packet holds what its split gives");
-        if people == 1 {
-            packet.state = PacketState::Finished;
-            self.set_wide_open -= usize::from(packet.is_set_wide());
-            self.finished.push_back((id as u16, id));
-        }
+        self.give(id, row, blocks, sums, credit).expect("the packet holds what its split gives");
         Decision::Share(fen)
     }
 
+    /// Gives a share of an open packet to its taker.
+    ///
+    /// # Errors
+    /// There is no such packet, or it does not hold so much.
+    pub fn give(
+        &mut self,
+        id: u64,
+        row: ShareRow,
+        blocks: &mut Blocks,
+        sums: &mut Sums,
+        credit: Account<'_>,
+    ) -> Result<(), Uncovered> {
+        let found = self.rows.get_mut(usize::from(id as u16));
+        let packet = found.filter(|p| p.id == id && p.state == PacketState::Open).ok_or(Uncovered)?;
+        sums.post(Account::Packet(&mut packet.left_fen), credit, row.share_fen.into())?;
+        let mut bytes = [0; ShareRow::LEN];
+        row.put_fields(&mut bytes);
+        assert!(packet.takers.push(blocks, &bytes), "the rows of all takers were set aside");
+        if packet.taken() == usize::from(packet.shares) {
+            self.close(id as u16, PacketState::Finished);
+        }
+        Ok(())
+    }
+
+    /// No more can be taken of the packet in this row.
+    fn close(&mut self, row: u16, state: PacketState) {
+        let packet = &mut self.rows[usize::from(row)];
+        packet.state = state;
+        self.set_wide_open -= usize::from(packet.is_set_wide());
+        self.finished.push_back((row, packet.id));
+    }
+
+    /// An open packet is refunded, as the ledger says: its sender and what is to go back, still in the packet.
+    pub fn refund(&mut self, id: u64) -> Option<(u64, &mut u64)> {
+        let row = id as u16;
+        self.find(id).filter(|packet| packet.state == PacketState::Open)?;
+        self.close(row, PacketState::Refunded);
+        let packet = &mut self.rows[usize::from(row)];
+        Some((packet.sender, &mut packet.left_fen))
+    }
+
     /// The next packet whose time is over, as refunded: id, sender and what is to go back, still in the packet.
-    pub fn expire(&mut self, now_us: u64) -> Option<(u64, u64, &mut u64)> {
+    pub fn expire(&mut self, ledger_ms: u64) -> Option<(u64, u64, &mut u64)> {
         while let Some((row, id)) = self.open.front().copied() {
             let packet = &mut self.rows[usize::from(row)];
             if packet.id == id && packet.state == PacketState::Open {
-                if now_us < packet.expires_us {
+                if ledger_ms < packet.expires_ms {
                     return None;
                 }
-                packet.state = PacketState::Refunded;
                 self.open.pop_front();
-                self.set_wide_open -= usize::from(self.rows[usize::from(row)].is_set_wide());
-                self.finished.push_back((row, id));
+                self.close(row, PacketState::Refunded);
                 let packet = &mut self.rows[usize::from(row)];
                 return Some((id, packet.sender, &mut packet.left_fen));
             }
@@ -282,7 +408,7 @@ impl Packets {
 
     /// What is left in all packets, in fen.
     pub fn total_fen(&self) -> u64 {
-        self.rows.iter().filter(|packet| packet.id != 0).map(|packet| packet.left_fen).sum()
+        self.iter().map(|packet| packet.left_fen).sum()
     }
 }
 

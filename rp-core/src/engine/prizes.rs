@@ -34,6 +34,11 @@ impl Prizes {
         Self { board, set, queue: VecDeque::new(), settled: 0, least_out: i64::MAX, watched_us: 0 }
     }
 
+    /// The gate sees them on this board.
+    pub fn place_on(&mut self, board: &Arc<Board>) {
+        self.board = board.clone();
+    }
+
     /// What the gate sees of them.
     #[inline(always)]
     pub fn pot(&self) -> Pot<&Line> {

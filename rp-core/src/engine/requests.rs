@@ -4,6 +4,7 @@
 //! done twice under one number.
 
 use super::blocks::{Blocks, NIL};
+use super::projection::{Folded, Unfolding};
 use crate::limits::{ANSWERS_KEPT, REQUEST_WINDOW};
 use crate::wire::{Field, Refusal};
 
@@ -69,6 +70,8 @@ impl Default for Requests {
 }
 
 const _: () = assert!(REQUEST_WINDOW == u64::BITS as u64);
+/// Bytes of a kept answer: number, hash, what it is, and three words.
+const ANSWER_LEN: usize = 48;
 const PENDING: u8 = 0;
 const SENT: u8 = 1;
 const GRABBED: u8 = 2;
@@ -97,6 +100,11 @@ impl Requests {
         }
         let age = self.highest - number;
         if age >= REQUEST_WINDOW || self.window & (1 << age) != 0 { Standing::Stale } else { Standing::New }
+    }
+
+    /// Does `number` wait for its answer?
+    pub fn is_pending(&self, blocks: &Blocks, number: u64) -> bool {
+        self.find(blocks, number).is_some_and(|at| blocks.body(at)[16] == PENDING)
     }
 
     /// Notes a new number as pending; `false` when there is no block for its answer, or all kept answers are pending.
@@ -128,6 +136,46 @@ impl Requests {
         }
         write(body, answer);
         true
+    }
+
+    /// Keeps an answer that the ledger has.
+    pub fn restore(&mut self, blocks: &mut Blocks, number: u64, hash: u64, answer: Answer) -> bool {
+        self.begin(blocks, number, hash) && self.finish(blocks, number, answer)
+    }
+
+    /// Folds what is answered; see [`projection`](super::projection).
+    pub(super) fn fold(&self, blocks: &Blocks, out: &mut Folded) {
+        let (mut window, mut bodies) = (self.window, [NIL; ANSWERS_KEPT]);
+        let mut count = 0;
+        for at in blocks.chain(self.answers) {
+            let age = self.highest - <u64 as Field>::take(blocks.body(at));
+            if blocks.body(at)[16] != PENDING {
+                bodies[count] = at;
+                count += 1;
+            } else if age < REQUEST_WINDOW {
+                window &= !(1 << age);
+            }
+        }
+        out.put(self.highest);
+        out.put(window);
+        out.put(count as u8);
+        // Oldest first, as they are put back.
+        for at in bodies[..count].iter().rev() {
+            out.0.extend_from_slice(&blocks.body(*at)[..ANSWER_LEN]);
+        }
+    }
+
+    /// Unfolds it.
+    pub(super) fn unfold(&mut self, blocks: &mut Blocks, from: &mut Unfolding<'_>) -> Result<(), &'static str> {
+        self.highest = from.take()?;
+        self.window = from.take()?;
+        let count = usize::from(from.take::<u8>()?).min(ANSWERS_KEPT);
+        for _ in 0..count {
+            let bytes = from.bytes(ANSWER_LEN)?;
+            self.answers = blocks.take(self.answers).ok_or("an answer that finds no room")?;
+            blocks.body_mut(self.answers)[..ANSWER_LEN].copy_from_slice(bytes);
+        }
+        Ok(())
     }
 
     fn find(&self, blocks: &Blocks, number: u64) -> Option<u32> {

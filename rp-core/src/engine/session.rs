@@ -12,6 +12,7 @@ use crate::clients::Clients as _;
 use crate::entry::State;
 use crate::key::{path_token, seal, verifies};
 use crate::kind::Kind;
+use crate::posting::{Act, Posting};
 use crate::reason::Reason;
 use crate::wire::{Notice, NoticeAck, Origin, Ping, Pong, SessionHead, close_money};
 
@@ -66,7 +67,7 @@ impl Set {
         match kind {
             Kind::Totals => self.totals(slot, &head, asked, shared, tx),
             Kind::Bye => self.bye(slot, &head, asked, shared, tx),
-            Kind::NoticeAck => self.notice_ack(slot, datagram),
+            Kind::NoticeAck => self.notice_ack(slot, datagram, asked.now, shared),
             _ => self.money(slot, kind, datagram, asked, shared, tx),
         }
     }
@@ -141,7 +142,7 @@ impl Set {
     }
 
     /// Sends a notice to the session in `slot`.
-    pub(super) fn send_notice(&mut self, slot: u16, content: &Content, shared: &Shared, tx: &mut impl Transmit) {
+    pub(super) fn send_notice(&mut self, slot: u16, content: &Content, shared: &mut Shared, tx: &mut impl Transmit) {
         let cold = self.slots.cold(slot);
         let (door, client, counter) = (cold.door, cold.client, cold.next_counter());
         let notice = Notice {
@@ -159,7 +160,7 @@ impl Set {
         let out = tx.buffer();
         let len = notice.put(out);
         let len = close_money(&entry.key(), out, len);
-        shared.send(tx, len, entry.peer(), door, client);
+        shared.send_durably(tx, len, entry.peer(), door, client);
     }
 
     fn ping(
@@ -208,11 +209,15 @@ impl Set {
         shared.reply(asked, tx, len)
     }
 
-    fn notice_ack(&mut self, slot: u16, datagram: &[u8]) -> Outcome {
+    fn notice_ack(&mut self, slot: u16, datagram: &[u8], now: Now, shared: &mut Shared) -> Outcome {
         let Some(ack) = NoticeAck::take(datagram) else { return Outcome::Dropped(Reason::BadLength) };
-        let account = self.slots.cold(slot).account;
-        // A second acknowledgement finds nothing, and is as welcome as the first.
-        self.notices.acknowledge(&mut self.accounts[account], ack.notice, &mut self.blocks);
+        let account = &mut self.accounts[self.slots.cold(slot).account];
+        let user = account.user;
+        // A second acknowledgement finds nothing, and is as welcome as the first. One that cannot be written down is not
+        // heard: the notice goes out again.
+        if shared.journal.has_room() && self.notices.acknowledge(account, ack.notice, &mut self.blocks) {
+            self.write(shared, Posting { debit: user, about: ack.notice, ..Posting::new(Act::Seen, now.unix_ms()) });
+        }
         Outcome::Accepted
     }
 

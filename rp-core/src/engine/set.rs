@@ -6,21 +6,23 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::accounts::Accounts;
+use super::bank::Winnings;
 use super::blocks::Blocks;
 use super::board::Board;
 use super::ledger::{Account, Sums};
-use super::notes::{BANK, Body, Note, PrizeNote};
+use super::notes::{BANK, Body, Cursors, Note, PrizeNote, Unlanded};
 use super::notices::Notices;
 use super::packets::Packets;
 use super::prizes::Prizes;
 use super::slots::{NONE, Slots};
+use super::tally::Tally;
+use super::telling::News;
 use super::{Asked, Config, Now, Outcome, Shared, Transmit};
 use crate::key::Key;
 use crate::kind::Kind;
 use crate::limits::{SET_WIDE_TOLD_PER_SECOND_MAX, SLOT_BITS, SLOTS_PER_SET};
+use crate::posting::{Act, Posting, Source, Told};
 
-/// Notices that one visit sends at most: a packet for a whole SET must not hold up the shakes.
-const NOTICES_PER_VISIT: usize = 32;
 /// Packets that one visit refunds at most.
 const REFUNDS_PER_VISIT: usize = 16;
 /// Microseconds between two checks of the sums.
@@ -38,6 +40,16 @@ pub struct Set {
     pub(super) prizes: Prizes,
     pub(super) notices: Notices,
     pub(super) sums: Sums,
+    /// Number of the newest posting.
+    pub(super) sequence: u64,
+    /// What was seen of the notes of others.
+    pub(super) cursors: Cursors,
+    /// Notes to others that are not known to have arrived.
+    pub(super) unlanded: Unlanded,
+    /// What happened here in all.
+    pub(super) tally: Tally,
+    /// What was won here of the newest campaign.
+    pub(super) winnings: Winnings,
     idle: Vec<u16>,
     checks: u64,
     check_us: u64,
@@ -56,12 +68,22 @@ impl Set {
             prizes: Prizes::new(board.clone(), usize::from(number)),
             notices: Notices::default(),
             sums: Sums::default(),
+            sequence: 0,
+            cursors: Cursors::new(config.sets),
+            unlanded: Unlanded::default(),
+            tally: Tally::default(),
+            winnings: Winnings::default(),
             idle: Vec::new(),
             // The SETs recount in turn, not all in the same second.
             checks: u64::from(number),
             check_us: 0,
             set_wide_told: 0,
         }
+    }
+
+    pub(super) fn place_on(&mut self, board: &Arc<Board>) {
+        self.slots.place_on(board);
+        self.prizes.place_on(board);
     }
 
     pub(super) fn sums(&self) -> &Sums {
@@ -94,33 +116,49 @@ impl Set {
 
     pub(super) fn note(&mut self, now: Now, note: Note, shared: &mut Shared, tx: &mut impl Transmit) {
         match note.body {
-            Body::GrabAsk { user, packet, request } => {
-                let decision = self.decide(packet, (user, note.from), now, shared, None);
-                let body = Body::GrabDone { user, packet, request, decision };
-                shared.outbox.answer(Note { to: note.from, from: self.number, body });
-            }
-            Body::GrabDone { user, packet, request, decision } => {
-                shared.outbox.answered();
-                self.grab_done(user, packet, request, decision, shared, tx);
-            }
+            Body::GrabAsk { .. } => self.grab_asked(&note, now, shared),
+            Body::GrabDone { .. } => self.grab_done(&note, now, shared, tx),
             Body::DetailAsk(ask) => {
                 self.send_page(&ask, note.from, shared, tx);
-                shared.outbox.answer(Note { to: note.from, from: self.number, body: Body::Heard });
+                shared.outbox.send_after(&shared.journal, self.heard_of(&note));
             }
             Body::PacketFor { user, packet, sender, fen, at_ms } => {
-                self.tell(user, packet, sender, fen, at_ms, now, shared);
-                shared.outbox.answer(Note { to: note.from, from: self.number, body: Body::Heard });
+                if self.cursors.see(note.source) {
+                    let told = Told { fen, made_ms: at_ms };
+                    self.tell(&News { user, packet, sender, told, source: note.source }, now, shared);
+                }
+                shared.outbox.send_after(&shared.journal, self.heard_of(&note));
             }
-            Body::Heard => shared.outbox.answered(),
-            Body::Deposit { user, fen } => self.deposit(user, fen, shared),
+            Body::Heard(source) => {
+                shared.outbox.answered();
+                self.unlanded.land(source);
+            }
+            Body::Landed(source) => drop(self.unlanded.land(source)),
+            Body::Deposit { user, fen } => self.deposit(user, fen, &note, now, shared),
+            Body::Reclaim { user, fen } => self.withdraw(user, fen, &note, now, shared),
             Body::Prize(prize) => self.prize(prize, now, shared),
             Body::CampaignEnd => {
                 while let Some(prize) = self.prizes.take() {
                     self.prize_back(prize, shared);
                 }
+                shared.outbox.send_after(&shared.journal, Note::new(BANK, self.number, Body::CampaignOver));
             }
-            Body::DepositDone { .. } | Body::PrizeBack(_) => unreachable!("these go to the bank"),
+            Body::DepositDone { .. } | Body::Withdrawn { .. } | Body::PrizeBack(_) | Body::CampaignOver => {
+                unreachable!("these go to the bank")
+            }
         }
+    }
+
+    /// The answer to a note that was heard.
+    fn heard_of(&self, note: &Note) -> Note {
+        Note::new(note.from, self.number, Body::Heard(note.source))
+    }
+
+    /// Writes a posting of this SET; the source of its first note.
+    pub(super) fn write(&mut self, shared: &mut Shared, posting: Posting<'_>) -> Source {
+        self.sequence += 1;
+        shared.journal.write(&Posting { set: self.number, sequence: self.sequence, ..posting });
+        Source::new(self.number, self.sequence, 0)
     }
 
     /// Does what time demands; `true` when a limit of this visit left some of it for the next.
@@ -182,46 +220,26 @@ impl Set {
         self.idle = idle;
     }
 
-    fn refund_expired(&mut self, now: Now, shared: &Shared) -> bool {
+    fn refund_expired(&mut self, now: Now, shared: &mut Shared) -> bool {
         for _ in 0..REFUNDS_PER_VISIT {
-            let Some((id, sender, left)) = self.packets.expire(now.mono_us) else { return false };
+            if !shared.journal.has_room() {
+                return true;
+            }
+            let Some((id, sender, left)) = self.packets.expire(shared.ledger_ms(now.mono_us)) else { return false };
             let fen = *left;
             let at = self.accounts.find(sender).expect("who sent a packet has used a request number, and is kept");
             let account = &mut self.accounts[at];
             self.sums
                 .post(Account::Packet(left), Account::User(&mut account.balance), fen)
                 .expect("the packet holds what is left of it");
-            shared.books.refunded.add(fen);
-            shared.books.open.sub(fen);
-            self.tell_refund(at, id, fen, now, shared);
-        }
-        true
-    }
-
-    fn send_notices(&mut self, now: Now, shared: &Shared, tx: &mut impl Transmit) -> bool {
-        for _ in 0..NOTICES_PER_VISIT {
-            let Some((account, block, content)) = self.notices.due(now.mono_us, &self.accounts, &self.blocks) else {
-                return false;
-            };
-            let slot = self.accounts[account].session;
-            if slot == NONE {
-                self.notices.dormant(block, &mut self.blocks);
-            } else {
-                self.send_notice(slot, &content, shared, tx);
-                self.notices.sent(block, now.mono_us, &self.accounts, &mut self.blocks);
+            self.count_refunded(fen, &shared.books);
+            let at_ms = now.unix_ms();
+            self.write(shared, Posting { debit: id, credit: sender, fen, ..Posting::new(Act::Refunded, at_ms) });
+            if !self.tell_refund(at, id, fen, at_ms, now) {
+                shared.books.notices_refused.add(1);
             }
         }
         true
-    }
-
-    fn deposit(&mut self, user: u64, fen: u64, shared: &mut Shared) {
-        let booked = self.account_of(user, shared).is_some_and(|at| {
-            let account = &mut self.accounts[at];
-            self.sums.post(Account::Transit, Account::User(&mut account.balance), fen).is_ok()
-        });
-        let back_fen = if booked { 0 } else { fen };
-        let body = Body::DepositDone { back_fen };
-        shared.outbox.answer(Note { to: BANK, from: self.number, body });
     }
 
     fn prize(&mut self, prize: PrizeNote, now: Now, shared: &mut Shared) {
@@ -234,7 +252,7 @@ impl Set {
     fn prize_back(&mut self, prize: PrizeNote, shared: &mut Shared) {
         self.sums.post(Account::Campaign, Account::Transit, prize.fen).expect("the prize waited here");
         shared.books.prizes_back.add(prize.fen);
-        shared.outbox.answer(Note { to: BANK, from: self.number, body: Body::PrizeBack(prize) });
+        shared.outbox.send_after(&shared.journal, Note::new(BANK, self.number, Body::PrizeBack(prize)));
     }
 
     /// Takes one of the second's places for a packet that all users of the SET are told of.

@@ -6,10 +6,11 @@
 use super::ledger::Account;
 use super::notices::{AFTER_ANSWER, Content};
 use super::set::Set;
-use super::{Asked, Outcome, Shared, Transmit};
+use super::{Asked, FULL_RETRY_MS, Outcome, Shared, Transmit};
 use crate::answer::{self, Step};
 use crate::entry::State;
 use crate::kind::Kind;
+use crate::posting::{Act, Posting};
 use crate::wire::{NoticeType, Prize, SessionHead, close_money};
 
 impl Set {
@@ -41,6 +42,10 @@ impl Set {
             }
         }
         self.heard(slot, asked, shared);
+        // What cannot be written down is not decided: the same shake comes again.
+        if !shared.journal.has_room() {
+            return self.busy(slot, head, FULL_RETRY_MS, asked, shared, tx);
+        }
         if head.sequence <= self.slots.cold(slot).handled {
             return self.prize_again(slot, head, asked, shared, tx);
         }
@@ -94,7 +99,7 @@ impl Set {
     }
 
     /// Settles the claim of a shake, or claims for it: the prize, if the user may have it and can be told.
-    fn draw(&mut self, slot: u16, sequence: u32, asked: &Asked, shared: &Shared) -> Option<Content> {
+    fn draw(&mut self, slot: u16, sequence: u32, asked: &Asked, shared: &mut Shared) -> Option<Content> {
         let status = self.slots.entry(slot).status();
         let has_claimed = status.sequence() == sequence && status.state() == State::Won;
         if !has_claimed && !self.prizes.pot().claim() {
@@ -106,7 +111,7 @@ impl Set {
     }
 
     /// The first prize that waits. None may be left: a claim that was written off came after all.
-    fn grant(&mut self, slot: u16, sequence: u32, asked: &Asked, shared: &Shared) -> Option<Content> {
+    fn grant(&mut self, slot: u16, sequence: u32, asked: &Asked, shared: &mut Shared) -> Option<Content> {
         let prize = *self.prizes.first()?;
         let at = self.slots.cold(slot).account;
         let account = &mut self.accounts[at];
@@ -131,12 +136,16 @@ impl Set {
         self.prizes.take();
         let account = &mut self.accounts[at];
         account.prizes += 1;
+        account.is_known = true;
+        let user = account.user;
         self.sums
             .post(Account::Campaign, Account::User(&mut account.balance), prize.fen)
             .expect("the prize's money waited here");
-        shared.books.prizes.add(prize.fen);
+        self.count_won(won.about, prize.fen, &shared.books);
         let client = self.slots.cold(slot).client;
         shared.books.clients[client].prizes.add(prize.fen);
+        let base = Posting { debit: u64::from(prize.campaign), credit: user, ..Posting::new(Act::Won, won.at_ms) };
+        self.write(shared, Posting { fen: prize.fen, about: won.about, ..base });
         Some(won)
     }
 
@@ -145,7 +154,7 @@ impl Set {
         slot: u16,
         won: &Content,
         asked: &Asked,
-        shared: &Shared,
+        shared: &mut Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
         let prize = Prize {
@@ -160,6 +169,6 @@ impl Set {
         let out = tx.buffer();
         let len = prize.put(out);
         let len = close_money(&self.slots.entry(slot).key(), out, len);
-        shared.reply(asked, tx, len)
+        shared.reply_durably(asked, tx, len)
     }
 }

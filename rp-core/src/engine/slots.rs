@@ -82,6 +82,11 @@ impl Slots {
         }
     }
 
+    /// The gate's halves are on this board.
+    pub fn place_on(&mut self, board: &Arc<Board>) {
+        self.board = board.clone();
+    }
+
     /// The gate's half of a slot.
     #[inline(always)]
     pub fn entry(&self, slot: u16) -> Entry<&Line> {

@@ -2,7 +2,7 @@
 
 use super::books::{Books, Counter, Sum};
 use super::set::Set;
-use super::{Asked, Outcome, Shared, Transmit};
+use super::{Asked, FULL_RETRY_MS, Outcome, Shared, Transmit};
 use crate::clients::Clients as _;
 use crate::gate_counters::{ANSWERS, ClientWord};
 use crate::kind::Kind;
@@ -16,9 +16,12 @@ impl Set {
         slot: u16,
         head: &SessionHead,
         asked: &Asked,
-        shared: &Shared,
+        shared: &mut Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
+        if !shared.journal.has_room() {
+            return self.busy(slot, head, FULL_RETRY_MS, asked, shared, tx);
+        }
         if self.slots.cold(slot).role != ROLE_AUDITOR {
             return Outcome::Dropped(Reason::NotAuditor);
         }
@@ -36,7 +39,7 @@ impl Set {
         let out = tx.buffer();
         let len = totals.put(out);
         let len = close_money(&self.slots.entry(slot).key(), out, len);
-        shared.reply(asked, tx, len)
+        shared.reply_durably(asked, tx, len)
     }
 }
 

@@ -135,9 +135,14 @@ impl<'a> SendView<'a> {
         {
             return None;
         }
-        let tail = &datagram[Send::LEN..datagram.len() - TRAILER];
-        let (recipients, greeting) = tail.split_at(recipients_len);
-        Some(Self { fields, recipients, greeting: core::str::from_utf8(greeting).ok()? })
+        Self::of(fields, &datagram[Send::LEN..datagram.len() - TRAILER])
+    }
+
+    /// Fields with their tail; `None` when that is not as long as they say, or the greeting is not UTF-8.
+    pub fn of(fields: Send, tail: &'a [u8]) -> Option<Self> {
+        let (recipients, greeting) = tail.split_at_checked(8 * usize::from(fields.recipients))?;
+        let is_whole = greeting.len() == usize::from(fields.greeting_len);
+        Some(Self { fields, recipients, greeting: core::str::from_utf8(greeting).ok().filter(|_| is_whole)? })
     }
 
     /// The listed users.

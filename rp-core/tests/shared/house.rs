@@ -12,6 +12,7 @@ use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Note};
 use rp_core::engine::{Config, Now, Outcome, Shard, Transmit};
 use rp_core::limits::DATAGRAM_MAX;
+use rp_core::posting;
 use rp_core::steer::{set_of, worker_of};
 use rp_core::ticket::Realm;
 use rp_core::wire::Peer;
@@ -33,6 +34,8 @@ pub struct House {
     pub board: Arc<Board>,
     /// Sent on the server's own account, or later than the request: notices, answers that waited for a note.
     pub sent: VecDeque<Sent>,
+    /// Every posting, in the order of the ledger.
+    pub ledger: Vec<u8>,
     wires: Wires,
 }
 
@@ -85,6 +88,7 @@ impl House {
             books,
             board,
             sent: VecDeque::new(),
+            ledger: Vec::new(),
             wires: Wires { buffer: [0xa5; DATAGRAM_MAX], out: Vec::new() },
         }
     }
@@ -95,7 +99,7 @@ impl House {
         let set = set_of(head, self.config.sets);
         let worker = worker_of(set, self.config.workers);
         let outcome = self.hear_at(worker as usize, from, datagram);
-        self.carry(Vec::new());
+        self.carry();
         outcome
     }
 
@@ -103,6 +107,9 @@ impl House {
     pub fn hear_at(&mut self, worker: usize, from: Peer, datagram: &[u8]) -> (Outcome, Option<Vec<u8>>) {
         let _ = self.shards[worker].touch(datagram);
         let outcome = self.shards[worker].receive(self.now, from, 0, datagram, &mut self.wires);
+        let before = self.wires.out.len();
+        self.keep();
+        assert!(before == 0 || self.wires.out.len() == before, "what is sent at once leaves nothing to wait");
         let mut out = core::mem::take(&mut self.wires.out);
         assert!(out.len() <= 1, "two answers to one request");
         assert_eq!(out.len() == 1, outcome == Outcome::Replied, "an outcome says whether there is a reply");
@@ -113,18 +120,35 @@ impl House {
         (outcome, reply)
     }
 
-    /// Carries these notes and all that follow from them.
-    pub fn carry(&mut self, mut notes: Vec<Note>) {
+    /// Everything that was written is on disk; what waited for it leaves.
+    pub fn keep(&mut self) {
+        for shard in &mut self.shards {
+            self.ledger.extend(shard.journal().bytes());
+            shard.journal().taken();
+            let written = shard.journal().written();
+            shard.durable_to(written, &mut self.wires);
+        }
+        let journal = self.bank.journal();
+        self.ledger.extend(journal.bytes());
+        journal.taken();
+        journal.durable_to(journal.written());
+    }
+
+    /// Carries all notes, and all that follow from them.
+    pub fn carry(&mut self) {
         loop {
+            self.keep();
+            let mut notes: Vec<Note> = Vec::new();
             for shard in &mut self.shards {
-                notes.extend(core::iter::from_fn(|| shard.shared.outbox.pop()));
+                notes.extend(core::iter::from_fn(|| shard.pop_note()));
             }
+            notes.extend(core::iter::from_fn(|| self.bank.pop_note()));
             if notes.is_empty() {
                 break;
             }
-            for note in core::mem::take(&mut notes) {
+            for note in notes {
                 if note.to == BANK {
-                    self.bank.receive(note);
+                    self.bank.receive(note, self.now);
                 } else {
                     let worker = worker_of(u32::from(note.to), self.config.workers) as usize;
                     self.shards[worker].note(self.now, note, &mut self.wires);
@@ -139,25 +163,72 @@ impl House {
         for _ in 0..ms.div_ceil(5) {
             self.now.mono_us += 5_000;
             self.now.unix_us += 5_000;
-            let mut notes = Vec::new();
-            self.bank.tick(self.now.mono_us, self.now.unix_s(), &mut notes);
+            self.bank.tick(self.now);
             for shard in &mut self.shards {
                 shard.tick(self.now, &mut self.wires);
             }
-            self.carry(notes);
+            self.carry();
         }
     }
 
     pub fn mint(&mut self, user: u64, fen: u64) {
-        let mut notes = Vec::new();
-        assert!(self.bank.deposit(user, fen, &mut notes), "the bank takes the deposit");
-        self.carry(notes);
+        assert!(self.bank.deposit(user, fen, self.now), "the bank takes the deposit");
+        self.carry();
     }
 
     pub fn stop_campaign(&mut self) {
-        let mut notes = Vec::new();
-        assert!(self.bank.stop(&mut notes).is_some(), "a campaign runs");
-        self.carry(notes);
+        assert!(self.bank.stop(self.now).is_some(), "a campaign runs");
+        self.carry();
+    }
+
+    /// The server dies and starts again from its ledger, with as many workers as told: sessions are gone, money and answers
+    /// are not.
+    pub fn restarted(&self, workers: u32) -> House {
+        let mut house = House::with(Config { workers, ..self.config });
+        house.now = self.now;
+        house.ledger = self.ledger.clone();
+        for posting in posting::each(&self.ledger) {
+            let restored = match posting.set {
+                BANK => house.bank.restore(&posting, house.now),
+                set => house.shards[worker_of(set.into(), workers) as usize].restore(&posting, house.now),
+            };
+            restored.unwrap_or_else(|why| panic!("{why}: {posting:?}"));
+        }
+        house.resume();
+        house
+    }
+
+    /// Everything was read back: what nobody has seen goes out again.
+    fn resume(&mut self) {
+        let (shards, workers) = (&self.shards, self.config.workers);
+        let by_sets = |to, from| shards[worker_of(u32::from(to), workers) as usize].seen_of(to, from).expect("its SET");
+        let winnings: Vec<_> = shards.iter().flat_map(rp_core::engine::Shard::winnings).collect();
+        let of_bank = |set| by_sets(set, BANK);
+        self.bank.restored(of_bank, winnings.into_iter(), self.now).expect("the bank's books are whole");
+        let seen: Vec<Vec<u64>> = (0..self.config.sets as u16)
+            .map(|from| {
+                (0..self.config.sets as u16).map(|to| by_sets(to, from)).chain([self.bank.seen_of(from)]).collect()
+            })
+            .collect();
+        for shard in &mut self.shards {
+            shard.restored(|to, from| seen[usize::from(from)][usize::from(to).min(self.config.sets as usize)]);
+        }
+        self.carry();
+    }
+
+    /// The same, from projections taken now and no posting since.
+    pub fn unfolded(&self) -> House {
+        let mut house = House::with(self.config);
+        house.now = self.now;
+        for (shard, again) in self.shards.iter().zip(&mut house.shards) {
+            for (set, sequence, bytes) in (0..shard.count()).map(|at| shard.fold(at)) {
+                again.unfold(set, sequence, &bytes, self.now).expect("what was folded unfolds");
+            }
+        }
+        let (sequence, bytes) = self.bank.fold();
+        house.bank.unfold(sequence, &bytes, self.now).expect("what was folded unfolds");
+        house.resume();
+        house
     }
 
     /// A counter over all workers.
@@ -188,5 +259,24 @@ impl House {
             let ended = books.replied.read() + books.accepted.read() + books.dropped.total();
             assert_eq!(books.received.total(), ended, "a datagram ends in one place");
         }
+        let again = self.restarted(1);
+        let sums = |house: &House| {
+            let bank = &house.bank_books;
+            let sum = |sum: fn(&Books) -> &rp_core::engine::books::Sum| {
+                (house.count(|b| &sum(b).count), house.count(|b| &sum(b).fen))
+            };
+            let waits = house.count(|b| &b.campaign_fen) + bank.campaign_fen.read();
+            let held = (house.count(|b| &b.users_fen), waits, bank.issued_fen.read());
+            (held, [sum(|b| &b.made), sum(|b| &b.taken), sum(|b| &b.refunded), sum(|b| &b.open), sum(|b| &b.prizes)])
+        };
+        assert_eq!(sums(&again), sums(self), "what the ledger restores is what was there");
+        let unfolded = self.unfolded();
+        assert_eq!(sums(&unfolded), sums(self), "what projections restore is what was there");
+        assert_eq!(folds(&unfolded), folds(&unfolded.unfolded()), "what was unfolded folds alike");
     }
+}
+
+/// Every SET's projection.
+pub fn folds(house: &House) -> Vec<(u16, u64, Vec<u8>)> {
+    house.shards.iter().flat_map(|shard| (0..shard.count()).map(|at| shard.fold(at))).collect()
 }

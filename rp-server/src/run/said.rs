@@ -11,7 +11,14 @@ use crate::sight::{GateStatus, Sight, XskStatus};
 
 impl RunArgs {
     /// The start-up block.
-    pub(super) fn say(&self, sight: &Sight, gate: Option<&Gate>, sockets: &[Arc<[UdpSocket]>], polling: Option<&str>) {
+    pub(super) fn say(
+        &self,
+        sight: &Sight,
+        gate: Option<&Gate>,
+        sockets: &[Arc<[UdpSocket]>],
+        polling: Option<&str>,
+        ledger: &str,
+    ) {
         let cpus: Vec<String> = sight.workers.iter().map(|worker| worker.cpu.to_string()).collect();
         println!("rp-server {}", env!("CARGO_PKG_VERSION"));
         for socket in sockets[0].iter() {
@@ -51,7 +58,7 @@ impl RunArgs {
                 ""
             }
         );
-        println!("  durability  none: money is in memory and ends with the process");
+        println!("  ledger      {ledger}");
     }
 }
 

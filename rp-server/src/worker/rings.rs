@@ -83,6 +83,7 @@ impl Rings {
         for ring in &mut self.incoming {
             let mut taken = 0;
             while taken < NOTES_PER_TURN
+                && shard.has_room()
                 && let Ok(note) = ring.pop()
             {
                 shard.note(now, note, replies);
@@ -96,18 +97,22 @@ impl Rings {
 
     fn deliver(&mut self, now: Now, shard: &mut Shard, replies: &mut Replies<'_>) {
         let mut told = 0u64;
-        while let Some(note) = shard.shared.outbox.pop() {
+        while let Some(note) = shard.pop_note() {
             let to = match note.to {
                 BANK => self.workers as usize,
                 set => steer::worker_of(u32::from(set), self.workers) as usize,
             };
             if to == self.number {
+                if !shard.has_room() {
+                    shard.unpop_note(note);
+                    break;
+                }
                 shard.note(now, note, replies);
                 continue;
             }
             let ring = self.outgoing[to].as_mut().expect("only a worker itself has no ring");
             if let Err(PushError::Full(note)) = ring.push(note) {
-                shard.shared.outbox.unpop(note);
+                shard.unpop_note(note);
                 break;
             }
             told |= 1 << (to % 64);

@@ -278,18 +278,17 @@ fn gate_and_workers_answer_as_workers_alone() {
         }
         if step % 4_000 == 100 {
             for house in [&mut gated.house, &mut alone] {
-                let mut notes = Vec::new();
-                let _the_first_time_there_is_none = house.bank.stop(&mut notes);
-                house.carry(notes);
+                let _the_first_time_there_is_none = house.bank.stop(house.now);
+                house.carry();
                 let plan = Plan { budget_fen: 200_000, rate: 60, from_fen: 1, to_fen: 20, per_user: 3 };
-                house.bank.start(plan, house.now.mono_us).expect("none is running");
+                house.bank.start(plan, house.now).expect("none is running");
             }
         }
         let (from, bytes) = next(&mut draw, &mut guests, &challenges, &mut stolen);
         let (a, b) = (gated.hear(from, &bytes), alone.hear(from, &bytes).1);
         assert_eq!(a, b, "step {step}: {from:?} said {bytes:02x?}");
-        gated.house.carry(Vec::new());
-        alone.carry(Vec::new());
+        gated.house.carry();
+        alone.carry();
         let Some(reply) = a else { continue };
         *seen.entry(reply[0] & 0x3f).or_default() += 1;
         let Some(guest) = guests.iter_mut().find(|guest| guest.peer == from) else { continue };

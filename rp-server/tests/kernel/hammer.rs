@@ -67,7 +67,7 @@ fn gate_and_worker_hammer_the_same_sessions() {
         gated.hear(guest.peer, &guest.head(Kind::Shake, 1)).expect("its first word");
     }
     let plan = Plan { budget_fen: 1_000_000, rate: 2000, from_fen: 1, to_fen: 9, per_user: 255 };
-    gated.house.bank.start(plan, gated.house.now.mono_us).expect("none is running");
+    gated.house.bank.start(plan, gated.house.now).expect("none is running");
     let stop = AtomicBool::new(false);
     let (up, ups): (_, Receiver<(usize, Vec<u8>)>) = channel();
     let Gated { gate, house, .. } = &mut gated;

@@ -44,7 +44,7 @@ fn log_in(programs: &Programs, sessions: u64) -> Result<Login> {
     let (client, link) = &lab.clients()[0];
     let interface = link.server_interface();
     let mut flags = vec!["--workers", "1", "--interface", &interface, "--transport", "af-xdp", "--idle", "86400"];
-    flags.extend(["--session-rate", "0", "--strangers-rate", "0", "--prefix-rate", "0"]);
+    flags.extend(["--session-rate", "0", "--strangers-rate", "0", "--prefix-rate", "0", "--durability", "none"]);
     let server = Server::start(programs, Place::inside(lab.server()).on_cpu(SUBJECT_CPU), lab.room(), &flags)?;
     let receiving = quiet(lab.server(), &interface, SUBJECT_CPU, COALESCE)?;
     let cpu_ns = || machine::cpu_ns_of(server.pid()) + machine::cpu_ns_of_thread(receiving.tid);

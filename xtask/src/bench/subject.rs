@@ -209,6 +209,7 @@ impl Running {
                 let mut flags = vec!["--workers", "1", "--interface", &listed, "--listen", &address];
                 // No limits, and no pings that keep sessions alive: only what is measured.
                 flags.extend(["--session-rate", "0", "--strangers-rate", "0", "--prefix-rate", "0", "--idle", "86400"]);
+                flags.extend(["--durability", "none"]);
                 if subject != Subject::Gate {
                     flags.push("--steer-only");
                 }

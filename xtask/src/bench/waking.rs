@@ -74,6 +74,7 @@ fn measure(programs: &Programs, woken: Woken, coalesce_us: u64, busy_poll_us: u6
     let (coalesce, busy_poll) = (coalesce_us.to_string(), busy_poll_us.to_string());
     let mut flags = vec!["--workers", "1", "--session-rate", "0", "--strangers-rate", "0", "--prefix-rate", "0"];
     flags.extend(woken.flags());
+    flags.extend(["--durability", "none"]);
     for (flag, value, us) in [("--coalesce-us", &coalesce, coalesce_us), ("--busy-poll-us", &busy_poll, busy_poll_us)] {
         if us > 0 {
             flags.extend([flag, value]);

@@ -1,12 +1,14 @@
 //! The folder of one lab: key, admin socket, logs, reports and a bpf file system of its own.
 //!
 //! Its path is short, because a unix socket's name holds 107 bytes. As root the bpf file system is mounted here, so a lab
-//! never meets the pins of a server that runs on the machine, and unmounting it removes every pin at once.
+//! never meets the pins of a server that runs on the machine, and unmounting it removes every pin at once. Ledgers are
+//! elsewhere, among what is built: this folder may be in memory, and a ledger that is not on a disk proves nothing.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::setup::target_dir;
 use crate::{command, signal};
 
 /// Where the folders of root's labs are.
@@ -16,6 +18,7 @@ pub(super) const FOLDER: &str = "/run/red-packet-lab";
 #[derive(Debug)]
 pub struct Room {
     path: PathBuf,
+    ledgers: PathBuf,
 }
 
 impl Room {
@@ -29,7 +32,7 @@ impl Room {
             if root { Path::new(FOLDER).join(name) } else { std::env::temp_dir().join(format!("rp-lab-{name}")) };
         let bpf = path.join("bpf");
         std::fs::create_dir_all(&bpf).with_context(|| format!("cannot make the folder {}", bpf.display()))?;
-        let room = Room { path };
+        let room = Room { path, ledgers: target_dir().join("ledgers").join(name) };
         if root {
             command::run("mount", ["-t".as_ref(), "bpf".as_ref(), "red-packet-lab".as_ref(), bpf.as_os_str()])
                 .context("cannot mount a bpf file system; the kernel needs CONFIG_BPF_SYSCALL")?;
@@ -47,6 +50,11 @@ impl Room {
         self.path.join(name)
     }
 
+    /// Where a server has its ledger.
+    pub fn ledger(&self, server: &str) -> PathBuf {
+        self.ledgers.join(server)
+    }
+
     /// Where a server pins its maps.
     pub fn pins(&self, server: &str) -> PathBuf {
         self.path.join("bpf").join(server)
@@ -56,6 +64,11 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         remove(&self.path);
+        if self.ledgers.exists()
+            && let Err(error) = std::fs::remove_dir_all(&self.ledgers)
+        {
+            eprintln!("cannot remove {}: {error}", self.ledgers.display());
+        }
     }
 }
 

@@ -1,0 +1,51 @@
+//! Projections, one SET at a time, so that no datagram waits for more than one.
+
+use std::sync::atomic::Ordering;
+
+use rp_core::engine::{Now, Shard};
+
+use crate::archivist::Archive;
+use crate::scribe::Desk;
+
+/// The next SET is folded so long after the one before.
+const REST_US: u64 = 5_000;
+/// At the end of a worker, projections are worth their time from so many postings on.
+const WORTH: u64 = 65_536;
+
+/// How far one worker is.
+#[derive(Default)]
+pub struct Folding {
+    checkpoint: u64,
+    /// Rows yet to fold.
+    left: usize,
+    last_us: u64,
+}
+
+impl Folding {
+    /// Folds the next SET, if it is time.
+    pub(super) fn beat(&mut self, now: Now, shard: &mut Shard, desk: &Desk, archive: &Archive) {
+        let checkpoint = desk.scribe().checkpoint.load(Ordering::Relaxed);
+        if self.left == 0 && checkpoint != self.checkpoint {
+            (self.checkpoint, self.left) = (checkpoint, shard.count());
+        }
+        if self.left > 0 && now.mono_us >= self.last_us + REST_US {
+            self.last_us = now.mono_us;
+            self.left -= 1;
+            fold(self.left, shard, desk, archive);
+        }
+    }
+
+    /// Folds all, if a start would read long otherwise.
+    pub(super) fn end(&self, shard: &mut Shard, desk: &Desk, archive: &Archive) {
+        let face = desk.scribe();
+        let since = face.position.load(Ordering::Relaxed) - face.checkpoint_position.load(Ordering::Relaxed);
+        if since >= WORTH {
+            (0..shard.count()).for_each(|row| fold(row, shard, desk, archive));
+        }
+    }
+}
+
+fn fold(row: usize, shard: &mut Shard, desk: &Desk, archive: &Archive) {
+    let (set, sequence, bytes) = shard.fold(row);
+    archive.keep(set, sequence, bytes, shard.journal().written(), desk);
+}
