@@ -66,6 +66,7 @@ impl Segment {
         let label = Label { epoch: found.epoch.max(epoch), ..found };
         put(&take, id, label).map_err(refused)?;
         take.commit().map_err(refused)?;
+        place.lengthen_log(&name);
         let pages: u32 = file.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(refused)?;
         Ok(Segment { file, label: Label { epoch, ..label }, id, written_bytes: u64::from(pages) * PAGE_BYTES })
     }
