@@ -94,7 +94,13 @@ struct Figures {
 
 impl Figures {
     /// Commits groups for the length of a turn.
-    fn turn(&mut self, stream: &mut Stream, size: usize, turn: Duration, mut commit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn turn(
+        &mut self,
+        stream: &mut Stream,
+        size: usize,
+        turn: Duration,
+        mut commit: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let (mut busy, mut rows) = (Duration::ZERO, 0);
         while busy < turn {
             let group = stream.next(size);
@@ -187,11 +193,8 @@ fn measure(arguments: &Arguments, size: usize) -> Result<String> {
     let segments = std::fs::read_dir(&place.dir)?.flatten();
     let segments = segments.filter(|entry| entry.path().extension().is_some_and(|end| end == "db")).count() - 2;
     let rates = figures.each_mut().map(Figures::median_rate);
-    let latencies: Vec<String> = ["ours", "bare", "auto"]
-        .iter()
-        .zip(&mut figures)
-        .map(|(name, figures)| figures.latencies(name))
-        .collect();
+    let latencies: Vec<String> =
+        ["ours", "bare", "auto"].iter().zip(&mut figures).map(|(name, figures)| figures.latencies(name)).collect();
     Ok(format!(
         "group={size} ours_per_s={:.0} bare_per_s={:.0} auto_per_s={:.0} ratio={:.3} segments={segments} {}",
         rates[0],

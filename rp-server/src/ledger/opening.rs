@@ -58,7 +58,7 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
 /// Holds a ledger that was never completed to being none.
 fn nothing(place: &Place) -> Result<Found> {
     let name = Place::segment_name(1);
-    let first = place.open(&name, Access::Look).map_err(|error| place.refused(&name, &error))?;
+    let first = place.open(&name, Access::Look)?;
     let others = std::fs::read_dir(&place.dir)?.flatten();
     let has_postings = others.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("postings-"));
     if first.is_some() || has_postings {

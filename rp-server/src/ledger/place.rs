@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Error;
+use anyhow::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -54,8 +54,23 @@ impl Place {
     /// Opens one of its files; `None` when there is none.
     ///
     /// # Errors
-    /// The system's.
-    pub fn open(&self, name: &str, access: Access) -> rusqlite::Result<Option<Connection>> {
+    /// A [`Refusal`]: it is damaged, or the system refuses.
+    pub fn open(&self, name: &str, access: Access) -> Result<Option<Connection>> {
+        self.keep_log(name)?;
+        self.connect(name, access).map_err(|error| self.refused(name, &error))
+    }
+
+    /// SQLite deletes the log of a file that is empty. No crash leaves one: the file's first page is on disk before there is
+    /// a log.
+    fn keep_log(&self, name: &str) -> Result<()> {
+        let len = |name: &str| std::fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
+        if self.vfs.is_none() && len(name) == 0 && len(&format!("{name}-wal")) > 0 {
+            return Err(self.damaged(name, "it is missing or empty, and its log is there"));
+        }
+        Ok(())
+    }
+
+    fn connect(&self, name: &str, access: Access) -> rusqlite::Result<Option<Connection>> {
         let path = self.dir.join(name);
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if access == Access::Make {

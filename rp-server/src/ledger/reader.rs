@@ -148,7 +148,7 @@ impl SqliteReader {
     /// Opens a file of postings; `None` when there is none, or it was never completed.
     fn file(&self, number: u32) -> Result<Option<File>> {
         let name = Place::segment_name(number);
-        let opened = self.place.open(&name, Access::Look).map_err(|error| self.place.refused(&name, &error))?;
+        let opened = self.place.open(&name, Access::Look)?;
         let Some(connection) = opened else { return Ok(None) };
         if SEGMENT.version_of(&self.place, &name, &connection)? != SEGMENT.version() {
             return Ok(None);

@@ -43,7 +43,7 @@ impl State {
     /// # Errors
     /// It is damaged or of a newer version.
     pub fn look(place: &Place) -> Result<Option<State>> {
-        let file = place.open(NAME, Access::Look).map_err(|error| place.refused(NAME, &error))?;
+        let file = place.open(NAME, Access::Look)?;
         let Some(file) = file else { return Ok(None) };
         match STATE.version_of(place, NAME, &file)? {
             0 => Ok(None),
@@ -57,7 +57,7 @@ impl State {
     /// It is damaged, of a newer version, or cannot be written.
     pub fn own(place: &Place) -> Result<State> {
         let refused = |error| place.refused(NAME, &error);
-        let file = place.open(NAME, Access::Make).map_err(refused)?;
+        let file = place.open(NAME, Access::Make)?;
         let mut file = file.ok_or_else(|| missing(place))?;
         let mut id = Key::default();
         OsRng.try_fill_bytes(&mut id)?;

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
 use rp_core::key::Key;
+use rusqlite::ErrorCode;
 
 use super::place::{Access, Place};
 use super::segment::{self, Segment};
@@ -105,15 +106,20 @@ impl Hand {
 /// A log that cannot be brought in stays what it was, and is as good to read.
 fn is_settled(place: &Place, number: u32) -> bool {
     let name = Place::segment_name(number);
-    let settled = place.open(&name, Access::Write).and_then(|file| file.map_or(Ok(()), |file| segment::settle(&file)));
-    match settled {
-        Ok(()) => true,
+    let file = match place.open(&name, Access::Write) {
+        Ok(Some(file)) => file,
+        Ok(None) => return true,
         Err(error) => {
-            let is_busy = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy);
-            if !is_busy {
-                eprintln!("cannot bring the log of {name} into it: {error}");
-            }
-            !is_busy
+            eprintln!("{error:#}");
+            return true;
         }
+    };
+    match segment::settle(&file) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => false,
+        Err(error) => {
+            eprintln!("cannot bring the log of {name} into it: {error}");
+            true
+        }
+        Ok(()) => true,
     }
 }

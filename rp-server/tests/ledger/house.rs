@@ -1,12 +1,12 @@
 //! What the tests of the ledger stand on: folders that go, postings of all kinds, and a ledger read back whole.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
 use proptest::prelude::*;
 use rp_core::posting::{Act, BANK, POSTING_MAX, Posting, Source, TAIL_MAX};
-use rp_server::ledger::{Heads, Mark, Opened, Outcome, Place, Projection, Restore, Time, sqlite};
+use rp_server::ledger::{Heads, Mark, Opened, Outcome, Place, Projection, Restore, Time};
 
 /// A folder of its own, gone after the test.
 pub struct Folder(PathBuf);
@@ -16,13 +16,12 @@ static FOLDERS: AtomicU32 = AtomicU32::new(0);
 impl Folder {
     pub fn new() -> Folder {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("rp-ledger-{}-{number}", std::process::id()));
+        // Nothing here depends on a disk, and thousands of openings wait for one.
+        let memory = Some(PathBuf::from("/dev/shm")).filter(|dir| dir.is_dir());
+        let dir = memory.unwrap_or_else(std::env::temp_dir);
+        let dir = dir.join(format!("rp-ledger-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a folder in the temporary one");
         Folder(dir)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
     }
 
     /// Where a ledger is, whose files are closed after some kilobytes.
@@ -69,12 +68,14 @@ pub const SETS: [u16; 5] = [0, 1, 77, 909, BANK];
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line {
     pub position: u64,
+    pub set: u16,
+    pub sequence: u64,
     pub bytes: Vec<u8>,
 }
 
 impl Line {
     pub fn of(position: u64, posting: &Posting<'_>) -> Line {
-        Line { position, bytes: bytes(posting) }
+        Line { position, set: posting.set, sequence: posting.sequence, bytes: bytes(posting) }
     }
 }
 
@@ -188,11 +189,4 @@ pub fn mark(opened: &mut Opened) {
         time: Time::now(7).expect("the machine tells its start"),
     };
     opened.keeper.mark(&mark).expect("there is room");
-}
-
-/// Opens the ledger in a folder and reads all of it.
-pub fn reopen(place: &Place) -> Result<(Opened, Taken)> {
-    let mut taken = Taken::default();
-    let opened = sqlite::open(place, &mut taken)?;
-    Ok((opened, taken))
 }

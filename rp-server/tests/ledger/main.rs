@@ -2,4 +2,5 @@
 //! does to it.
 
 mod conformance;
+mod damage;
 mod house;
