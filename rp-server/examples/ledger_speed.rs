@@ -3,7 +3,7 @@
 //! `ledger_speed [--dir DIR] [--seconds N] [--rounds N] [--groups 64,256]`; prints one line a group size, `name=value` words: rows per
 //! second of both (medians of the rounds) and their ratio, and the latencies of a commit in microseconds. The bare loop
 //! has the same table, pragmas and group size, and never checkpoints; `auto` is the same loop with SQLite's own
-//! checkpoints, as it comes.
+//! checkpoints, as it comes. With `--open POSTINGS` it builds a ledger of so many and prints how long its opening takes.
 #![allow(missing_docs)]
 
 use std::path::{Path, PathBuf};
@@ -22,12 +22,15 @@ struct Arguments {
     rounds: usize,
     groups: Vec<usize>,
     segment_mib: u64,
+    open: Option<u64>,
 }
 
 fn arguments() -> Result<Arguments> {
-    let usage = "usage: ledger_speed [--dir DIR] [--seconds N] [--rounds N] [--groups N,N] [--segment-mib N]";
+    let usage = "usage: ledger_speed [--dir DIR] [--seconds N] [--rounds N] [--groups N,N] [--segment-mib N] \
+                 [--open POSTINGS]";
     let dir = std::env::temp_dir().join(format!("rp-ledger-speed-{}", std::process::id()));
-    let mut parsed = Arguments { dir, seconds: 1.0, rounds: 5, groups: vec![64, 256, 1000, 4000], segment_mib: 64 };
+    let mut parsed =
+        Arguments { dir, seconds: 1.0, rounds: 5, groups: vec![64, 256, 1000, 4000], segment_mib: 64, open: None };
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let value = words.next().context(usage)?;
@@ -36,6 +39,7 @@ fn arguments() -> Result<Arguments> {
             "--seconds" => parsed.seconds = value.parse().context(usage)?,
             "--rounds" => parsed.rounds = value.parse().context(usage)?,
             "--segment-mib" => parsed.segment_mib = value.parse().context(usage)?,
+            "--open" => parsed.open = Some(value.parse().context(usage)?),
             "--groups" => parsed.groups = value.split(',').map(str::parse).collect::<Result<_, _>>().context(usage)?,
             _ => bail!(usage),
         }
@@ -205,8 +209,32 @@ fn measure(arguments: &Arguments, size: usize) -> Result<String> {
     ))
 }
 
+/// How long the opening of a ledger of so many postings takes, none of which a projection holds.
+fn opening(arguments: &Arguments, postings: u64) -> Result<String> {
+    let place = Place { segment_bytes: arguments.segment_mib << 20, ..Place::new(&arguments.dir.join("ledger")) };
+    let mut stream = Stream::new();
+    let mut ledger = sqlite::open(&place, &mut ())?.ledger;
+    let started = Instant::now();
+    while stream.written < postings {
+        ours(&mut *ledger, stream.next(4000))?;
+    }
+    let written = started.elapsed();
+    // Dropped, not closed: the last log is as a killed server leaves it.
+    drop(ledger);
+    let started = Instant::now();
+    let opened = sqlite::open(&place, &mut ())?;
+    let (took, position) = (started.elapsed(), opened.ledger.end().position);
+    Ok(format!("open={position} write_s={:.2} open_s={:.2}", written.as_secs_f64(), took.as_secs_f64()))
+}
+
 fn main() -> Result<()> {
     let arguments = arguments()?;
+    if let Some(postings) = arguments.open {
+        let line = opening(&arguments, postings);
+        std::fs::remove_dir_all(&arguments.dir)?;
+        println!("{}", line?);
+        return Ok(());
+    }
     for size in &arguments.groups {
         std::fs::create_dir_all(&arguments.dir).with_context(|| arguments.dir.display().to_string())?;
         let line = measure(&arguments, *size);

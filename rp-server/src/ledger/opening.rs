@@ -11,6 +11,7 @@ use super::heads::Heads;
 use super::lock::Lock;
 use super::place::{Access, Place};
 use super::reader::SqliteReader;
+use super::schema::{self, STATE_NAME};
 use super::segment::{Label, Segment};
 use super::sqlite::SqliteLedger;
 use super::state::State;
@@ -32,6 +33,7 @@ struct Found {
 /// A [`Refusal`](super::Refusal): it is damaged, newer, another's or not writable; or what `restore` says.
 pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     let lock = Lock::take(&place.dir)?;
+    schema::bring_up(place, &schema::STATE, &schema::SEGMENT)?;
     let found = match State::look(place)? {
         Some(state) => find(place, state, restore)?,
         None => nothing(place)?,
@@ -62,7 +64,7 @@ fn nothing(place: &Place) -> Result<Found> {
     let others = std::fs::read_dir(&place.dir)?.flatten();
     let has_postings = others.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("postings-"));
     if first.is_some() || has_postings {
-        return Err(place.damaged("state.db", "it is missing or empty, and postings are there"));
+        return Err(place.damaged(STATE_NAME, "it is missing or empty, and postings are there"));
     }
     Ok(Found { mark: Mark::default(), end: End::default(), heads: Heads::default(), files: None })
 }
@@ -73,7 +75,7 @@ fn find(place: &Place, mut state: State, restore: &mut dyn Restore) -> Result<Fo
     let floor = floor(&mark, &projections);
     let mut tail = Tail { place, mark: &mark, floor, projected: Heads::default(), seen: Heads::default() };
     for projection in &projections {
-        tail.projected.put(projection.set, projection.sequence).map_err(|gap| place.damaged("state.db", gap))?;
+        tail.projected.put(projection.set, projection.sequence).map_err(|gap| place.damaged(STATE_NAME, gap))?;
         restore.projection(projection).with_context(|| format!("the projection of SET {}", projection.set))?;
     }
     let mut reader = SqliteReader::of(place, state.id());
@@ -96,7 +98,7 @@ fn find(place: &Place, mut state: State, restore: &mut dyn Restore) -> Result<Fo
     }
     if last.epoch > state.epoch() {
         let found = format!("it is older than the postings: opening {} of {}", state.epoch(), last.epoch);
-        return Err(place.damaged("state.db", found));
+        return Err(place.damaged(STATE_NAME, found));
     }
     let heads = tail.heads(&name)?;
     let first = reader.first_number();
@@ -124,7 +126,7 @@ struct Tail<'a> {
 impl Tail<'_> {
     fn take(&mut self, end: End, posting: &Posting<'_>, restore: &mut dyn Restore) -> Result<()> {
         if end.position == self.mark.end.position && end != self.mark.end {
-            return Err(self.place.damaged("state.db", format!("posting {} is not the one it marked", end.position)));
+            return Err(self.place.damaged(STATE_NAME, format!("posting {} is not the one it marked", end.position)));
         }
         if end.position <= self.floor {
             return Ok(());

@@ -150,7 +150,7 @@ impl SqliteReader {
         let name = Place::segment_name(number);
         let opened = self.place.open(&name, Access::Look)?;
         let Some(connection) = opened else { return Ok(None) };
-        if SEGMENT.version_of(&self.place, &name, &connection)? != SEGMENT.version() {
+        if !SEGMENT.is_made(&self.place, &name, &connection)? {
             return Ok(None);
         }
         SEGMENT.check(&self.place, &name, &connection)?;

@@ -24,6 +24,15 @@ pub enum Refusal {
         /// The newest that is known here.
         known: i64,
     },
+    /// An older program wrote it, and it is only looked at.
+    Older {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        version: i64,
+        /// What is known here.
+        known: i64,
+    },
     /// Another server has it.
     Held {
         /// Its folder.
@@ -53,6 +62,11 @@ impl fmt::Display for Refusal {
                 f,
                 "{} has version {version}, written by a newer rp-server; this one knows {known}: run the newer one, or \
                  give another folder by --data",
+                file.display()
+            ),
+            Refusal::Older { file, version, known } => write!(
+                f,
+                "{} has version {version}, and this rp-server reads {known}: start it once, which brings the ledger up",
                 file.display()
             ),
             Refusal::Held { dir, pid } => write!(

@@ -1,10 +1,10 @@
 //! The tables of the ledger's files, and the steps from one version of them to the next.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use rp_core::posting::{Act, Side};
 use rusqlite::{Connection, Transaction};
 
-use super::place::Place;
+use super::place::{Access, Place};
 use super::refusal::Refusal;
 
 /// What brings a file from the version of its place in the list to the next.
@@ -20,8 +20,13 @@ pub struct Schema {
 
 /// The files of postings.
 pub const SEGMENT: Schema = Schema { application: 0x5250_5031, steps: &[make_segment] };
+/// The file of [`STATE`].
+pub const STATE_NAME: &str = "state.db";
 /// `state.db`.
 pub const STATE: Schema = Schema { application: 0x5250_5331, steps: &[make_state] };
+
+// A ledger's files go from version to version together.
+const _: () = assert!(SEGMENT.steps.len() == STATE.steps.len());
 
 const SEGMENT_TABLES: &str = r#"
 CREATE TABLE posting (position INTEGER PRIMARY KEY, "set", sequence, act, debit, credit, fen, about, request, hash,
@@ -127,6 +132,20 @@ impl Schema {
         transaction.commit()
     }
 
+    /// Is this file complete? One of version 0 is empty, as a crash leaves it while it is made.
+    ///
+    /// # Errors
+    /// It is of another version, or of another kind.
+    pub fn is_made(&self, place: &Place, name: &str, file: &Connection) -> Result<bool> {
+        match self.version_of(place, name, file)? {
+            0 => Ok(false),
+            version if version < self.version() => {
+                Err(Refusal::Older { file: place.dir.join(name), version, known: self.version() }.into())
+            }
+            _ => Ok(true),
+        }
+    }
+
     /// Holds a file's tables, and what its views stand on, to those that this program makes.
     ///
     /// # Errors
@@ -142,6 +161,27 @@ impl Schema {
     }
 }
 
+/// Brings the files of an older ledger to this program's version: `state.db` last, so that what a crash cuts off is done
+/// again.
+///
+/// # Errors
+/// One is newer, or cannot be written.
+pub fn bring_up(place: &Place, state: &Schema, segment: &Schema) -> Result<()> {
+    let is_older = |name: &str, schema: &Schema| {
+        let Some(file) = place.open(name, Access::Look)? else { return Ok(false) };
+        Ok::<bool, Error>((1..schema.version()).contains(&schema.version_of(place, name, &file)?))
+    };
+    if !is_older(STATE_NAME, state)? {
+        return Ok(());
+    }
+    for name in (1..).map(Place::segment_name) {
+        let Some(mut file) = place.open(&name, Access::Write)? else { break };
+        segment.migrate(place, &name, &mut file, &|_| Ok(()))?;
+    }
+    let state_file = place.open(STATE_NAME, Access::Write)?;
+    state_file.map_or(Ok(()), |mut file| state.migrate(place, STATE_NAME, &mut file, &|_| Ok(())))
+}
+
 /// What a file is made of, in words.
 fn plan(file: &Connection) -> rusqlite::Result<Vec<String>> {
     let has_acts = file.table_exists(None, "acts")?;
@@ -149,4 +189,63 @@ fn plan(file: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = format!("SELECT type || name || tbl_name || sql FROM sqlite_schema {acts}");
     let mut query = file.prepare(&sql)?;
     query.query_map([], |row| row.get(0))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Opened, Outcome, sqlite};
+
+    const NEXT_SEGMENT: Schema = Schema {
+        application: SEGMENT.application,
+        steps: &[make_segment, |file| file.execute_batch("ALTER TABLE posting ADD COLUMN colour DEFAULT 'red'")],
+    };
+    const NEXT_STATE: Schema = Schema { application: STATE.application, steps: &[make_state, |_| Ok(())] };
+
+    fn minted() -> Vec<u8> {
+        let posting = rp_core::posting::Posting {
+            set: 1,
+            sequence: 1,
+            act: Act::Minted,
+            debit: 0,
+            credit: 7,
+            fen: 100,
+            about: 0,
+            request: 0,
+            hash: 0,
+            at_ms: 0,
+            source: rp_core::posting::Source::NONE,
+            tail: &[],
+        };
+        let mut out = vec![0; posting.len()];
+        posting.put(&mut out);
+        out
+    }
+
+    #[test]
+    fn an_older_ledger_is_brought_up_and_a_newer_one_refused() {
+        let dir = std::env::temp_dir().join(format!("rp-ledger-schema-{}", std::process::id()));
+        let place = Place { segment_bytes: 1 << 20, ..Place::new(&dir) };
+        let Opened { mut ledger, keeper, .. } = sqlite::open(&place, &mut ()).expect("an empty folder");
+        assert_eq!(ledger.commit(&minted()), Outcome::Durable { position: 1 });
+        drop(keeper);
+        ledger.close().expect("there is room");
+        bring_up(&place, &STATE, &SEGMENT).expect("nothing is to be done");
+
+        for _ in 0..2 {
+            bring_up(&place, &NEXT_STATE, &NEXT_SEGMENT).expect("one step, once");
+            for number in [1, 2] {
+                let name = Place::segment_name(number);
+                let file = place.open(&name, Access::Look).expect("it is sound").expect("it is there");
+                assert_eq!(NEXT_SEGMENT.version_of(&place, &name, &file).expect("it is known"), 2);
+                NEXT_SEGMENT.check(&place, &name, &file).expect("its tables are those that would be made");
+            }
+        }
+        let first = place.open(&Place::segment_name(1), Access::Look).expect("it is sound").expect("it is there");
+        let colour: String = first.query_one("SELECT colour FROM posting", [], |row| row.get(0)).expect("a column");
+        assert_eq!(colour, "red");
+        let refusal = sqlite::open(&place, &mut ()).err().expect("it is newer").to_string();
+        assert!(refusal.contains("has version 2, written by a newer rp-server; this one knows 1"), "{refusal}");
+        std::fs::remove_dir_all(&dir).expect("it was made");
+    }
 }

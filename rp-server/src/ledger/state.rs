@@ -8,11 +8,10 @@ use rusqlite::{Connection, Row, TransactionBehavior};
 
 use super::heads::Heads;
 use super::place::{Access, Place};
-use super::schema::STATE;
+use super::schema::{STATE, STATE_NAME as NAME};
 use super::segment::settle;
 use super::{End, Keeper, Mark, Projection, Time};
 
-const NAME: &str = "state.db";
 /// Pages of its log at which it is brought into the file: nobody waits for it.
 const CHECKPOINT_PAGES: i64 = 1000;
 
@@ -45,9 +44,9 @@ impl State {
     pub fn look(place: &Place) -> Result<Option<State>> {
         let file = place.open(NAME, Access::Look)?;
         let Some(file) = file else { return Ok(None) };
-        match STATE.version_of(place, NAME, &file)? {
-            0 => Ok(None),
-            _ => State::read(place, file, false).map(Some),
+        match STATE.is_made(place, NAME, &file)? {
+            true => State::read(place, file, false).map(Some),
+            false => Ok(None),
         }
     }
 

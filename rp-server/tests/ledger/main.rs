@@ -4,3 +4,4 @@
 mod conformance;
 mod damage;
 mod house;
+mod sql;
