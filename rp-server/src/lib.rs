@@ -5,9 +5,11 @@
 
 pub mod admin;
 pub mod archivist;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod export;
 pub mod gate;
 pub mod ledger;
 pub mod limits;
