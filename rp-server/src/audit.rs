@@ -11,3 +11,132 @@ pub mod model;
 mod notes;
 mod packets;
 mod users;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use rp_core::limits::{SETS_DEFAULT, SETS_MAX};
+use serde_json::{Value, json};
+
+use crate::ledger::{Place, Reader, Refusal, SqliteReader};
+use fault::{Breach, Fault, Rule};
+use figures::Figures;
+use model::Model;
+
+/// Exit codes: a rule is broken; the ledger cannot be read.
+const FAULTY: u8 = 1;
+const UNREAD: u8 = 2;
+/// How often a long audit says how far it is.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Flags of `rp-server audit`.
+#[derive(Args)]
+pub struct AuditArgs {
+    /// Folder of the ledger, whether a server runs on it or not
+    #[arg(long, env = "RP_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// SETs of the server that wrote it
+    #[arg(long, env = "RP_SETS", value_name = "N", default_value_t = SETS_DEFAULT)]
+    sets: usize,
+    /// Print one object of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl AuditArgs {
+    /// Audits and prints what was found; 0 when all is right, 1 when a rule is broken, 2 when the ledger cannot be read.
+    pub fn run(&self) -> ExitCode {
+        let start = Instant::now();
+        match self.audit() {
+            Ok(Ok(figures)) => {
+                let seconds = start.elapsed().as_secs_f64();
+                if self.json {
+                    println!("{}", json!({"right": true, "seconds": seconds, "figures": figures}));
+                } else {
+                    println!("{figures}\nall is right, in {seconds:.1} s");
+                }
+                ExitCode::SUCCESS
+            }
+            Ok(Err(fault)) => {
+                if self.json {
+                    println!("{}", json!({"right": false, "fault": object(&fault)}));
+                }
+                eprintln!("rp-server: {fault}");
+                ExitCode::from(FAULTY)
+            }
+            Err(error) => {
+                eprintln!("rp-server: {error:#}");
+                ExitCode::from(UNREAD)
+            }
+        }
+    }
+
+    fn audit(&self) -> Result<Result<Figures, Fault>> {
+        ensure!(
+            (1..=SETS_MAX).contains(&self.sets),
+            "--sets {}: a server has 1 ..= {SETS_MAX} SETs; give the number that it served with",
+            self.sets
+        );
+        let mut reader = open(&self.data)?;
+        Ok(match follow(&mut reader, Model::new(self.sets as u32)) {
+            Ok(model) => model.figures(),
+            Err(error) => Err(error.downcast::<Fault>()?),
+        })
+    }
+}
+
+/// Opens the ledger of a folder to read it.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn open(data: &std::path::Path) -> Result<SqliteReader> {
+    ensure!(data.join("state.db").exists(), "there is no ledger in {}: give its folder by --data", data.display());
+    SqliteReader::open(&Place::new(data))
+}
+
+/// Follows every posting that there is.
+///
+/// # Errors
+/// A [`Fault`], of the model's or of the disk's; or the ledger cannot be read.
+pub fn follow(reader: &mut dyn Reader, mut model: Model) -> Result<Model> {
+    let shows = std::io::stderr().is_terminal();
+    let mut told = Instant::now();
+    let mut sound = 0;
+    let read = reader.read(1, &mut |position, posting| {
+        model.take(position, posting)?;
+        sound = position;
+        if shows && position.is_multiple_of(4096) && told.elapsed() > PROGRESS {
+            eprint!("\r{position} postings are right so far ");
+            told = Instant::now();
+        }
+        Ok(())
+    });
+    match read {
+        Ok(_) => Ok(model),
+        Err(error) => Err(match error.downcast::<Refusal>() {
+            Ok(Refusal::Damaged { file, found, .. }) => {
+                let found = format!("all is right up to position {sound}, but in {file} {found}");
+                Fault { place: None, breach: Breach { rule: Rule::Stored, found } }.into()
+            }
+            Ok(other) => other.into(),
+            Err(error) => error,
+        }),
+    }
+}
+
+fn object(fault: &Fault) -> Value {
+    let place = fault.place.as_ref();
+    json!({
+        "position": place.map(|place| place.position),
+        "set": place.map(|place| place.set),
+        "sequence": place.map(|place| place.sequence),
+        "act": place.map(|place| place.act.name()),
+        "rule": format!("{:?}", fault.breach.rule),
+        "sentence": fault.breach.rule.sentence(),
+        "found": fault.breach.found,
+    })
+}

@@ -1,9 +1,13 @@
 //! The command line: names the commands and hands each to the room that carries it out.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::admin::AdminArgs;
+use crate::audit::AuditArgs;
+use crate::export::LedgerOrder;
 use crate::gate::passing::PassArgs;
 use crate::gate::verifying::VerifyArgs;
 use crate::orders::{CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StatusArgs, TimelineArgs};
@@ -43,6 +47,11 @@ enum Command {
     Campaign(CampaignOrder),
     /// Give users money to send.
     Mint(MintArgs),
+    /// Recompute every fen from the ledger's postings; fails on the first fault.
+    Audit(AuditArgs),
+    /// Write the ledger out for other programs.
+    #[command(subcommand)]
+    Ledger(LedgerOrder),
     /// Issue a ticket.
     Ticket(TicketArgs),
     /// Let every frame in at an interface until killed.
@@ -71,12 +80,13 @@ impl Cli {
         Self::from_arg_matches(&command.try_get_matches_from(words)?)
     }
 
-    /// Carries the command out.
+    /// Carries the command out; the code to end with.
     ///
     /// # Errors
     /// What was tried, what the system said and what to do next.
-    pub fn execute(self) -> Result<()> {
-        match self.command {
+    pub fn execute(self) -> Result<ExitCode> {
+        let done = match self.command {
+            Command::Audit(args) => return Ok(args.run()),
             Command::Run(args) => args.run(&self.admin),
             Command::Pps(args) => args.run(),
             Command::Status(args) => args.run(&self.admin),
@@ -86,9 +96,11 @@ impl Cli {
             Command::Deny(order) => order.run(&self.admin),
             Command::Campaign(order) => order.run(&self.admin),
             Command::Mint(args) => args.run(&self.admin),
+            Command::Ledger(order) => order.run(),
             Command::Ticket(args) => args.run(),
             Command::XdpPass(args) => args.run(),
             Command::Verify(args) => args.run(),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }

@@ -3,3 +3,78 @@
 //! docs/LEDGER.md says what each column holds.
 
 pub mod row;
+
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+
+use crate::audit::open;
+use crate::ledger::Reader;
+
+/// Orders about the ledger.
+#[derive(Subcommand)]
+pub enum LedgerOrder {
+    /// Write every posting as a row of CSV
+    Export(ExportArgs),
+}
+
+/// Flags of `rp-server ledger export`.
+#[derive(Args)]
+pub struct ExportArgs {
+    /// Folder of the ledger, whether a server runs on it or not
+    #[arg(long, env = "RP_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// First position to write
+    #[arg(long, value_name = "POSITION", default_value_t = 1)]
+    from: u64,
+    /// Where to [default: the standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl LedgerOrder {
+    /// Carries the order out.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or the rows cannot be written.
+    pub fn run(self) -> Result<()> {
+        match self {
+            LedgerOrder::Export(args) => args.run(),
+        }
+    }
+}
+
+impl ExportArgs {
+    fn run(&self) -> Result<()> {
+        let mut reader = open(&self.data)?;
+        match &self.output {
+            Some(path) => {
+                let file = File::create(path).with_context(|| format!("making {}", path.display()))?;
+                self.export(&mut reader, BufWriter::new(file)).with_context(|| format!("writing {}", path.display()))
+            }
+            None => match self.export(&mut reader, BufWriter::new(std::io::stdout().lock())) {
+                // `export | head` ends here.
+                Err(error) if is_broken_pipe(&error) => Ok(()),
+                other => other,
+            },
+        }
+    }
+
+    fn export(&self, reader: &mut dyn Reader, mut out: impl Write) -> Result<()> {
+        out.write_all(row::HEADER.as_bytes())?;
+        let mut line = String::new();
+        reader.read(self.from, &mut |position, posting| {
+            line.clear();
+            row::put(position, posting, &mut line);
+            Ok(out.write_all(line.as_bytes())?)
+        })?;
+        Ok(out.flush()?)
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}

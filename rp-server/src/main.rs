@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.execute() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("rp-server: {error:#}");
             ExitCode::FAILURE

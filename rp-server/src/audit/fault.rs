@@ -23,6 +23,7 @@ macro_rules! rules {
 }
 
 rules! {
+    Stored = "postings stand on disk as they were written";
     Sequence = "the postings of a SET are numbered from 1 without a gap";
     Place = "a posting stands in the SET that its act concerns";
     Form = "a posting has the tail, the request number, the source and the money that its act has";

@@ -278,10 +278,11 @@ fn every_rule_broken_once_is_named() {
     for (name, rule, change) in tables.into_iter().flatten() {
         check(name, *rule, *change);
     }
-    // No posting can break this one alone: it is the model's proof of itself.
+    // No posting can break these: one is the disk's (`disk.rs`), the other the model's proof of itself.
+    let apart = [Rule::Stored, Rule::Balanced];
     let untried: Vec<&Rule> = Rule::ALL
         .iter()
-        .filter(|rule| **rule != Rule::Balanced && !tables.into_iter().flatten().any(|(_, tried, _)| tried == *rule))
+        .filter(|rule| !apart.contains(rule) && !tables.into_iter().flatten().any(|(_, tried, _)| tried == *rule))
         .collect();
     assert!(untried.is_empty(), "{untried:?}");
 }

@@ -1,5 +1,6 @@
 //! The audit takes what is right, however it came about, and names the rule of what is wrong.
 
+mod disk;
 mod faults;
 mod play;
 mod story;

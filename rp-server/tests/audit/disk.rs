@@ -1,0 +1,178 @@
+//! The commands, by real files: what is right on disk, beside a server that writes, and what is not.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rp_core::posting::{Act, POSTING_MAX};
+use rp_server::ledger::{Opened, Outcome, Place, sqlite};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::story::Story;
+use crate::world::{Line, SETS, World};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_rp-server");
+/// Bytes of a file of postings at which the next one is begun: several for a short history.
+const SEGMENT_BYTES: u64 = 200 << 10;
+/// Postings of a commit.
+const GROUP: usize = 64;
+
+static FOLDERS: AtomicU32 = AtomicU32::new(0);
+
+/// The folder of a ledger; gone with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        Folder(std::env::temp_dir().join(format!("rp-audit-{}-{number}", std::process::id())))
+    }
+
+    fn open(&self) -> Opened {
+        let place = Place { segment_bytes: SEGMENT_BYTES, ..Place::new(&self.0) };
+        sqlite::open(&place, &mut ()).expect("the folder for temporary files can be written")
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(SERVER);
+        command.args(words).env("RP_DATA", &self.0).env("RP_SETS", SETS.to_string());
+        command.output().expect("the server was built for this test")
+    }
+
+    /// The exit code and what was said.
+    fn audit(&self) -> (Option<i32>, Value, String) {
+        let output = self.run(&["audit", "--json"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default(), said)
+    }
+
+    fn export(&self, words: &[&str]) -> String {
+        let output = self.run(&[&["ledger", "export"], words].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("rows are text")
+    }
+
+    /// Changes a file behind the ledger's back.
+    fn change(&self, sql: &str) {
+        let file = Connection::open(self.0.join("postings-000001.db")).expect("it is there");
+        assert_eq!(file.execute(sql, []).expect("it can be written"), 1, "{sql}");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn commit(opened: &mut Opened, lines: &[Line]) {
+    for lines in lines.chunks(GROUP) {
+        let mut group = Vec::new();
+        for line in lines {
+            let mut bytes = [0; POSTING_MAX];
+            let len = line.posting().put(&mut bytes);
+            group.extend(&bytes[..len]);
+        }
+        assert!(matches!(opened.ledger.commit(&group), Outcome::Durable { .. }));
+    }
+}
+
+fn written(lines: &[Line]) -> Folder {
+    let folder = Folder::new();
+    let mut opened = folder.open();
+    commit(&mut opened, lines);
+    opened.ledger.close().expect("the disk has room");
+    folder
+}
+
+fn files(folder: &Path) -> usize {
+    let names =
+        std::fs::read_dir(folder).expect("the ledger is there").map(|entry| entry.expect("an entry").file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with("postings-") && name.to_string_lossy().ends_with(".db"))
+        .count()
+}
+
+#[test]
+fn a_ledger_on_disk_is_audited_and_exported() {
+    let world = World::play(5, 6_000);
+    let folder = written(&world.lines);
+    assert!(files(&folder.0) > 1, "one file");
+    let (code, found, said) = folder.audit();
+    assert_eq!((code, &found["right"]), (Some(0), &Value::Bool(true)), "{said}");
+    assert_eq!(found["figures"]["postings"], world.lines.len());
+    assert_eq!(found["figures"]["issued_fen"], world.issued);
+    let output = folder.run(&["audit"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(&format!("issued    {} fen", world.issued)) && said.contains("all is right"), "{said}");
+
+    let rows = folder.export(&[]);
+    assert_eq!(rows.matches("\r\n").count(), world.lines.len() + 1);
+    let minted: u64 = rows.lines().filter(|row| row.contains(",minted,")).map(column_fen).sum();
+    let lines = world.lines.iter().filter(|line| line.head.act == Act::Minted);
+    assert_eq!(minted, lines.map(|line| line.head.fen).sum::<u64>());
+    let from = world.lines.len() - 9;
+    let last = folder.export(&["--from", &from.to_string()]);
+    assert_eq!(last.lines().count(), 11);
+    assert!(rows.ends_with(last.split_once("\r\n").expect("a header").1));
+    let path = folder.0.join("rows.csv");
+    folder.export(&["--output", path.to_str().expect("a temporary folder's name is text")]);
+    assert_eq!(std::fs::read_to_string(path).expect("it was written"), rows);
+}
+
+/// The column `fen` of a row in which nothing before it is quoted.
+fn column_fen(row: &str) -> u64 {
+    row.split(',').nth(8).and_then(|fen| fen.parse().ok()).expect("a row has its fen")
+}
+
+#[test]
+fn a_live_ledger_is_audited_beside_its_writer() {
+    let world = World::play(6, 8_000);
+    let folder = Folder::new();
+    let mut opened = folder.open();
+    let (first, rest) = world.lines.split_at(world.lines.len() / 4);
+    commit(&mut opened, first);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for lines in rest.chunks(GROUP) {
+                commit(&mut opened, lines);
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        let mut seen = first.len() as u64;
+        while !writer.is_finished() {
+            let (code, found, said) = folder.audit();
+            assert_eq!(code, Some(0), "{said}");
+            let postings = found["figures"]["postings"].as_u64().expect("a number");
+            assert!(postings >= seen, "{postings} after {seen}");
+            seen = postings;
+        }
+        writer.join().expect("all is written");
+    });
+    let (code, found, said) = folder.audit();
+    assert_eq!((code, &found["figures"]["postings"]), (Some(0), &Value::from(world.lines.len())), "{said}");
+}
+
+#[test]
+fn a_broken_rule_and_a_damaged_file_end_with_1_and_no_ledger_with_2() {
+    let mut story = Story::tell();
+    let at = story.place(Act::Refunded, 0);
+    story.world.lines[at].head.fen -= 1;
+    let (code, found, said) = written(&story.world.lines).audit();
+    assert_eq!((code, &found["right"]), (Some(1), &Value::Bool(false)), "{said}");
+    assert_eq!((&found["fault"]["rule"], &found["fault"]["position"]), (&Value::from("Refund"), &Value::from(at + 1)));
+    assert!(said.contains(&format!("position {}, SET 0", at + 1)), "{said}");
+
+    let story = Story::tell();
+    let folder = written(&story.world.lines);
+    folder.change("UPDATE posting SET fen = fen + 1 WHERE position = 20");
+    let (code, found, said) = folder.audit();
+    assert_eq!((code, &found["fault"]["rule"]), (Some(1), &Value::from("Stored")), "{said}");
+    assert!(said.contains("right up to position 19") && said.contains("postings-000001.db"), "{said}");
+
+    let (code, _, said) = Folder::new().audit();
+    assert!(code == Some(2) && said.contains("there is no ledger in"), "{code:?} {said}");
+    let output = Folder::new().run(&["ledger", "export"]);
+    assert_eq!(output.status.code(), Some(1));
+}
