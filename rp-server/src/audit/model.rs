@@ -158,9 +158,6 @@ impl Model {
         let by_note = posting.source.is_some();
         if by_note {
             self.answers(posting, Content::News { packet: posting.about, user: posting.credit })?;
-        } else {
-            let owner = set_of_packet(posting.about);
-            Rule::Place.demand(owner == u32::from(posting.set), || format!("news of SET {owner}, by no note"))?;
         }
         self.packets.tell(posting, told, by_note)?;
         match (posting.act, posting.credit) {

@@ -1,10 +1,10 @@
 //! Packets: on which terms they were made, who was told, who took what, what went back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rp_core::engine::split::{draws, is_allowed, share};
 use rp_core::limits::{GREETING_MAX, RECIPIENTS_MAX, SHARE_MAX_FEN, SHARE_MIN_FEN};
-use rp_core::posting::{Posting, Refused, Terms, Told};
+use rp_core::posting::{Act, Posting, Refused, Terms, Told};
 use rp_core::steer::set_of_user;
 use rp_core::wire::{AUDIENCE_LISTED, AUDIENCE_SET, Field, Refusal, SPLIT_EQUAL};
 
@@ -34,6 +34,8 @@ struct Packet {
     takers: Vec<(u64, u64)>,
     /// Those of the sender's own SET who were not told yet.
     untold: Vec<u64>,
+    /// All users of a SET were told whom the ledger knew.
+    is_told_to_all: bool,
     refunded_fen: Option<u64>,
 }
 
@@ -68,6 +70,8 @@ impl Packet {
 #[derive(Default)]
 pub struct Packets {
     packets: HashMap<u64, Packet>,
+    /// Users, beside a packet for all of their SET, whom the ledger got to know by being told of it.
+    named: HashSet<(u64, u64)>,
 }
 
 /// What became of all packets.
@@ -103,6 +107,7 @@ impl Packets {
             recipients,
             takers: Vec::new(),
             untold: here.iter().map(|news| news.user).collect(),
+            is_told_to_all: false,
             refunded_fen: None,
         };
         let id = posting.credit;
@@ -156,13 +161,20 @@ impl Packets {
         let is = (packet.sender, packet.fen, packet.made_ms);
         Rule::Told
             .demand(said == is, || format!("sender, fen and time of packet {id} are {is:?}, told is {said:?}"))?;
-        if !by_note {
-            let Some(at) = packet.untold.iter().position(|untold| *untold == user) else {
-                return Rule::Told.broken(format!("user {user} is not among those to be told of packet {id} any more"));
-            };
-            packet.untold.swap_remove(at);
+        packet.is_told_to_all |= user == 0 && posting.act == Act::Told;
+        if by_note {
+            return Ok(());
         }
-        Ok(())
+        let is_here = set_of_packet(id) == u32::from(posting.set);
+        if let Some(at) = packet.untold.iter().position(|untold| is_here && *untold == user) {
+            packet.untold.swap_remove(at);
+            return Ok(());
+        }
+        let is_one_of_all =
+            packet.is_told_to_all && packet.terms.set == posting.set && ![0, packet.sender].contains(&user);
+        Rule::Told.demand(is_one_of_all && self.named.insert((id, user)), || {
+            format!("user {user} is not among those to be told of packet {id}, or was told before")
+        })
     }
 
     /// A user is refused a share for good.

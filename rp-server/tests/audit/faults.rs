@@ -106,10 +106,6 @@ const PLACES: &[(&str, Rule, Change)] = &[
     ("a share taken at home from abroad", Rule::Place, |story| taken(story, Act::Taken, story.open, b(1), 100)),
     ("a share handed to a neighbour", Rule::Place, |story| taken(story, Act::Handed, story.open, a(1), 100)),
     ("a packet of another SET", Rule::Place, |story| story.find(Act::Sent, 0).head.credit |= 3 << 48),
-    ("news that no note brought", Rule::Place, |story| {
-        let at = story.world.lines.iter().position(|line| line.head.act == Act::Told && line.head.set == 1);
-        story.world.lines[at.expect("B is told")].head.source = Source::NONE;
-    }),
     ("a share of nothing", Rule::Form, |story| story.find(Act::Taken, 0).head.fen = 0),
     ("a notice that is paid", Rule::Form, |story| story.find(Act::Seen, 0).head.fen = 1),
     ("a packet without a number", Rule::Form, |story| story.find(Act::Sent, 0).head.request = 0),
@@ -210,6 +206,19 @@ const WORDS: &[(&str, Rule, Change)] = &[
     ("a stranger is told", Rule::Told, |story| {
         let at = story.world.lines.iter().position(|line| line.head.act == Act::Told && line.head.set == 0);
         story.world.lines[at.expect("A's neighbours are told")].head.credit = a(4);
+    }),
+    ("news that no note brought", Rule::Told, |story| {
+        let at = story.world.lines.iter().position(|line| line.head.act == Act::Told && line.head.set == 1);
+        story.world.lines[at.expect("B is told")].head.source = Source::NONE;
+    }),
+    ("one of all is told twice", Rule::Told, |story| {
+        let at = story
+            .world
+            .lines
+            .iter()
+            .position(|line| line.head.act == Act::Told && line.head.set == 1 && line.head.source == Source::NONE);
+        let line = story.world.lines[at.expect("somebody is got to know")].clone();
+        story.world.write(line.head, &line.tail);
     }),
     ("another is told what a note says", Rule::NoteContent, |story| {
         let at = story.world.lines.iter().position(|line| line.head.act == Act::Told && line.head.set == 1);

@@ -403,6 +403,12 @@ impl World {
                 self.notice(other);
             }
         }
+        // Somebody who has a session, and of whom the ledger knew nothing.
+        let stranger = crate::world::user(set, 5 + below(12, &mut self.rng) as usize);
+        if user == 0 && !self.users.contains_key(&stranger) {
+            self.write(Posting { set, act, debit: sender, credit: stranger, about: id, ..BLANK }, &tail);
+            self.notice(stranger);
+        }
     }
 
     fn notice(&mut self, user: u64) {
