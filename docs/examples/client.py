@@ -60,14 +60,72 @@ def set_hash(user):
     return (x ^ x >> 31) >> 48
 
 
-def session_key(secret, client_nonce, server_nonce, session):
+def derive(labels, secret, client_nonce, server_nonce, session):
     inputs = struct.pack("<QQI", client_nonce, server_nonce, session)
-    return siphash(secret, b"\0" + inputs) + siphash(secret, b"\1" + inputs)
+    return b"".join(siphash(secret, bytes([label]) + inputs) for label in labels)
+
+
+def session_key(*of):
+    """What datagrams are tagged under: 16 bytes."""
+    return derive((0, 1), *of)
+
+
+def sealing_key(*of):
+    """What bears money is sealed under: 32 bytes."""
+    return derive((2, 3, 4, 5), *of)
+
+
+def chacha20_block(key, number, nonce):
+    """64 bytes of ChaCha20's key stream (RFC 8439, section 2.3)."""
+    start = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *struct.unpack("<8I", key), number, *struct.unpack("<3I", nonce))
+    state = list(start)
+
+    def quarter(a, b, c, d):
+        for to, by, turned, bits in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            state[to] = state[to] + state[by] & 0xFFFFFFFF
+            x = state[turned] ^ state[to]
+            state[turned] = (x << bits | x >> 32 - bits) & 0xFFFFFFFF
+
+    for _ in range(10):
+        for i in range(4):
+            quarter(i, i + 4, i + 8, i + 12)
+        for i in range(4):
+            quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+    return struct.pack("<16I", *(x + y & 0xFFFFFFFF for x, y in zip(state, start)))
+
+
+def chacha20(key, nonce, data):
+    """Encrypts, and decrypts."""
+    stream = b"".join(chacha20_block(key, 1 + at // 64, nonce) for at in range(0, len(data), 64))
+    return bytes(x ^ y for x, y in zip(data, stream))
+
+
+def poly1305(key, data):
+    """The 16 bytes of RFC 8439, section 2.5; `data` is of whole blocks here."""
+    r = int.from_bytes(key[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
+    total = 0
+    for at in range(0, len(data), 16):
+        total = (total + int.from_bytes(data[at:at + 16] + b"\1", "little")) * r % ((1 << 130) - 5)
+    return (total + int.from_bytes(key[16:], "little") & (1 << 128) - 1).to_bytes(16, "little")
+
+
+def nonce_of(head):
+    """Direction and counter, of the first 14 bytes of what bears money."""
+    return struct.pack("<I", head[0] >> 5 & 1) + head[6:14]
+
+
+def seal_of(key, head, body):
+    """The AEAD tag over what travels in clear and what is encrypted (RFC 8439, section 2.8)."""
+    data = b"".join(part + bytes(-len(part) % 16) for part in (head, body)) + struct.pack("<QQ", len(head), len(body))
+    return poly1305(chacha20_block(key, 0, nonce_of(head))[:32], data)
 
 
 # Requests, by name: the first byte.
 HELLO, LOGIN, PING, SHAKE, SEND, GRAB, DETAIL, BALANCE = 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48
 NOTICE_ACK, BYE, ECHO, TOTALS = 0x4A, 0x4B, 0x4C, 0x4D
+
+# The flag of what is sealed, and of a WELCOME that says so.
+SEALED = 1
 
 # Replies, by first byte: name, layout of what follows kind and flags, fields, and bytes of seal and tag.
 HEAD = ("I I", "session sequence", 8)
@@ -93,6 +151,7 @@ REPLIES = {
     0x72: ("PATH_CHALLENGE", *HEAD),
     0x73: ("LOGIN_REFUSED", "B B Q I", "refusal reserved client_nonce retry_after_ms", 8),
 }
+BEAR_MONEY = {first for first, (*_, trailer) in REPLIES.items() if trailer == 24}
 REFUSALS = ("", "empty", "expired", "already_yours", "not_for_you", "unknown_packet", "insufficient", "full", "conflict",
             "stale", "malformed", "busy")
 AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -143,7 +202,7 @@ class Client:
         family, _, _, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
         self.family, self.address = family, address
         self.user, self.ticket, self.secret = user, ticket, secret
-        self.key = self.session = None
+        self.key = self.sealing = self.session = None
         self.sequence = self.counter = self.request = 0
         self.notices = {}
         self.shaking = False
@@ -162,17 +221,22 @@ class Client:
         with contextlib.suppress(ConnectionRefusedError):
             self.socket.send(datagram)
 
-    def tagged(self, kind, body, key=None):
-        datagram = bytes([kind, 0]) + body
+    def tagged(self, kind, body, key=None, flags=0):
+        datagram = bytes([kind, flags]) + body
         return datagram + siphash(key or self.key, datagram)
 
     def head(self, kind, sequence):
         return self.tagged(kind, struct.pack("<II", self.session, sequence))
 
     def money(self, kind, request, body):
-        """A datagram that bears money: its counter is new each time it is sent."""
+        """A datagram that bears money, sealed where the server said so: its counter is new each time it is sent."""
         self.counter += 1
-        return self.tagged(kind, struct.pack("<IQQ", self.session, self.counter, request) + body + bytes(16))
+        head, body = struct.pack("<IQ", self.session, self.counter), struct.pack("<Q", request) + body
+        if self.sealing is None:
+            return self.tagged(kind, head + body + bytes(16))
+        clear = bytes([kind, SEALED]) + head
+        body = chacha20(self.sealing, nonce_of(clear), body)
+        return self.tagged(kind, head + body + seal_of(self.sealing, clear, body), flags=SEALED)
 
     def next_sequence(self):
         self.sequence += 1
@@ -195,8 +259,8 @@ class Client:
                 datagram = self.socket.recv(2048)
             except (TimeoutError, ConnectionRefusedError):
                 continue
-            fields = parse(datagram)
-            if fields is None or not self.is_true(datagram, fields):
+            fields = self.read(datagram)
+            if fields is None:
                 continue
             if fields["name"] in ("NOTICE", "PRIZE"):
                 if self.is_early(fields):
@@ -207,6 +271,23 @@ class Client:
                 self.transmit(self.head(ECHO, fields["sequence"]))
             return fields
         return None
+
+    def read(self, datagram):
+        """The fields of a true datagram for this session, else None."""
+        fields = parse(self.unseal(datagram) if datagram[:1] and datagram[0] in BEAR_MONEY else datagram)
+        return fields if fields and self.is_true(datagram, fields) else None
+
+    def unseal(self, datagram):
+        """What bears money as it was before it was sealed; nothing when it is not as WELCOME said."""
+        is_sealed = len(datagram) >= 38 and datagram[1] & SEALED != 0
+        if is_sealed != (self.sealing is not None):
+            return b""
+        if not is_sealed:
+            return datagram
+        head, body, rest = datagram[:14], datagram[14:-24], datagram[-24:]
+        if seal_of(self.sealing, head, body) != rest[:16]:
+            return b""
+        return head + chacha20(self.sealing, nonce_of(head), body) + rest
 
     def is_early(self, fields):
         """The notice of a prize whose PRIZE is still to come: unacknowledged, it makes the SHAKE's repeat be answered."""
@@ -245,7 +326,7 @@ class Client:
 
     def log_in(self):
         """HELLO, CHALLENGE, LOGIN, WELCOME; then a PING, which ends the user's old session."""
-        self.key = self.session = None
+        self.key = self.sealing = self.session = None
         nonce = int.from_bytes(os.urandom(8), "little")
         head = struct.pack("<HQ", set_hash(self.user), nonce)
         hello = bytes([HELLO, 0]) + head + bytes(20)
@@ -256,7 +337,9 @@ class Client:
         if welcome["name"] == "LOGIN_REFUSED":
             raise Refused(welcome)
         self.session = welcome["session"]
-        self.key = session_key(self.secret, nonce, welcome["server_nonce"], self.session)
+        of = (self.secret, nonce, welcome["server_nonce"], self.session)
+        self.key = session_key(*of)
+        self.sealing = sealing_key(*of) if welcome["flags"] & SEALED else None
         self.sequence = self.counter = 0
         self.request = max(self.request, welcome["request_highest"])
         self.ping()
@@ -286,7 +369,7 @@ class Client:
     def bye(self):
         sequence = self.next_sequence()
         fields = self.ask(lambda: self.head(BYE, sequence), lambda f: f["name"] in ("GOODBYE", "UNKNOWN_SESSION"))
-        self.key = self.session = None
+        self.key = self.sealing = self.session = None
         return fields
 
     def by_request(self, kind, name, request, body):

@@ -18,17 +18,20 @@ pub enum Discard {
     BadTag,
     /// A field has a value that its kind does not allow.
     BadField,
+    /// It bears money and is not sealed as WELCOME said, or its seal does not verify.
+    BadSeal,
 }
 
 impl Discard {
     /// All of them, in the order of their rows.
-    pub const ALL: [Discard; 6] = [
+    pub const ALL: [Discard; 7] = [
         Discard::NotAReply,
         Discard::BadLength,
         Discard::NoSuchSession,
         Discard::NoSuchLogin,
         Discard::BadTag,
         Discard::BadField,
+        Discard::BadSeal,
     ];
 
     /// The name in reports.
@@ -40,6 +43,7 @@ impl Discard {
             Discard::NoSuchLogin => "no_such_login",
             Discard::BadTag => "bad_tag",
             Discard::BadField => "bad_field",
+            Discard::BadSeal => "bad_seal",
         }
     }
 }

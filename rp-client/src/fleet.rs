@@ -98,6 +98,8 @@ pub struct Fleet {
     swept_us: u64,
     idle_s: u32,
     sets: u16,
+    /// Is what bears money sealed, as the newest WELCOME says?
+    pub is_sealed: Option<bool>,
     /// Sessions that are up, auditors not counted.
     pub up: u32,
     /// The most that were up.
@@ -142,6 +144,7 @@ impl Fleet {
             swept_us: 0,
             idle_s: 0,
             sets: 0,
+            is_sealed: None,
             up: 0,
             up_highest: 0,
             dead: 0,
@@ -235,8 +238,10 @@ impl Fleet {
         }
     }
 
-    fn next_counter(&mut self) -> u64 {
-        self.counter += 1;
+    /// A counter that no session of ours used before, nor one of an earlier run that the server may still have: under one
+    /// seed a run draws the nonces of the last once more, and is given the same session and keys.
+    fn next_counter(&mut self, now_us: u64) -> u64 {
+        self.counter = now_us.max(self.counter + 1);
         self.counter
     }
 

@@ -22,6 +22,8 @@ pub struct Report {
     pub users: [u64; 2],
     pub total: u64,
     pub sessions: u64,
+    /// Is what bears money sealed, as the server said? None when it said nothing.
+    pub sealing: Option<bool>,
     pub login: Login,
     pub phases: Vec<Phase>,
     pub datagrams: Datagrams,
@@ -243,6 +245,7 @@ impl Report {
             users: [ends.0, ends.1],
             total,
             sessions: fleet.up_highest.into(),
+            sealing: fleet.is_sealed,
             login: Login {
                 seconds: login.last_us.saturating_sub(first_us) as f64 / 1e6,
                 refused: login.refused,

@@ -31,6 +31,11 @@ pub fn closing(report: &Report) -> String {
         "\nsessions {} in {:.2} s ({} again, {} refused, {} failed)",
         report.sessions, login.seconds, login.retries, login.refused, login.failed
     );
+    match report.sealing {
+        Some(true) => text.push_str("sealing        on: what bears money was encrypted\n"),
+        Some(false) => text.push_str("sealing        OFF at this server: money and user ids travelled readable\n"),
+        None => {}
+    }
     let has_news =
         |phase: &&Phase| phase.due > 0 || phase.sends.due > 0 || phase.grabs.due > 0 || phase.backed_off.times > 0;
     for phase in report.phases.iter().filter(has_news) {

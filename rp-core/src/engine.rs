@@ -103,6 +103,8 @@ pub struct Config {
     pub packet_life_us: u64,
     /// A gate has asked the buckets already for the shakes and pings that come up.
     pub is_gated: bool,
+    /// What bears money travels readable: for load tests only.
+    pub is_unsealed: bool,
 }
 
 /// The SETs of one worker.

@@ -70,6 +70,7 @@ rows! {
         fragment, bad_header, bad_length, bad_version, unknown_kind, mis_steered, no_such_slot, bad_cookie,
         expired_cookie, bad_ticket, set_mismatch, bad_tag, stale_sequence, bad_field, hint_limited, bad_echo,
         not_auditor, denied, stranger_limited, prefix_limited, bad_checksum, not_our_address,
+        not_sealed, bad_seal,
     }
 }
 

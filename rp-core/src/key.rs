@@ -3,10 +3,13 @@
 use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
-use crate::wire::words_of;
+use crate::wire::{bytes_of, words_of};
 
 /// A SipHash key.
 pub type Key = [u8; 16];
+
+/// The key that what bears money is sealed under in one session, both ways.
+pub type SealingKey = [u8; 32];
 
 /// Labels that keep the uses of one secret apart: the first byte of what is hashed.
 #[derive(Clone, Copy)]
@@ -14,6 +17,10 @@ pub type Key = [u8; 16];
 enum Label {
     TagLow = 0,
     TagHigh = 1,
+    SealFirst = 2,
+    SealSecond = 3,
+    SealThird = 4,
+    SealFourth = 5,
     PathToken = 6,
 }
 
@@ -71,20 +78,37 @@ fn round(v: &mut [u64; 4]) {
     v[2] = v[2].rotate_left(32);
 }
 
-/// The key of a session's tags, both ways: SipHash of a label, both nonces and the session id under the ticket's secret.
-///
-/// Labels 2 ..= 5 are kept for the 256-bit sealing key.
+/// The key of a session's tags, both ways: two hashes of its own, as [`derive`] makes them.
 pub fn session_key(secret: &Key, client_nonce: u64, server_nonce: u64, session: u32) -> Key {
+    bytes_of(derive([Label::TagLow, Label::TagHigh], secret, client_nonce, server_nonce, session))
+}
+
+/// The key that a session's money is sealed under: four hashes of its own, as [`derive`] makes them.
+pub fn sealing_key(secret: &Key, client_nonce: u64, server_nonce: u64, session: u32) -> SealingKey {
+    let labels = [Label::SealFirst, Label::SealSecond, Label::SealThird, Label::SealFourth];
+    let mut key = [0; 32];
+    for (part, word) in key.chunks_exact_mut(8).zip(derive(labels, secret, client_nonce, server_nonce, session)) {
+        part.copy_from_slice(&word.to_le_bytes());
+    }
+    key
+}
+
+/// For each label the SipHash of it, of both nonces and of the session id, under the ticket's secret.
+fn derive<const WORDS: usize>(
+    labels: [Label; WORDS],
+    secret: &Key,
+    client_nonce: u64,
+    server_nonce: u64,
+    session: u32,
+) -> [u64; WORDS] {
     let mut input = [0; 21];
     input[1..9].copy_from_slice(&client_nonce.to_le_bytes());
     input[9..17].copy_from_slice(&server_nonce.to_le_bytes());
     input[17..21].copy_from_slice(&session.to_le_bytes());
-    let mut key = [0; 16];
-    input[0] = Label::TagLow as u8;
-    key[..8].copy_from_slice(&sip(secret, &input).to_le_bytes());
-    input[0] = Label::TagHigh as u8;
-    key[8..].copy_from_slice(&sip(secret, &input).to_le_bytes());
-    key
+    labels.map(|label| {
+        input[0] = label as u8;
+        sip(secret, &input)
+    })
 }
 
 /// The token that a session must echo from a new address: 32 bits, so that the challenge is no longer than a shake.

@@ -127,6 +127,26 @@ impl Kind {
         self as u8 & REPLY_BIT == 0
     }
 
+    /// Does it bear money, amounts or user ids, so that its body is sealed?
+    #[inline(always)]
+    pub const fn bears_money(self) -> bool {
+        matches!(
+            self,
+            Kind::Send
+                | Kind::Sent
+                | Kind::Grab
+                | Kind::Grabbed
+                | Kind::Detail
+                | Kind::DetailPage
+                | Kind::Balance
+                | Kind::BalanceIs
+                | Kind::Notice
+                | Kind::Prize
+                | Kind::Refused
+                | Kind::TotalsAre
+        )
+    }
+
     /// Shortest and longest UDP payload of a request of this kind, tag included; (1, 0), which nothing meets, for replies
     /// and for kinds that are not served.
     #[inline(always)]

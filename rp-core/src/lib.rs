@@ -39,4 +39,6 @@ pub mod engine;
 #[cfg(feature = "engine")]
 pub mod posting;
 #[cfg(feature = "engine")]
+pub mod sealing;
+#[cfg(feature = "engine")]
 pub mod ticket;

@@ -64,6 +64,10 @@ reasons! {
     BadChecksum, "bad_checksum";
     /// For our port, and an address that is not ours; likewise.
     NotOurAddress, "not_our_address";
+    /// It bears money and is not sealed, at a server that seals.
+    NotSealed, "not_sealed";
+    /// Its seal does not verify though its tag does; or it is sealed, at a server that does not.
+    BadSeal, "bad_seal";
 }
 
 /// Rows of a table indexed by reason.

@@ -1,7 +1,7 @@
 //! The layout of every datagram: little-endian, fixed fields, at most one counted tail. docs/PROTOCOL.md is its prose.
 //!
 //! Encoding writes into the caller's buffer and cannot fail on one of [`DATAGRAM_MAX`](crate::limits::DATAGRAM_MAX)
-//! bytes; decoding reads fields only. Tags are made and checked by [`key`](crate::key), lengths by
+//! bytes; decoding reads fields only. Tags are made and checked by [`key`](crate::key), seals by `sealing`, lengths by
 //! [`request_of`](crate::kind::request_of).
 
 mod layout;
@@ -21,11 +21,11 @@ pub use session::{Ping, Pong, SHAKE_LEN, SessionHead, TOTALS_WORDS, TotalsAre, U
 
 /// Bytes of a tag.
 pub const TAG_LEN: usize = 8;
-/// Bytes kept for the AEAD tag in every datagram that bears money; zero while [`FLAG_SEALED`] is clear.
+/// Bytes of the AEAD tag in every datagram that bears money; zero while [`FLAG_SEALED`] is clear.
 pub const SEAL_LEN: usize = 16;
 /// What follows the body of a datagram that bears money: seal, then tag.
 pub const TRAILER: usize = SEAL_LEN + TAG_LEN;
-/// In the flags of a datagram that bears money: its body is sealed. Reserved; version 1 sends it clear.
+/// In the flags of a datagram that bears money: its body is sealed; of a WELCOME: so it must be in this session, both ways.
 pub const FLAG_SEALED: u8 = 1;
 
 /// Where a datagram came from: an IPv6 address, or an IPv4 address mapped into one, and a port.
@@ -89,10 +89,4 @@ impl From<&Peer> for Origin {
     fn from(peer: &Peer) -> Origin {
         Origin { ip: words_of(&peer.ip), port: peer.port }
     }
-}
-
-/// Closes a datagram that bears money: a zero seal, then the tag. Returns the length.
-pub fn close_money(key: &crate::key::Key, out: &mut [u8], len: usize) -> usize {
-    out[len..len + SEAL_LEN].fill(0);
-    crate::key::seal(key, out, len + SEAL_LEN)
 }

@@ -18,7 +18,8 @@ fn page(house: &mut House, guest: &mut Guest, packet: u64, first: u8) -> Vec<u8>
     let ask = guest.close(out);
     house.sent.clear();
     let reply = house.hear(guest.peer, &ask).1;
-    reply.or_else(|| house.sent.pop_front().map(|(bytes, _)| bytes)).expect("a DETAIL is answered")
+    let reply = reply.or_else(|| house.sent.pop_front().map(|(bytes, _)| bytes));
+    guest.open(&reply.expect("a DETAIL is answered"))
 }
 
 #[test]

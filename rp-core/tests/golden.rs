@@ -12,6 +12,10 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use rp_core::kind::Kind;
+use rp_core::limits::DATAGRAM_MAX;
+use rp_core::reason::Reason;
+use rp_core::sealing::{SEALED_AT, close_money, open_money};
+use rp_core::wire::{FLAG_SEALED, TAG_LEN, TRAILER};
 
 /// The folder of the golden files, written anew first when that is asked for: once, before any test reads it.
 fn folder() -> PathBuf {
@@ -69,6 +73,33 @@ fn every_kind_that_travels_has_a_golden_file() {
     for kind in Kind::ALL {
         // HISTORY is a reserved number: version 1 neither sends nor serves it.
         assert!(told.contains(kind) != (*kind == Kind::History), "{}", kind.name());
+    }
+}
+
+#[test]
+fn what_bears_money_is_sealed_and_opens_as_it_was_alone() {
+    let key = story::session_key();
+    let open = |bytes: &[u8]| {
+        let mut room = [0; DATAGRAM_MAX];
+        open_money(Some(story::sealing_key()), bytes, &mut room).map(<[u8]>::to_vec)
+    };
+    for scene in story::scenes().iter().filter(|scene| scene.kind.bears_money()) {
+        let sealed = &scene.bytes;
+        assert_eq!(sealed[1], FLAG_SEALED, "{}", scene.name);
+        let opened = open(sealed).expect("it was sealed under this key");
+        // Head and trailer travel as they are, and what lies between differs: sealed by the same key it is what it was.
+        let body = SEALED_AT..sealed.len() - TRAILER;
+        assert_eq!((&opened[..body.start], &opened[body.end..]), (&sealed[..body.start], &sealed[body.end..]));
+        assert_ne!(opened[body.clone()], sealed[body.clone()], "{}", scene.name);
+        let mut again = opened.clone();
+        close_money(&key, Some(story::sealing_key()), &mut again, body.end);
+        assert_eq!(&again, sealed, "{}", scene.name);
+        for at in 0..sealed.len() - TAG_LEN {
+            let mut bent = sealed.clone();
+            bent[at] ^= 1 << (at % 8);
+            let reason = if bent[1] & FLAG_SEALED == 0 { Reason::NotSealed } else { Reason::BadSeal };
+            assert_eq!(open(&bent), Err(reason), "{} with byte {at} changed", scene.name);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use rp_core::engine::{Config, Outcome};
 use rp_core::key::seal;
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
+use rp_core::sealing::{SEALED_AT, close_money};
 use rp_core::wire::*;
 
 /// One of each request of a proven session, and a log-in.
@@ -82,6 +83,7 @@ proptest! {
     #[test]
     fn a_proven_user_may_say_anything(
         words in vec((0..64u8, vec(any::<u8>(), 0..1300), any::<bool>()), 200), numbers in vec(0..90u64, 200),
+        seals in vec(prop::bool::weighted(0.9), 200),
     ) {
         let mut house = House::new();
         let (mut guest, mut victim) = (Guest::new(7), Guest::new(8));
@@ -89,7 +91,7 @@ proptest! {
             house.mint(other.user, 1_000);
             other.log_in(&mut house);
         }
-        for ((number, mut bytes, fits), request) in words.into_iter().zip(numbers) {
+        for (((number, mut bytes, fits), request), seals) in words.into_iter().zip(numbers).zip(seals) {
             if matches!(Kind::of_number(number), None | Some(Kind::Bye)) {
                 continue;
             }
@@ -106,12 +108,48 @@ proptest! {
                 bytes[0] = 0x40 | number;
                 bytes[1] = 0;
                 bytes[2..6].copy_from_slice(&guest.session.to_le_bytes());
-                seal(&guest.key, &mut bytes, body);
+                let is_money = Kind::of_number(number).is_some_and(Kind::bears_money);
+                match bytes.len().checked_sub(TRAILER) {
+                    Some(end) if is_money && seals && end >= SEALED_AT => {
+                        close_money(&guest.key, guest.sealing, &mut bytes, end);
+                    }
+                    _ => {
+                        seal(&guest.key, &mut bytes, body);
+                    }
+                }
             }
             house.hear(guest.peer, &bytes);
             house.pass_ms(5);
         }
         prop_assert_eq!(victim.balance(&mut house), 1_000, "nobody pays for another");
+        house.audit();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// A piece of what is sealed changed, and the tag made anew: whoever has the one key has not the other.
+    #[test]
+    fn a_bent_seal_under_a_true_tag_does_nothing(
+        bends in vec((7..9usize, any::<prop::sample::Index>(), 1..=255u8), 100),
+    ) {
+        let (mut house, mut guest) = (House::new(), Guest::new(7));
+        house.mint(7, 1_000);
+        guest.log_in(&mut house);
+        let requests = requests(&mut house, &mut guest);
+        for (which, at, xor) in bends {
+            let mut bytes = requests[which].clone();
+            let end = bytes.len() - TAG_LEN;
+            // Behind kind, flags and session: the counter is bound by the seal, and all that follows it.
+            let at = 6 + at.index(end - 6);
+            bytes[at] ^= xor;
+            seal(&guest.key, &mut bytes, end);
+            guest.is_dropped(&mut house, "a bent seal", &bytes, Reason::BadSeal);
+            house.pass_ms(50);
+        }
+        prop_assert_eq!(house.books.iter().map(|books| books.dropped[Reason::BadSeal].read()).sum::<u64>(), 100);
+        prop_assert_eq!(guest.balance(&mut house), 1_000);
         house.audit();
     }
 }

@@ -103,6 +103,18 @@ fn a_session_key_is_two_hashes_of_label_nonces_and_session() {
 }
 
 #[test]
+fn a_sealing_key_is_four_hashes_more() {
+    let secret: Key = counting();
+    let (client, server, session) = (0x0807_0605_0403_0201u64, 0x100f_0e0d_0c0b_0a09u64, 0x1413_1211u32);
+    let mut input: [u8; 21] = counting();
+    let key = sealing_key(&secret, client, server, session);
+    for (label, part) in (2..).zip(key.chunks_exact(8)) {
+        input[0] = label;
+        assert_eq!(part, sip(&secret, &input).to_le_bytes(), "label {label}");
+    }
+}
+
+#[test]
 fn a_session_key_changes_with_any_bit_of_its_inputs() {
     let secret: Key = counting();
     let mut seen = BTreeSet::from([session_key(&secret, 1, 2, 3)]);

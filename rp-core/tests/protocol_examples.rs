@@ -14,6 +14,8 @@ use std::sync::Once;
 
 use document::{Document, Table};
 use rp_core::kind::Kind;
+use rp_core::limits::DATAGRAM_MAX;
+use rp_core::sealing::{SEALED_AT, open_money};
 use rp_core::wire::*;
 
 /// What the document must show: keys, the ticket and every datagram of the story.
@@ -21,6 +23,7 @@ fn expected() -> Vec<(&'static str, Option<Kind>, Vec<u8>)> {
     let mut all = vec![
         ("secret", None, story::secret().to_vec()),
         ("session_key", None, story::session_key().to_vec()),
+        ("sealing_key", None, story::sealing_key().to_vec()),
         ("realm_key", None, story::realm_key().to_vec()),
         ("ticket_nonce", None, story::ticket_nonce().to_vec()),
         ("ticket", None, story::ticket().to_vec()),
@@ -38,6 +41,17 @@ fn document() -> Document {
     Document::read()
 }
 
+/// A datagram as it was before it was sealed; others as they are.
+fn opened(kind: Option<Kind>, bytes: &[u8]) -> Vec<u8> {
+    match kind {
+        Some(kind) if kind.bears_money() => {
+            let mut room = [0; DATAGRAM_MAX];
+            open_money(Some(story::sealing_key()), bytes, &mut room).expect("the story seals it").to_vec()
+        }
+        _ => bytes.to_vec(),
+    }
+}
+
 fn heading_of(kind: Kind) -> String {
     kind.name().to_uppercase()
 }
@@ -45,14 +59,14 @@ fn heading_of(kind: Kind) -> String {
 #[test]
 fn every_example_is_what_the_code_makes() {
     let document = document();
-    let mut shown: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    let mut shown = BTreeMap::new();
     for example in &document.examples {
-        let twice = shown.insert(&example.name, &example.bytes);
+        let twice = shown.insert(example.name.as_str(), (&example.bytes, &example.plain));
         assert!(twice.is_none(), "two examples are called {}", example.name);
     }
-    for (name, _, bytes) in expected() {
+    for (name, kind, bytes) in expected() {
         let is = shown.remove(name).unwrap_or_else(|| panic!("docs/PROTOCOL.md shows no example {name}"));
-        assert_eq!(is, bytes, "the example {name} differs");
+        assert_eq!(is, (&bytes, &opened(kind, &bytes)), "the example {name} differs");
     }
     assert!(shown.is_empty(), "examples of nothing: {:?}", shown.keys());
 }
@@ -220,6 +234,7 @@ fn write_examples() {
 
 fn shown(document: &Document, kind: Option<Kind>, bytes: &[u8]) -> Vec<String> {
     let name = kind.map(heading_of).unwrap_or_default();
+    let plain = opened(kind, bytes);
     let kind = kind.filter(|_| document.layouts().any(|table| table.heading == name));
     // A kind without a table of its own is laid out as a SHAKE.
     let table =
@@ -233,9 +248,14 @@ fn shown(document: &Document, kind: Option<Kind>, bytes: &[u8]) -> Vec<String> {
     for row in &table.rows {
         // "20", "greeting_len" or "8 × recipients".
         let (each, count) = row[1].split_once(" × ").unwrap_or(("1", &row[1]));
-        let count = count.parse().unwrap_or_else(|_| told_by(table, count, bytes));
+        let count = count.parse().unwrap_or_else(|_| told_by(table, count, &plain));
         let size = count * each.parse::<usize>().expect("a size is a number or a number times a field");
-        push(&mut out, &bytes[at..at + size], &row[2]);
+        let is_sealed = kind.is_some_and(Kind::bears_money) && at >= SEALED_AT && !["seal", "tag"].contains(&&*row[2]);
+        if is_sealed {
+            push_sealed(&mut out, &bytes[at..at + size], &plain[at..at + size], &row[2]);
+        } else {
+            push(&mut out, &bytes[at..at + size], &row[2]);
+        }
         at += size;
     }
     out
@@ -249,10 +269,23 @@ fn told_by(table: &Table, field: &str, bytes: &[u8]) -> usize {
 
 fn push(out: &mut Vec<String>, bytes: &[u8], what: &str) {
     for (line, part) in bytes.chunks(32).enumerate() {
-        let mut text = String::new();
-        for byte in part {
-            let _ = write!(text, "{byte:02x}");
-        }
+        let text = hex(part);
         out.push(if line == 0 && !what.is_empty() { format!("{text:<16} {what}") } else { text });
     }
+}
+
+/// Half as much to a line, with what it was before.
+fn push_sealed(out: &mut Vec<String>, bytes: &[u8], plain: &[u8], what: &str) {
+    for (line, (part, plain)) in bytes.chunks(16).zip(plain.chunks(16)).enumerate() {
+        let (text, plain) = (hex(part), hex(plain));
+        out.push(if line == 0 { format!("{text:<16} {what} = {plain}") } else { format!("{text} = {plain}") });
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

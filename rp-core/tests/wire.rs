@@ -6,6 +6,7 @@ use rp_core::cookie::{Baker, COOKIE_LEN};
 use rp_core::kind::{Kind, request_of};
 use rp_core::limits::{DATAGRAM_MAX, GREETING_MAX, RECIPIENTS_MAX, SETS_MAX};
 use rp_core::reason::Reason;
+use rp_core::sealing::close_money;
 use rp_core::steer;
 use rp_core::ticket::Realm;
 use rp_core::wire::*;
@@ -97,7 +98,7 @@ proptest! {
         let fields = Send::take(&bytes).expect("it is long enough");
         let mut out = [0; ROOM];
         let len = SendView::put(fields, &users, greeting, &mut out);
-        let len = close_money(&[1; 16], &mut out, len);
+        let len = close_money(&[1; 16], None, &mut out, len);
         prop_assert!(len <= DATAGRAM_MAX);
         prop_assert_eq!(request_of(out[0], len), Ok(Kind::Send));
         let view = SendView::take(&out[..len]).expect("what was written is a SEND");

@@ -289,10 +289,11 @@ fn print_status(status: &Status) {
     let money = &status.money;
     let gate = &status.gate;
     println!(
-        "up {:.0} s; gate {}, steering {}; {}",
+        "up {:.0} s; gate {}, steering {}; sealing {}; {}",
         status.uptime_s,
         gate.mode,
         gate.steering,
+        if status.sealing { "on" } else { "OFF" },
         gate.interfaces.join(" ")
     );
     for worker in &status.workers {

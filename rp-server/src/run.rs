@@ -13,7 +13,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
 use rand_core::{OsRng, TryRngCore};
 use rp_core::cookie::Baker;
 use rp_core::engine::Config;
@@ -82,6 +83,10 @@ pub struct RunArgs {
     /// Let the workers answer everything: the gate only counts, drops and steers
     #[arg(long, env = "RP_STEER_ONLY")]
     steer_only: bool,
+    /// Seal what bears money, both ways; off is for load tests only
+    #[arg(long, env = "RP_SEALING", value_name = "on|off", default_value = "on",
+          action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    sealing: bool,
     #[command(flatten)]
     ledger: DataArgs,
     #[command(flatten)]
@@ -214,6 +219,7 @@ impl RunArgs {
             sets: self.sets as u32,
             gate: said::gate_status(gate.as_deref(), steering),
             transport: self.transport,
+            sealing: self.sealing,
             xsks,
             homes,
             workers: (0..cpus.len())
@@ -266,6 +272,7 @@ impl RunArgs {
             idle_us: self.idle * 1_000_000,
             packet_life_us: self.packet_life * 1_000_000,
             is_gated: false,
+            is_unsealed: !self.sealing,
         }
     }
 

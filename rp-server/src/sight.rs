@@ -55,6 +55,8 @@ pub struct Sight {
     pub gate: GateStatus,
     /// How the workers get what goes up.
     pub transport: Transport,
+    /// Is what bears money sealed?
+    pub sealing: bool,
     /// Their AF_XDP sockets.
     pub xsks: Vec<XskSight>,
     /// This machine's addresses, as what comes by them is asked for.
@@ -115,6 +117,8 @@ pub struct Status {
     pub gate: GateStatus,
     /// `sockets` or `af-xdp`: how the workers get what goes up.
     pub transport: String,
+    /// Is what bears money sealed?
+    pub sealing: bool,
     /// AF_XDP sockets.
     pub xsks: Vec<XskStatus>,
     /// The workers.
@@ -297,6 +301,7 @@ impl Sight {
             uptime_s: self.clock.uptime().as_secs_f64(),
             gate: self.gate.clone(),
             transport: self.transport.name().to_string(),
+            sealing: self.sealing,
             xsks: self.xsks.iter().map(|xsk| xsk.status.clone()).collect(),
             workers: (0..self.workers.len()).map(|number| self.worker(number)).collect(),
             sessions: self.all(|books| &books.sessions),

@@ -4,6 +4,7 @@ Called by stranger.rs: `stranger.py money|luck|late ADDR:PORT USER:TICKET:SECRET
 fen each, others nothing. Any difference from the document ends it with a sentence and exit code 1.
 """
 
+import struct
 import sys
 import time
 
@@ -69,6 +70,13 @@ def falsehoods(seven):
     is_silent("an echo that nobody asked for", seven, [seven.head(stranger.ECHO, 5)])
     flagged = bytes([shake[0], 1]) + shake[2:10]
     is_silent("a flag that no request has", seven, [flagged + stranger.siphash(seven.key, flagged)])
+    clear = struct.pack("<IQQ", seven.session, seven.counter + 1, 5) + bytes(16)
+    is_silent("a balance that is not sealed", seven, [seven.tagged(stranger.BALANCE, clear)])
+    is_silent("a seal of zeros", seven, [seven.tagged(stranger.BALANCE, clear, flags=stranger.SEALED)])
+    sealed = seven.money(stranger.BALANCE, 5, b"")[:-8]
+    bent = [sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1:] for at in (6, 14, 21, 22, 37)]
+    is_silent("a balance with a bit turned under a true tag", seven,
+              [datagram + stranger.siphash(seven.key, datagram) for datagram in bent])
     for wrong in ("secret", "ticket"):
         liar = Client(seven.address[:2], 7, seven.ticket, seven.secret)
         setattr(liar, wrong, bytes([getattr(liar, wrong)[0] ^ 1]) + getattr(liar, wrong)[1:])
@@ -268,13 +276,13 @@ def unheard(users):
         # By hand, so that nothing is acknowledged.
         twelve.socket.send(twelve.head(stranger.SHAKE, sequence))
         twelve.socket.settimeout(1)
-        fields = stranger.parse(twelve.socket.recv(2048))
+        fields = twelve.read(twelve.socket.recv(2048))
         won = fields if fields["name"] == "PRIZE" else None
         time.sleep(0.01)
     if won is None:
         sys.exit("no prize in thirty seconds")
     twelve.socket.settimeout(2)
-    notice = stranger.parse(twelve.socket.recv(2048))
+    notice = twelve.read(twelve.socket.recv(2048))
     check("the notice of a prize", [notice[name] for name in ("name", "notice", "about_type", "about", "fen")],
           ["NOTICE", won["notice"], 1, won["about"], won["fen"]])
     again = twelve.shake(sequence)

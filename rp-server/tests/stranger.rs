@@ -164,6 +164,15 @@ fn a_strangers_luck_is_as_the_document_says() {
 }
 
 #[test]
+fn a_stranger_seals_nothing_where_the_welcome_says_so() {
+    let server = Server::start("unsealed", "127.0.0.1", &["--sets", "4", "--packet-life", "2", "--sealing", "off"]);
+    assert!(server.log().contains("sealing     OFF"), "{}", server.log());
+    server.mint();
+    server.evening("late", &[7, 8]);
+    server.stop();
+}
+
+#[test]
 fn a_strangers_late_packet_comes_back() {
     let server = Server::start("late", "127.0.0.1", &["--sets", "4", "--packet-life", "2"]);
     server.mint();

@@ -5,11 +5,11 @@
 //! index: the answer finds its session without a table.
 
 use rand_core::RngCore;
-use rp_core::key::{seal, session_key, verifies};
+use rp_core::key::{seal, sealing_key, session_key, verifies};
 use rp_core::limits::SLOT_BITS;
 use rp_core::steer::set_hash;
 use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER, Sealed};
-use rp_core::wire::{Challenge, HELLO_LEN, Hello, Login, LoginRefused, Welcome};
+use rp_core::wire::{Challenge, FLAG_SEALED, HELLO_LEN, Hello, Login, LoginRefused, Welcome};
 
 use super::{Asking, Fleet, NOBODY, Outbox, State};
 use crate::books::Discard;
@@ -256,6 +256,9 @@ impl Fleet {
         }
         session.state = State::Up;
         session.key = key;
+        let is_sealed = welcome.flags & FLAG_SEALED != 0;
+        session.sealing =
+            is_sealed.then(|| sealing_key(&secret, welcome.client_nonce, welcome.server_nonce, welcome.session));
         session.id = welcome.session;
         session.sequence = 0;
         session.tries = 0;
@@ -269,6 +272,7 @@ impl Fleet {
         let slot = slot_of(welcome.session);
         let before = std::mem::replace(&mut self.by_slot[slot], index);
         (self.idle_s, self.sets) = (welcome.idle_s.into(), welcome.sets);
+        self.is_sealed = Some(is_sealed);
         if !self.is_auditor(index) {
             self.up += 1;
             self.up_highest = self.up_highest.max(self.up);

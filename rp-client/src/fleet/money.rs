@@ -4,9 +4,8 @@
 //! it has done already.
 
 use rp_core::kind::Kind;
-use rp_core::wire::{
-    AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent, TRAILER, close_money,
-};
+use rp_core::sealing::close_money;
+use rp_core::wire::{AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent, TRAILER};
 
 use super::ask::WAIT_US;
 use super::pool::{NODE_MAX, NONE};
@@ -142,12 +141,12 @@ impl Fleet {
             ends.retries += 1;
         }
         let request = *request;
-        let len = self.write_money(&request, out);
+        let len = self.write_money(&request, now_us, out);
         self.transmit(request.session, len, now_us, out);
     }
 
-    fn write_money(&mut self, request: &MoneyRequest, out: &mut impl Outbox) -> usize {
-        let counter = self.next_counter();
+    fn write_money(&mut self, request: &MoneyRequest, now_us: u64, out: &mut impl Outbox) -> usize {
+        let counter = self.next_counter(now_us);
         let session = &self.sessions[request.session as usize];
         let slot = out.slot(self.socket(request.session));
         let len = match request.what {
@@ -175,7 +174,7 @@ impl Fleet {
                 SendView::put(fields, users, GREETING, slot)
             }
         };
-        close_money(&session.key, slot, len)
+        close_money(&session.key, session.sealing, slot, len)
     }
 
     /// Up to `count` different users of all, by the draw.

@@ -2,6 +2,8 @@
 
 use rp_core::key::verifies;
 use rp_core::kind::{Kind, VERSION_BITS};
+use rp_core::limits::DATAGRAM_MAX;
+use rp_core::sealing::open_money;
 use rp_core::wire::{
     Field, Pong, SHAKE_LEN, SessionHead, TAG_LEN, TOTALS_WORDS, TRAILER, TotalsAre, UNKNOWN_SESSION_LEN,
 };
@@ -65,14 +67,13 @@ impl Fleet {
         if !verifies(&session.key, bytes) {
             return Err(Discard::BadTag);
         }
+        if kind.bears_money() {
+            let mut room = [0; DATAGRAM_MAX];
+            let opened = open_money(session.sealing, bytes, &mut room).map_err(|_| Discard::BadSeal)?;
+            return self.on_money(kind, index, now_us, opened, out);
+        }
         match kind {
-            Kind::Sent => self.on_sent(index, now_us, bytes, out),
-            Kind::Grabbed => self.on_grabbed(index, now_us, bytes, out),
-            Kind::Refused => self.on_refused(index, now_us, bytes, out),
-            Kind::Prize => self.on_prize(index, now_us, bytes, out),
-            Kind::Notice => self.on_notice(index, now_us, bytes, out),
             Kind::Pong => self.on_pong(index, now_us, bytes, out),
-            Kind::TotalsAre => self.on_totals(index, now_us, bytes, out),
             _ if bytes.len() != SHAKE_LEN => Err(Discard::BadLength),
             Kind::Nothing => {
                 self.answer_shake(index, head.sequence, now_us, out);
@@ -86,6 +87,26 @@ impl Fleet {
                 self.repeat_money(index, now_us, out);
                 Ok(())
             }
+            _ => Err(Discard::BadField),
+        }
+    }
+
+    /// What bears money, opened.
+    fn on_money(
+        &mut self,
+        kind: Kind,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
+        match kind {
+            Kind::Sent => self.on_sent(index, now_us, bytes, out),
+            Kind::Grabbed => self.on_grabbed(index, now_us, bytes, out),
+            Kind::Refused => self.on_refused(index, now_us, bytes, out),
+            Kind::Prize => self.on_prize(index, now_us, bytes, out),
+            Kind::Notice => self.on_notice(index, now_us, bytes, out),
+            Kind::TotalsAre => self.on_totals(index, now_us, bytes, out),
             // DETAIL PAGE and BALANCE IS answer what this client never asks.
             _ => Err(Discard::BadField),
         }

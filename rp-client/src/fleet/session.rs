@@ -1,6 +1,6 @@
 //! One session of the fleet: what must be remembered between two of its datagrams.
 
-use rp_core::key::Key;
+use rp_core::key::{Key, SealingKey};
 
 use super::pool::NONE;
 
@@ -48,6 +48,8 @@ pub enum Asking {
 pub struct Session {
     /// Key of the tags.
     pub key: Key,
+    /// What bears money is sealed under it, both ways, where the server said so.
+    pub sealing: Option<SealingKey>,
     /// When the shake under way was due, in microseconds since 1970.
     pub due_us: u64,
     /// The user's last request number.
@@ -94,6 +96,7 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             key: [0; 16],
+            sealing: None,
             due_us: 0,
             request: 0,
             notice_highest: 0,
@@ -119,7 +122,7 @@ impl Default for Session {
 }
 
 // A million sessions are normal: the figure in docs and tests rests on this.
-const _: () = assert!(size_of::<Session>() <= 88);
+const _: () = assert!(size_of::<Session>() <= 128);
 
 impl Session {
     /// It asks now for the first time, or is told to wait.

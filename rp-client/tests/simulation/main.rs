@@ -130,6 +130,29 @@ fn in_a_storm_money_agrees_to_the_fen() {
 }
 
 #[test]
+fn no_counter_serves_twice_whatever_is_sent_again() {
+    for faults in [ROUGH, STORM, WANDER] {
+        play("no_counter_serves_twice", seeds(2), (faults, IDLE_S), PaceName::Even, SHAKE_AND_SEND, |world| {
+            let retries: u64 = world.records().map(|record| record.sends.retries + record.grabs.retries).sum();
+            let repeated: u64 = world.records().map(|record| record.duplicate).sum();
+            assert!(retries > 0 && repeated > 0, "nothing was sent again: {retries} {repeated}");
+            // The road looks at each; here it is shown that it saw them all, both ways.
+            for to_server in [true, false] {
+                let seen = world.road.sealed.iter().filter(|(way, ..)| *way == to_server).count() as u64;
+                let kinds = Kind::ALL.iter().filter(|kind| kind.bears_money() && kind.is_request() == to_server);
+                let sent: u64 = kinds
+                    .map(|kind| match to_server {
+                        true => world.machines.iter().map(|machine| machine.fleet.books.sent_of(*kind)).sum(),
+                        false => world.server.count(|books| &books.sent[*kind]),
+                    })
+                    .sum();
+                assert_eq!(seen, sent, "to the server: {to_server}");
+            }
+        });
+    }
+}
+
+#[test]
 fn clients_whose_address_changes_prove_the_new_one_and_go_on() {
     play("clients_whose_address", seeds(3), (WANDER, IDLE_S), PaceName::Seed, SHAKE_AND_SEND, |world| {
         let echoed: u64 = world.machines.iter().map(|m| m.fleet.books.received_of(Kind::Echoed)).sum();

@@ -1,12 +1,13 @@
 //! The road between clients and server: it delays, loses, repeats and reorders, and counts what it did.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
-use rp_core::kind::KINDS_MAX;
+use rp_core::kind::{KINDS_MAX, Kind};
+use rp_core::wire::FLAG_SEALED;
 
 /// What can happen to a datagram, each with its probability.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -42,12 +43,15 @@ pub struct Road {
     pub surplus: [i64; KINDS_MAX],
     /// Of all bytes that were sent, with their times.
     pub digest: u64,
+    /// What was sealed: direction, session and counter.
+    pub sealed: HashSet<(bool, u32, u64)>,
 }
 
 impl Road {
     pub fn new(seed: u64, faults: Faults) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { faults, rng, parcels: BinaryHeap::new(), number: 0, surplus: [0; KINDS_MAX], digest: 0 }
+        let (parcels, sealed) = (BinaryHeap::new(), HashSet::new());
+        Self { faults, rng, parcels, number: 0, surplus: [0; KINDS_MAX], digest: 0, sealed }
     }
 
     pub fn happens(&mut self, probability: f64) -> bool {
@@ -59,6 +63,9 @@ impl Road {
         (self.digest, now_us, &parcel.bytes).hash(&mut hasher);
         self.digest = hasher.finish();
         let kind = usize::from(parcel.bytes[0] & 0x3f);
+        if Kind::of_number(kind as u8).is_some_and(Kind::bears_money) {
+            self.look(parcel.to_server, &parcel.bytes);
+        }
         if self.happens(self.faults.loss) {
             self.surplus[kind] -= 1;
             return;
@@ -73,6 +80,15 @@ impl Road {
             parcel.bytes[at] ^= 1 << (self.rng.next_u32() % 8);
         }
         self.queue(now_us, parcel);
+    }
+
+    /// Each transmission of what bears money is sealed under a counter of its own: no nonce serves twice.
+    fn look(&mut self, to_server: bool, bytes: &[u8]) {
+        let session = u32::from_le_bytes(*bytes[2..].first_chunk().expect("a session"));
+        let counter = u64::from_le_bytes(*bytes[6..].first_chunk().expect("a counter"));
+        assert_eq!(bytes[1], FLAG_SEALED, "{bytes:02x?}");
+        let is_new = self.sealed.insert((to_server, session, counter));
+        assert!(is_new, "counter {counter} of session {session:#x} a second time, to the server: {to_server}");
     }
 
     fn queue(&mut self, now_us: u64, mut parcel: Parcel) {

@@ -10,7 +10,8 @@ use crate::clients::Clients as _;
 use crate::kind::Kind;
 use crate::limits::DETAIL_PAGE_SHARES;
 use crate::reason::Reason;
-use crate::wire::{Detail, DetailPage, Origin, Refusal, Refused, close_money};
+use crate::sealing::close_money;
+use crate::wire::{Detail, DetailPage, Origin, Refusal, Refused};
 
 impl Set {
     pub(super) fn detail(
@@ -29,6 +30,7 @@ impl Set {
             request: detail.request,
             counter: self.slots.cold(slot).next_counter(),
             key: self.slots.entry(slot).key(),
+            sealing: self.slots.sealing(slot),
             session: self.session_of(slot),
             peer: asked.from,
             door: asked.door,
@@ -96,6 +98,6 @@ impl Set {
                 end + greeting_len
             }
         };
-        close_money(&ask.key, out, len)
+        close_money(&ask.key, ask.sealing, out, len)
     }
 }

@@ -12,7 +12,7 @@ use crate::now::elapsed_ms;
 use crate::reason::Reason;
 use crate::steer::set_hash;
 use crate::ticket::Ticket;
-use crate::wire::{Challenge, Hello, Login, LoginRefused, Origin, Refusal, Welcome};
+use crate::wire::{Challenge, FLAG_SEALED, Hello, Login, LoginRefused, Origin, Refusal, Welcome};
 
 /// How long a user waits who found the SET full.
 const FULL_RETRY_MS: u32 = 2000;
@@ -117,6 +117,9 @@ impl Set {
             ..Cold::default()
         };
         self.slots.open(slot, asked.now.mono_us, &key, &asked.from, cold);
+        if !shared.config.is_unsealed {
+            self.slots.seal_by(slot, &ticket.secret);
+        }
         shared.books.sessions.add(1);
         shared.books.logins.add(1);
         shared.books.clients[client].sessions.add(1);
@@ -127,7 +130,7 @@ impl Set {
         let session = self.session_of(slot);
         let cold = self.slots.cold(slot);
         let welcome = Welcome {
-            flags: 0,
+            flags: if shared.config.is_unsealed { 0 } else { FLAG_SEALED },
             session,
             client_nonce: cold.client_nonce,
             server_nonce: cold.server_nonce,

@@ -18,9 +18,10 @@ use crate::kind::Kind;
 use crate::limits::SET_WIDE_OPEN_MAX;
 use crate::posting::{self, Act, Posting, TAIL_MAX, Terms};
 use crate::reason::Reason;
+use crate::sealing::close_money;
 use crate::wire::{
     AUDIENCE_LISTED, AUDIENCE_SET, Balance, BalanceIs, Field, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent,
-    TRAILER, close_money,
+    TRAILER,
 };
 
 /// How long a client waits that found too many notes or packets under way.
@@ -352,7 +353,7 @@ impl Set {
                 Refused { flags, session, counter, request, refusal, kind, retry_after_ms, share_fen }.put(out)
             }
         };
-        close_money(&self.slots.entry(slot).key(), out, len)
+        close_money(&self.slots.entry(slot).key(), self.slots.sealing(slot), out, len)
     }
 
     fn balance(
@@ -372,7 +373,7 @@ impl Set {
         let session = self.session_of(slot);
         let out = tx.buffer();
         let len = BalanceIs { flags: 0, session, counter, request, balance_fen }.put(out);
-        let len = close_money(&self.slots.entry(slot).key(), out, len);
+        let len = close_money(&self.slots.entry(slot).key(), self.slots.sealing(slot), out, len);
         shared.reply_durably(asked, tx, len)
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::journal::Journal;
 use super::projection::{Folded, Unfolding};
-use crate::key::Key;
+use crate::key::{Key, SealingKey};
 use crate::limits::NOTE_CREDITS;
 pub use crate::posting::BANK;
 use crate::posting::Source;
@@ -136,6 +136,8 @@ pub struct DetailAsk {
     pub counter: u64,
     /// The reader's key.
     pub key: Key,
+    /// What the answer is sealed under, where it is.
+    pub sealing: Option<SealingKey>,
     /// The reader's session.
     pub session: u32,
     /// Where to.

@@ -12,9 +12,11 @@ use crate::clients::Clients as _;
 use crate::entry::State;
 use crate::key::{path_token, seal, verifies};
 use crate::kind::Kind;
+use crate::limits::DATAGRAM_MAX;
 use crate::posting::{Act, Posting};
 use crate::reason::Reason;
-use crate::wire::{Notice, NoticeAck, Origin, Ping, Pong, SessionHead, close_money};
+use crate::sealing::{close_money, open_money};
+use crate::wire::{FLAG_SEALED, Notice, NoticeAck, Origin, Ping, Pong, SessionHead};
 
 /// Seconds that a path token is made for; it is good in the next as many, too.
 const PATH_EPOCH_S: u32 = 30;
@@ -35,7 +37,8 @@ impl Set {
         if !verifies(&key, datagram) {
             return Outcome::Dropped(Reason::BadTag);
         }
-        if head.flags != 0 {
+        let flags_allowed = if kind.bears_money() { FLAG_SEALED } else { 0 };
+        if head.flags & !flags_allowed != 0 {
             return Outcome::Dropped(Reason::BadField);
         }
         let is_here = entry.peer() == asked.from;
@@ -68,7 +71,24 @@ impl Set {
             Kind::Totals => self.totals(slot, &head, asked, shared, tx),
             Kind::Bye => self.bye(slot, &head, asked, shared, tx),
             Kind::NoticeAck => self.notice_ack(slot, datagram, asked.now, shared),
-            _ => self.money(slot, kind, datagram, asked, shared, tx),
+            _ => self.open_and_do(slot, kind, datagram, asked, shared, tx),
+        }
+    }
+
+    /// What bears money is opened before anybody reads it.
+    fn open_and_do(
+        &mut self,
+        slot: u16,
+        kind: Kind,
+        datagram: &[u8],
+        asked: &Asked,
+        shared: &mut Shared,
+        tx: &mut impl Transmit,
+    ) -> Outcome {
+        let mut room = [0; DATAGRAM_MAX];
+        match open_money(self.slots.sealing(slot), datagram, &mut room) {
+            Ok(opened) => self.money(slot, kind, opened, asked, shared, tx),
+            Err(reason) => Outcome::Dropped(reason),
         }
     }
 
@@ -159,7 +179,7 @@ impl Set {
         let entry = self.slots.entry(slot);
         let out = tx.buffer();
         let len = notice.put(out);
-        let len = close_money(&entry.key(), out, len);
+        let len = close_money(&entry.key(), self.slots.sealing(slot), out, len);
         shared.send_durably(tx, len, entry.peer(), door, client);
     }
 

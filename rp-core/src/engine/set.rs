@@ -61,7 +61,7 @@ impl Set {
     pub(super) fn new(number: u16, config: &Config, key: Key, board: &Arc<Board>) -> Self {
         Self {
             number,
-            slots: Slots::new(board.clone(), number, config.idle_us),
+            slots: Slots::new(board.clone(), number, config.idle_us, !config.is_unsealed),
             accounts: Accounts::new(key),
             blocks: Blocks::default(),
             packets: Packets::new(number),
@@ -289,8 +289,7 @@ impl Set {
     /// The session id of a slot.
     #[inline(always)]
     pub(super) fn session_of(&self, slot: u16) -> u32 {
-        let on_server = u32::from(self.number) * SLOTS_PER_SET as u32 + u32::from(slot);
-        u32::from(self.slots.entry(slot).status().generation()) << SLOT_BITS | on_server
+        self.slots.session_of(slot)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::answer::{self, Step};
 use crate::entry::State;
 use crate::kind::Kind;
 use crate::posting::{Act, Posting};
-use crate::wire::{NoticeType, Prize, SessionHead, close_money};
+use crate::sealing::close_money;
+use crate::wire::{NoticeType, Prize, SessionHead};
 
 impl Set {
     pub(super) fn shake(
@@ -168,7 +169,7 @@ impl Set {
         };
         let out = tx.buffer();
         let len = prize.put(out);
-        let len = close_money(&self.slots.entry(slot).key(), out, len);
+        let len = close_money(&self.slots.entry(slot).key(), self.slots.sealing(slot), out, len);
         shared.reply_durably(asked, tx, len)
     }
 }

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use super::board::{Board, Line};
 use crate::entry::{Entry, GENERATIONS, State, Status};
-use crate::key::Key;
-use crate::limits::{SLOT_REST_MS, SLOTS_PER_SET};
+use crate::key::{Key, SealingKey, sealing_key};
+use crate::limits::{SLOT_BITS, SLOT_REST_MS, SLOTS_PER_SET};
 use crate::now::{elapsed_ms, wrapping_ms};
 use crate::wire::Peer;
 
@@ -57,6 +57,9 @@ pub struct Slots {
     /// The board's first entry that is ours.
     first: usize,
     cold: Vec<Cold>,
+    /// The tickets' secrets, half as long as the keys that follow from them, and apart from what every shake reads; none where
+    /// nothing is sealed.
+    secrets: Vec<Key>,
     /// Free slots with the millisecond, wrapping, in which they became so. No room is set aside: a ring of which a part is in use
     /// turns through all of it, and would touch every page in time.
     rested: VecDeque<(u16, u32)>,
@@ -68,11 +71,12 @@ pub struct Slots {
 
 impl Slots {
     /// The slots of a SET of the board, whose sessions end after `idle_us` without a datagram.
-    pub fn new(board: Arc<Board>, set: u16, idle_us: u64) -> Self {
+    pub fn new(board: Arc<Board>, set: u16, idle_us: u64, is_sealed: bool) -> Self {
         Self {
             board,
             first: usize::from(set) * SLOTS_PER_SET,
             cold: Vec::with_capacity(SLOTS_PER_SET),
+            secrets: Vec::with_capacity(if is_sealed { SLOTS_PER_SET } else { 0 }),
             rested: VecDeque::new(),
             wheel: [NONE; WHEEL_SPOKES],
             wheel_at: 0,
@@ -97,6 +101,28 @@ impl Slots {
     #[inline(always)]
     pub fn cold(&mut self, slot: u16) -> &mut Cold {
         &mut self.cold[usize::from(slot)]
+    }
+
+    /// The session id of a slot.
+    #[inline(always)]
+    pub fn session_of(&self, slot: u16) -> u32 {
+        let on_server = (self.first + usize::from(slot)) as u32;
+        u32::from(self.entry(slot).status().generation()) << SLOT_BITS | on_server
+    }
+
+    /// The key that a session's money is sealed under, where it is; made anew each time.
+    pub fn sealing(&self, slot: u16) -> Option<SealingKey> {
+        let (secret, cold) = (self.secrets.get(usize::from(slot))?, &self.cold[usize::from(slot)]);
+        Some(sealing_key(secret, cold.client_nonce, cold.server_nonce, self.session_of(slot)))
+    }
+
+    /// The money of the session in a slot that was just opened is sealed, by its ticket's secret.
+    pub fn seal_by(&mut self, slot: u16, secret: &Key) {
+        match self.secrets.get_mut(usize::from(slot)) {
+            Some(old) => *old = *secret,
+            // Slots are opened for the first time in their order.
+            None => self.secrets.push(*secret),
+        }
     }
 
     /// Reads a word of the gate's half, so that it is in the cache when the slot's datagram is handled.
@@ -157,6 +183,9 @@ impl Slots {
         let entry = self.entry(slot);
         entry.close();
         entry.forget_key();
+        if let Some(secret) = self.secrets.get_mut(usize::from(slot)) {
+            *secret = Key::default();
+        }
         self.rested.push_back((slot, wrapping_ms(now_us)));
     }
 

@@ -7,8 +7,9 @@ use crate::clients::Clients as _;
 use crate::gate_counters::{ANSWERS, ClientWord};
 use crate::kind::Kind;
 use crate::reason::Reason;
+use crate::sealing::close_money;
 use crate::ticket::ROLE_AUDITOR;
-use crate::wire::{Origin, Peer, SessionHead, TOTALS_WORDS, TotalsAre, close_money};
+use crate::wire::{Origin, Peer, SessionHead, TOTALS_WORDS, TotalsAre};
 
 impl Set {
     pub(super) fn totals(
@@ -38,7 +39,7 @@ impl Set {
         };
         let out = tx.buffer();
         let len = totals.put(out);
-        let len = close_money(&self.slots.entry(slot).key(), out, len);
+        let len = close_money(&self.slots.entry(slot).key(), self.slots.sealing(slot), out, len);
         shared.reply_durably(asked, tx, len)
     }
 }

@@ -14,7 +14,10 @@ pub struct Example {
     pub name: String,
     /// Lines of the document between the fences.
     pub lines: std::ops::Range<usize>,
+    /// As they travel: the first word of each line.
     pub bytes: Vec<u8>,
+    /// As they were before they were sealed: the word behind the sign of equality, where a line has one.
+    pub plain: Vec<u8>,
 }
 
 /// A table, without its head and rule.
@@ -42,8 +45,8 @@ impl Document {
                     None => Some((info.to_owned(), at + 1)),
                     Some((info, from)) => {
                         if let Some(name) = info.strip_prefix("hex ") {
-                            let bytes = bytes_of(&lines[from..at], name);
-                            examples.push(Example { name: name.to_owned(), lines: from..at, bytes });
+                            let (bytes, plain) = bytes_of(&lines[from..at], name);
+                            examples.push(Example { name: name.to_owned(), lines: from..at, bytes, plain });
                         }
                         None
                     }
@@ -78,17 +81,20 @@ impl Document {
     }
 }
 
-/// The first word of each line is hex; the rest of the line says what it is.
-fn bytes_of(lines: &[String], name: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// The first word of each line is hex; the rest of the line says what it is, and what it was before it was sealed.
+fn bytes_of(lines: &[String], name: &str) -> (Vec<u8>, Vec<u8>) {
+    let (mut bytes, mut plain) = (Vec::new(), Vec::new());
     for line in lines {
-        let hex = line.split_whitespace().next().unwrap_or_default();
-        assert!(hex.len().is_multiple_of(2) && hex.is_ascii(), "{name}: {hex}");
-        for at in (0..hex.len()).step_by(2) {
-            bytes.push(u8::from_str_radix(&hex[at..at + 2], 16).expect("an example holds hex"));
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let last = line.split_once(" = ").map_or(first, |(_, plain)| plain);
+        for (hex, out) in [(first, &mut bytes), (last, &mut plain)] {
+            assert!(hex.len().is_multiple_of(2) && hex.is_ascii(), "{name}: {hex}");
+            for at in (0..hex.len()).step_by(2) {
+                out.push(u8::from_str_radix(&hex[at..at + 2], 16).expect("an example holds hex"));
+            }
         }
     }
-    bytes
+    (bytes, plain)
 }
 
 fn cells(line: &str) -> Vec<String> {

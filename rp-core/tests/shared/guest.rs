@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use rp_core::engine::Outcome;
-use rp_core::key::{Key, seal, session_key, verifies};
+use rp_core::key::{Key, SealingKey, seal, sealing_key, session_key, verifies};
 use rp_core::kind::Kind;
+use rp_core::limits::DATAGRAM_MAX;
 use rp_core::reason::Reason;
+use rp_core::sealing::{close_money, open_money};
 use rp_core::steer::set_hash;
 use rp_core::ticket::{ROLE_USER, Realm, Ticket};
 use rp_core::wire::*;
@@ -19,6 +21,7 @@ pub struct Guest {
     pub nonce: u64,
     pub session: u32,
     pub key: Key,
+    pub sealing: Option<SealingKey>,
     pub sequence: u32,
     pub counter: u64,
     pub request: u64,
@@ -38,7 +41,8 @@ impl Guest {
         ip[10..12].fill(0xff);
         ip[12..].copy_from_slice(&(0x0a00_0000 + user as u32 % 200).to_be_bytes());
         let peer = Peer { ip, port: 1024 + (user % 50_000) as u16 };
-        Self { user, peer, role: ROLE_USER, nonce: user, session: 0, key: [0; 16], sequence: 0, counter: 0, request: 0 }
+        let (role, key, sealing) = (ROLE_USER, [0; 16], None);
+        Self { user, peer, role, nonce: user, session: 0, key, sealing, sequence: 0, counter: 0, request: 0 }
     }
 
     fn secret(&self) -> Key {
@@ -83,6 +87,8 @@ impl Guest {
         self.session = fields.session;
         self.key = session_key(&self.secret(), fields.client_nonce, fields.server_nonce, fields.session);
         assert!(verifies(&self.key, welcome), "the WELCOME is tagged under the key that it makes");
+        let sealing = sealing_key(&self.secret(), fields.client_nonce, fields.server_nonce, fields.session);
+        self.sealing = (fields.flags == FLAG_SEALED).then_some(sealing);
         (self.sequence, self.counter) = (0, 0);
         self.request = self.request.max(fields.request_highest);
         fields
@@ -116,12 +122,23 @@ impl Guest {
         out
     }
 
-    /// Says something under the next sequence; the answer's bytes.
+    /// Says something under the next sequence; the answer's bytes, opened.
     pub fn ask(&mut self, house: &mut House, kind: Kind) -> Vec<u8> {
         self.sequence += 1;
         let reply = house.hear(self.peer, &self.head(kind, self.sequence)).1.expect("it is answered");
-        assert!(verifies(&self.key, &reply));
-        reply
+        self.open(&reply)
+    }
+
+    /// What a reply says; its tag verifies, and its seal where it has one.
+    pub fn open(&self, reply: &[u8]) -> Vec<u8> {
+        assert!(verifies(&self.key, reply));
+        let mut room = [0; DATAGRAM_MAX];
+        match Kind::of_number(reply[0] & 0x3f) {
+            Some(kind) if kind.bears_money() => {
+                open_money(self.sealing, reply, &mut room).expect("sealed as the WELCOME said").to_vec()
+            }
+            _ => reply.to_vec(),
+        }
     }
 
     pub fn acknowledge(&self, house: &mut House, notice: u64) {
@@ -137,7 +154,7 @@ impl Guest {
         out[6..14].copy_from_slice(&self.counter.to_le_bytes());
         let len = out.len();
         out.resize(len + TRAILER, 0);
-        close_money(&self.key, &mut out, len);
+        close_money(&self.key, self.sealing, &mut out, len);
         out
     }
 
@@ -176,7 +193,7 @@ impl Guest {
     }
 
     fn close_send(&mut self, fields: Send, to: &[u64], greeting: &str) -> Vec<u8> {
-        let mut out = vec![0; rp_core::limits::DATAGRAM_MAX];
+        let mut out = vec![0; DATAGRAM_MAX];
         let len = SendView::put(fields, to, greeting, &mut out);
         out.truncate(len);
         self.close(out)
@@ -192,15 +209,15 @@ impl Guest {
     fn late(&self, house: &mut House, request: u64) -> Option<Vec<u8>> {
         let is_answer = |bytes: &[u8]| {
             matches!(bytes[0] & 0x3f, 37 | 38 | 48)
-                && bytes[14..22] == request.to_le_bytes()
                 && verifies(&self.key, bytes)
+                && self.open(bytes)[14..22] == request.to_le_bytes()
         };
         let at = house.sent.iter().position(|(bytes, to)| *to == self.peer && is_answer(bytes))?;
         house.sent.remove(at).map(|(bytes, _)| bytes)
     }
 
     fn read(&self, bytes: &[u8], request: u64) -> Option<Answer> {
-        assert!(verifies(&self.key, bytes));
+        let bytes = &self.open(bytes)[..];
         assert_eq!(bytes[14..22], request.to_le_bytes());
         Some(match Kind::of_number(bytes[0] & 0x3f)? {
             Kind::Sent => {
@@ -237,7 +254,7 @@ impl Guest {
         let out = self.close(out);
         let reply = house.hear(self.peer, &out).1.expect("a BALANCE is answered");
         assert_eq!(reply[0], Kind::BalanceIs.first_byte());
-        BalanceIs::take(&reply).expect("it is whole").balance_fen
+        BalanceIs::take(&self.open(&reply)).expect("it is whole").balance_fen
     }
 
     /// The notices that lie there for this guest's session, taken away.
@@ -247,7 +264,7 @@ impl Guest {
         let (taken, left): (VecDeque<Out>, VecDeque<Out>) =
             core::mem::take(&mut house.sent).into_iter().partition(mine);
         house.sent = left;
-        taken.iter().filter_map(|(bytes, _)| Notice::take(bytes)).collect()
+        taken.iter().filter_map(|(bytes, _)| Notice::take(&self.open(bytes))).collect()
     }
 
     /// What is said is dropped for this reason.

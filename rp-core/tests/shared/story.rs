@@ -4,9 +4,10 @@
 //! files and the document cannot tell three stories. All are made by `rp_core`, none by hand.
 
 use rp_core::cookie::Baker;
-use rp_core::key::{self, Key};
+use rp_core::key::{self, Key, SealingKey};
 use rp_core::kind::Kind;
 use rp_core::limits::{DATAGRAM_MAX, SLOT_BITS, SLOTS_PER_SET};
+use rp_core::sealing::close_money;
 use rp_core::steer::{set_hash, set_of_user};
 use rp_core::ticket::{ROLE_USER, Realm, Sealed, Ticket};
 use rp_core::wire::*;
@@ -70,6 +71,10 @@ pub fn session_key() -> Key {
     key::session_key(&secret(), CLIENT_NONCE, SERVER_NONCE, session())
 }
 
+pub fn sealing_key() -> SealingKey {
+    key::sealing_key(&secret(), CLIENT_NONCE, SERVER_NONCE, session())
+}
+
 fn cookie() -> rp_core::cookie::Cookie {
     let mut ip = [0; 16];
     ip[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 7]);
@@ -102,12 +107,12 @@ fn tagged(name: &'static str, kind: Kind, key: Key, put: impl FnOnce(&mut [u8]) 
     })
 }
 
-/// A datagram that ends in seal and tag, under the session's key.
+/// A datagram that is sealed and tagged, under the session's keys.
 fn money_of(name: &'static str, kind: Kind, put: impl FnOnce(&mut [u8]) -> usize) -> Scene {
     let key = session_key();
     scene(name, kind, Some(key), |out| {
         let len = put(out);
-        close_money(&key, out, len)
+        close_money(&key, Some(sealing_key()), out, len)
     })
 }
 
@@ -120,7 +125,7 @@ fn head(name: &'static str, kind: Kind, flags: u8, sequence: u32) -> Scene {
 fn log_in() -> Vec<Scene> {
     let (flags, set_hash, client_nonce) = (0, set_hash(USER), CLIENT_NONCE);
     let welcome = Welcome {
-        flags,
+        flags: FLAG_SEALED,
         session: session(),
         client_nonce,
         server_nonce: SERVER_NONCE,

@@ -58,6 +58,10 @@ impl RunArgs {
                 ""
             }
         );
+        match self.sealing {
+            true => println!("  sealing     on: what bears money is encrypted, both ways"),
+            false => println!("  sealing     OFF: money and user ids travel readable; for load tests only"),
+        }
         println!("  ledger      {ledger}");
     }
 }

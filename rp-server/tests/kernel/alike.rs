@@ -256,8 +256,14 @@ fn next(
 fn gate_and_workers_answer_as_workers_alone() {
     let seed = seed();
     println!("again: RP_SEED={seed} cargo test -p rp-server --test kernel alike -- --ignored");
-    let config =
-        Config { sets: SETS, workers: 1, worker: 0, idle_us: 20_000_000, packet_life_us: 5_000_000, is_gated: false };
+    let config = Config {
+        sets: SETS,
+        workers: 1,
+        worker: 0,
+        idle_us: 20_000_000,
+        packet_life_us: 5_000_000,
+        ..Config::default()
+    };
     let (mut gated, mut alone) = (Gated::new(config), House::with(config));
     let rate = Rate { interval: 400, burst: 1_200 };
     gated.house.board.rules().set_session(rate);
