@@ -106,6 +106,8 @@ fn gate_and_worker_hammer_the_same_sessions() {
     while let Ok((at, bytes)) = ups.try_recv() {
         let _late = house.hear(guests[at].peer, &bytes);
     }
+    let [from_gate, from_worker] = [from_gate, from_worker]
+        .map(|heard| heard.iter().map(|(at, reply)| (*at, guests[*at].open(reply))).collect::<Heard>());
     judge(&from_gate, &from_worker);
     let shakes: u64 = house.books[0].timeline.read().chain(house.board.gate_timeline()).map(|(_, count)| count).sum();
     let asked: HashSet<(usize, u32)> = from_gate.iter().chain(&from_worker).filter_map(shake_of).collect();
