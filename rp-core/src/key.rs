@@ -93,7 +93,7 @@ pub fn sealing_key(secret: &Key, client_nonce: u64, server_nonce: u64, session: 
     key
 }
 
-/// For each label the SipHash of it, of both nonces and of the session id, under the ticket's secret.
+/// For each label the SipHash of it, of both nonces and of the session id, under the ticket's secret: 21 bytes, in words.
 fn derive<const WORDS: usize>(
     labels: [Label; WORDS],
     secret: &Key,
@@ -101,14 +101,9 @@ fn derive<const WORDS: usize>(
     server_nonce: u64,
     session: u32,
 ) -> [u64; WORDS] {
-    let mut input = [0; 21];
-    input[1..9].copy_from_slice(&client_nonce.to_le_bytes());
-    input[9..17].copy_from_slice(&server_nonce.to_le_bytes());
-    input[17..21].copy_from_slice(&session.to_le_bytes());
-    labels.map(|label| {
-        input[0] = label as u8;
-        sip(secret, &input)
-    })
+    let (first, second) = (client_nonce << 8, client_nonce >> 56 | server_nonce << 8);
+    let rest = server_nonce >> 56 | u64::from(session) << 8;
+    labels.map(|label| sip_words(secret, [first | label as u64, second], rest, 5))
 }
 
 /// The token that a session must echo from a new address: 32 bits, so that the challenge is no longer than a shake.
