@@ -2,6 +2,7 @@
 
 mod polling;
 mod queues;
+mod running;
 mod said;
 mod vault;
 
@@ -9,8 +10,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::BoolishValueParser;
@@ -39,8 +38,9 @@ use crate::realm;
 use crate::recovery;
 use crate::sight::{Sight, WorkerSight};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
+use running::{Running, spawn};
 pub use vault::Durability;
-use vault::{DataArgs, Keeping, Kept, Parts};
+use vault::{DataArgs, Kept, Parts};
 
 /// Questions from the admin socket that wait for the control plane.
 const CALLS_MAX: usize = 64;
@@ -114,16 +114,6 @@ pub struct RunArgs {
     #[arg(long, env = "RP_RECEIVE_BUFFER", value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     receive_buffer: u32,
-}
-
-/// All that runs, in the order in which it must end.
-struct Running {
-    threads: Vec<JoinHandle<Result<()>>>,
-    wakers: Vec<Waker>,
-    sight: Arc<Sight>,
-    keeping: Keeping,
-    // The gate goes last: while it is on, workers still drain what it lets through.
-    _gate: Option<Box<Gate>>,
 }
 
 impl RunArgs {
@@ -332,49 +322,6 @@ impl RunArgs {
             }
         }
     }
-}
-
-impl Running {
-    fn stop(self) -> Result<()> {
-        Control::stop(&self.sight, &self.wakers);
-        let mut outcome = Ok(());
-        for thread in self.threads {
-            let ended = thread.join().unwrap_or_else(|_| bail!("a worker panicked: see its message above"));
-            outcome = outcome.and(ended);
-        }
-        // What ended the ledger is why the workers ended.
-        outcome = self.keeping.end().and(outcome);
-        let status = self.sight.status();
-        println!(
-            "stopped: {} sessions were open, {} requests received, {} dropped, {} packets made, {} prizes won, books {}",
-            status.sessions,
-            status.received.values().sum::<u64>(),
-            status.dropped.values().sum::<u64>(),
-            status.money.made.count,
-            status.money.prizes.count,
-            if status.money.balanced { "balanced" } else { "not at rest" },
-        );
-        outcome
-    }
-}
-
-/// A worker's thread. However it ends, its face says so, and the control plane stops the rest: a server that lost a
-/// worker must not look alive.
-fn spawn(worker: Worker) -> Result<JoinHandle<Result<()>>> {
-    struct Gone(Arc<Face>);
-    impl Drop for Gone {
-        fn drop(&mut self) {
-            self.0.gone.store(true, Ordering::Relaxed);
-        }
-    }
-    let gone = Gone(worker.face.clone());
-    std::thread::Builder::new()
-        .name(format!("worker-{}", worker.number))
-        .spawn(move || {
-            let _gone = gone;
-            worker.run()
-        })
-        .context("starting a worker's thread")
 }
 
 /// From sockets by address and worker to sockets by worker and address.
