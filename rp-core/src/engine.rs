@@ -4,6 +4,7 @@
 //! The same engine runs in the worker, in the simulator and in the fuzzer. It never blocks, never asks the time, and
 //! after start allocates only where a queue grows towards its limit.
 
+mod abroad;
 mod accounts;
 pub mod bank;
 pub mod blocks;

@@ -31,12 +31,12 @@ const REQUEST_AT: usize = 14;
 const BODY_AT: usize = REQUEST_AT + 8;
 
 /// A request that moves money, on its way.
-struct Request {
-    slot: u16,
-    account: u16,
-    kind: Kind,
-    number: u64,
-    hash: u64,
+pub(super) struct Request {
+    pub slot: u16,
+    pub account: u16,
+    pub kind: Kind,
+    pub number: u64,
+    pub hash: u64,
 }
 
 impl Request {
@@ -195,23 +195,8 @@ impl Set {
         }
     }
 
-    /// A user of another SET asks for a share of a packet of this one.
-    pub(super) fn grab_asked(&mut self, note: &Note, now: Now, shared: &mut Shared) {
-        let Body::GrabAsk { user, packet, request, hash } = note.body else { return };
-        let decision = self.decide(packet, (user, note.from), now, shared, None);
-        let body = Body::GrabDone { user, packet, request, hash, decision };
-        let mut done = Note::new(note.from, self.number, body);
-        if let Decision::Share(fen) = decision {
-            let handed =
-                Posting { debit: packet, credit: user, fen, request, hash, ..Posting::new(Act::Handed, now.unix_ms()) };
-            done.source = self.write(shared, handed);
-            self.unlanded.push(done);
-        }
-        shared.outbox.send_after(&shared.journal, done);
-    }
-
     /// Decides a grab as the packet's owner; the share's money goes to the account `taker` here, or into transit.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         packet: u64,
         taker: (u64, u16),
@@ -231,73 +216,14 @@ impl Set {
         decision
     }
 
-    /// The owner of a packet decided a grab by a user of this SET.
-    pub(super) fn grab_done(&mut self, note: &Note, now: Now, shared: &mut Shared, tx: &mut impl Transmit) {
-        let Body::GrabDone { user, packet, request: number, hash, decision } = note.body else { return };
-        // One that is sent again after a crash answers an ask that nobody remembers, unless the user has asked again.
-        let at = self.accounts.find(user);
-        if at.is_some_and(|at| self.accounts[at].requests.is_pending(&self.blocks, number)) {
-            shared.outbox.answered();
-        }
-        if note.source.is_some() {
-            let landed = Note::new(note.from, self.number, Body::Landed(note.source));
-            if !self.cursors.see(note.source) {
-                return shared.outbox.send_after(&shared.journal, landed);
-            }
-            self.received(note, now, shared);
-            shared.outbox.send_after(&shared.journal, landed);
-        }
-        let at = self.accounts.find(user).expect("who asked has used a request number, and is kept");
-        // If the user has asked again, the first answer was the answer to both.
-        if !self.accounts[at].requests.is_pending(&self.blocks, number) {
-            return;
-        }
-        let answer = match decision {
-            Decision::Share(fen) => self.grabbed(at, number, (packet, fen), shared),
-            Decision::No(why, fen) => {
-                let request = Request { slot: NONE, account: at, kind: Kind::Grab, number, hash };
-                self.refuse(&request, packet, (why, fen), now, shared)
-            }
-        };
-        let slot = self.accounts[at].session;
-        if let Some(answer) = answer
-            && slot != NONE
-        {
-            let len = self.put_answer(slot, number, answer, tx);
-            let cold = self.slots.cold(slot);
-            let (door, client) = (cold.door, cold.client);
-            shared.send_durably(tx, len, self.slots.entry(slot).peer(), door, client);
-        }
-    }
-
-    /// A share of another SET's packet arrives.
-    fn received(&mut self, note: &Note, now: Now, shared: &mut Shared) {
-        let Body::GrabDone { user, packet, request, hash, decision: Decision::Share(fen) } = note.body else { return };
-        let at = self.account_of(user, shared).expect("who asked has used a request number, and is kept");
-        let account = &mut self.accounts[at];
-        account.is_known = true;
-        self.sums
-            .post(Account::Transit, Account::User(&mut account.balance), fen)
-            .expect("a balance fits 64 bits as the money issued does");
-        let requests = &mut account.requests;
-        if requests.standing(&self.blocks, request, hash) == Standing::New {
-            assert!(requests.begin(&mut self.blocks, request, hash), "nothing is pending when notes are sent again");
-        }
-        let source = note.source;
-        let received = Posting {
-            debit: packet,
-            credit: user,
-            fen,
-            request,
-            hash,
-            source,
-            ..Posting::new(Act::Received, now.unix_ms())
-        };
-        self.write(shared, received);
-    }
-
     /// A share that the taker's balance has already: its answer, kept.
-    fn grabbed(&mut self, at: u16, number: u64, (packet, share_fen): (u64, u64), shared: &Shared) -> Option<Answer> {
+    pub(super) fn grabbed(
+        &mut self,
+        at: u16,
+        number: u64,
+        (packet, share_fen): (u64, u64),
+        shared: &Shared,
+    ) -> Option<Answer> {
         let slot = self.accounts[at].session;
         if slot != NONE {
             let client = self.slots.cold(slot).client;
@@ -308,7 +234,7 @@ impl Set {
     }
 
     /// Refuses a pending request for good.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         request: &Request,
         about: u64,
