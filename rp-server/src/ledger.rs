@@ -8,6 +8,7 @@
 mod chain;
 mod heads;
 mod lock;
+mod log;
 pub mod memory;
 mod opening;
 mod place;

@@ -93,6 +93,7 @@ fn find(place: &Place, mut state: State, restore: &mut dyn Restore) -> Result<Fo
             format!("the ledger ends at posting {}, and {} were there", end.position, mark.end.position.max(floor));
         return Err(place.damaged(&name, found));
     }
+    place.check_log(&name)?;
     if reader.is_begun(last.number + 1)? {
         return Err(place.damaged(&name, "it is not closed, and the file behind it has postings"));
     }

@@ -9,6 +9,7 @@ use anyhow::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::log;
 use super::refusal::Refusal;
 
 /// A segment is closed when its write-ahead log has about this size: as long as a checkpoint takes, the next one must hold.
@@ -107,6 +108,18 @@ impl Place {
         if self.vfs.is_none() {
             let log = self.dir.join(format!("{name}-wal"));
             let _shorter = lengthen(&log, self.segment_bytes);
+        }
+    }
+
+    /// Refuses a file whose log SQLite would end before postings that were once committed.
+    ///
+    /// # Errors
+    /// [`Refusal::Damaged`], or the log cannot be read.
+    pub fn check_log(&self, name: &str) -> Result<()> {
+        let log = format!("{name}-wal");
+        match self.vfs.is_none().then(|| log::lost_from(&self.dir.join(&log))).transpose()?.flatten() {
+            None => Ok(()),
+            Some(byte) => Err(self.damaged(&log, format!("it is wrong at byte {byte}, and commits follow"))),
         }
     }
 

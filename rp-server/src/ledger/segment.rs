@@ -66,6 +66,8 @@ impl Segment {
         let label = Label { epoch: found.epoch.max(epoch), ..found };
         put(&take, id, label).map_err(refused)?;
         take.commit().map_err(refused)?;
+        // A log that begins anew has no frames of an earlier opening behind its end. Who reads it now keeps it as it is.
+        let _begun = checkpoint(&file);
         place.lengthen_log(&name);
         let pages: u32 = file.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(refused)?;
         Ok(Segment { file, label: Label { epoch, ..label }, id, written_bytes: u64::from(pages) * PAGE_BYTES })
@@ -152,6 +154,10 @@ impl Segment {
 /// The disk refuses, or another reads it: [`ErrorCode::DatabaseBusy`].
 pub fn settle(file: &Connection) -> rusqlite::Result<()> {
     file.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    checkpoint(file)
+}
+
+fn checkpoint(file: &Connection) -> rusqlite::Result<()> {
     let busy: bool = file.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use rp_server::ledger::{Heads, Projection, Refusal, sqlite};
+use rp_server::ledger::{Heads, Place, Projection, Refusal, sqlite};
 
 use crate::house::{self, Folder, Line, Taken, commit, plain, read};
 
@@ -229,6 +229,33 @@ fn a_missing_log_is_noticed() {
         refused += usize::from(whole.refused(&copy, &format!("without {name}")).is_some());
     }
     assert!(refused > 0, "the last log holds postings that are nowhere else");
+}
+
+/// SQLite alone ends a log silently at its first wrong frame. No mark is written here, so only the log itself tells.
+#[test]
+fn a_flipped_bit_amid_a_log_is_noticed_without_a_mark() {
+    let folder = Folder::new();
+    let place = Place { segment_bytes: 1 << 20, ..folder.place() };
+    let mut opened = sqlite::open(&place, &mut ()).expect("an empty folder");
+    let mut heads = Heads::default();
+    let log = folder.file("postings-000001.db-wal");
+    let mut ends = Vec::new();
+    for seed in 0..40 {
+        commit(&mut opened, &plain(&mut heads, 60, seed));
+        ends.push(meant(&log));
+    }
+    let killed = folder.copy();
+    for (number, word) in random(1).take(6 * trials()).enumerate() {
+        let copy = killed.copy();
+        // The header of the log, or anything in front of the last two commits.
+        let at = if number < 8 { number as u64 * 4 } else { (word >> 12) % ends[37] };
+        flip(&copy.file("postings-000001.db-wal"), at, 1 << (word & 7));
+        let mut taken = Taken::default();
+        match sqlite::open(&copy.place(), &mut taken) {
+            Ok(_) => assert_eq!(taken.lines.len(), 40 * 60, "byte {at}"),
+            Err(error) => assert!(error.to_string().contains("is damaged"), "{error:#}"),
+        }
+    }
 }
 
 #[test]

@@ -3,5 +3,7 @@
 
 mod conformance;
 mod damage;
+mod failing;
+mod full;
 mod house;
 mod sql;

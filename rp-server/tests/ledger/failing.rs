@@ -1,0 +1,172 @@
+//! A disk that fails, at each of its writes and syncs in turn: SQLite over a file system that is the real one until then.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use rp_server::ledger::{Heads, Outcome, Place, sqlite};
+use rusqlite::ffi;
+
+use crate::house::{Folder, Line, Taken, commit, plain};
+
+const NAME: &CStr = c"failing";
+
+/// Writes and syncs that still succeed.
+static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
+
+/// The file system that stands behind, and the methods of its files: one table for those that are locked, one for logs.
+struct Real {
+    vfs: *mut ffi::sqlite3_vfs,
+    tables: Mutex<HashMap<usize, Table>>,
+}
+
+#[derive(Clone, Copy)]
+struct Table {
+    real: &'static ffi::sqlite3_io_methods,
+    failing: &'static ffi::sqlite3_io_methods,
+}
+
+// SAFETY: SQLite's own file system may be used from every thread, and lives for ever.
+unsafe impl Send for Real {}
+// SAFETY: as above.
+unsafe impl Sync for Real {}
+
+fn real() -> &'static Real {
+    static REAL: OnceLock<Real> = OnceLock::new();
+    REAL.get_or_init(|| {
+        // SAFETY: the default file system is registered for ever.
+        let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
+        assert!(!vfs.is_null());
+        Real { vfs, tables: Mutex::default() }
+    })
+}
+
+/// The table of an open file, by either of its addresses.
+fn table(methods: &'static ffi::sqlite3_io_methods) -> Table {
+    let address = |methods: &ffi::sqlite3_io_methods| std::ptr::from_ref(methods).addr();
+    let mut tables = real().tables.lock().expect("nobody panics here");
+    if let Some(table) = tables.get(&address(methods)) {
+        return *table;
+    }
+    let failing = ffi::sqlite3_io_methods { xWrite: Some(write), xSync: Some(sync), ..*methods };
+    let table = Table { real: methods, failing: Box::leak(Box::new(failing)) };
+    tables.insert(address(methods), table);
+    tables.insert(address(table.failing), table);
+    table
+}
+
+/// Makes the file system known to SQLite, once.
+fn register() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        // SAFETY: a copy of the default's description under another name, which is never freed.
+        let code = unsafe {
+            let mut vfs = Box::new(*real().vfs);
+            vfs.zName = NAME.as_ptr();
+            vfs.xOpen = Some(open);
+            vfs.pNext = std::ptr::null_mut();
+            ffi::sqlite3_vfs_register(Box::into_raw(vfs), 0)
+        };
+        assert_eq!(code, ffi::SQLITE_OK);
+    });
+}
+
+unsafe extern "C" fn open(
+    _: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    file: *mut ffi::sqlite3_file,
+    flags: c_int,
+    out: *mut c_int,
+) -> c_int {
+    let real = real();
+    // SAFETY: SQLite's own arguments go to the file system that they are meant for. What it opened has methods of its own
+    // that live for ever; they are exchanged for a copy that differs in two.
+    unsafe {
+        let open = (*real.vfs).xOpen.expect("a file system opens");
+        let code = open(real.vfs, name, file, flags, out);
+        if code == ffi::SQLITE_OK && !(*file).pMethods.is_null() {
+            (*file).pMethods = table(&*(*file).pMethods).failing;
+        }
+        code
+    }
+}
+
+fn fails() -> bool {
+    LEFT.fetch_sub(1, Ordering::Relaxed) <= 0
+}
+
+unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, bytes: *const c_void, len: c_int, at: i64) -> c_int {
+    if fails() {
+        return ffi::SQLITE_IOERR_WRITE;
+    }
+    // SAFETY: SQLite's own arguments, to the method that the file had.
+    unsafe {
+        let write = table(&*(*file).pMethods).real.xWrite.expect("files can do it");
+        write(file, bytes, len, at)
+    }
+}
+
+unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+    if fails() {
+        return ffi::SQLITE_IOERR_FSYNC;
+    }
+    // SAFETY: SQLite's own arguments, to the method that the file had.
+    unsafe {
+        let sync = table(&*(*file).pMethods).real.xSync.expect("files can do it");
+        sync(file, flags)
+    }
+}
+
+/// Commits until the disk fails; returns what was acknowledged, and the group of an unknown outcome.
+fn until_it_fails(place: &Place, heads: &mut Heads) -> (Vec<Line>, Vec<Line>) {
+    let mut acknowledged = Vec::new();
+    let Ok(mut opened) = sqlite::open(place, &mut ()) else { return (acknowledged, Vec::new()) };
+    for seed in 0.. {
+        let known = heads.clone();
+        let group = plain(heads, 40, seed);
+        let first = acknowledged.len() as u64 + 1;
+        let lines = (first..).zip(rp_core::posting::each(&group)).map(|(at, posting)| Line::of(at, &posting));
+        let lines: Vec<Line> = lines.collect();
+        let outcome = opened.ledger.commit(&group);
+        if let Outcome::Durable { .. } = outcome {
+            acknowledged.extend(lines);
+            continue;
+        }
+        assert!(matches!(opened.ledger.commit(&group), Outcome::Failed(_)), "nothing is tried again");
+        assert_eq!(opened.ledger.heads(), &known);
+        *heads = known;
+        let may_be_there = if matches!(outcome, Outcome::Unknown(_)) { lines } else { Vec::new() };
+        return (acknowledged, may_be_there);
+    }
+    unreachable!("a disk fails some day")
+}
+
+#[test]
+fn whatever_write_or_sync_fails_nothing_acknowledged_is_lost() {
+    register();
+    let (mut unknown, mut was_there) = (0, 0);
+    for failing in 0..260 {
+        let folder = Folder::new();
+        let vfs = NAME.to_str().expect("ASCII").to_owned();
+        let place = Place { vfs: Some(vfs), segment_bytes: 100 << 10, ..folder.place() };
+        let mut heads = Heads::default();
+        LEFT.store(failing, Ordering::Relaxed);
+        let (mut expected, may_be_there) = until_it_fails(&place, &mut heads);
+        LEFT.store(i64::MAX, Ordering::Relaxed);
+        let mut taken = Taken::default();
+        let mut opened = sqlite::open(&place, &mut taken).unwrap_or_else(|error| panic!("{failing}: {error:#}"));
+        // The heads resolve what was unknown.
+        unknown += usize::from(!may_be_there.is_empty());
+        if may_be_there.last().is_some_and(|last| opened.ledger.heads().hold(last.set, last.sequence)) {
+            was_there += 1;
+            may_be_there.iter().for_each(|line| heads.follow(line.set, line.sequence).expect("it follows"));
+            expected.extend(may_be_there);
+        }
+        assert!(taken.lines == expected, "{failing}: {} of {}", taken.lines.len(), expected.len());
+        assert_eq!(opened.ledger.heads(), &heads, "{failing}");
+        commit(&mut opened, &plain(&mut heads, 40, 1 << 30));
+    }
+    println!("{unknown} outcomes were unknown, {was_there} of them there");
+    assert!(unknown > 10, "syncs failed, too");
+}

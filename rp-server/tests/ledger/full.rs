@@ -1,0 +1,109 @@
+//! A disk that is full, and one that may only be read: a file system of some megabytes, mounted for the test.
+
+use std::path::Path;
+use std::process::Command;
+
+use rp_server::ledger::{Heads, Outcome, Place, sqlite};
+
+use crate::house::{Folder, Line, Taken, commit, plain};
+
+/// A file system in memory, unmounted after the test.
+struct Disk(Folder);
+
+impl Disk {
+    fn new(kib: u64) -> Disk {
+        let disk = Disk(Folder::new());
+        std::fs::create_dir_all(disk.path()).expect("a folder");
+        disk.mount(&["-t", "tmpfs", "-o", &format!("size={kib}k"), "red-packet"]);
+        disk
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.place().dir
+    }
+
+    fn mount(&self, words: &[&str]) {
+        run(Command::new("mount").args(words).arg(self.path()));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg(self.path()));
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn place(dir: &Path) -> Place {
+    Place { segment_bytes: 1 << 20, ..Place::new(dir) }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    for kib in (600..6000).step_by(300) {
+        let disk = Disk::new(kib);
+        let mut expected = Vec::new();
+        if let Some(said) = fill(&disk.path(), &mut expected) {
+            println!("{kib} KiB: {} postings, then {said}", expected.len());
+        }
+        disk.mount(&["-o", "remount,size=64m"]);
+        let mut taken = Taken::default();
+        let mut opened = sqlite::open(&place(&disk.path()), &mut taken).unwrap_or_else(|error| panic!("{error:#}"));
+        assert!(taken.lines == expected, "{kib} KiB: {} of {} postings", taken.lines.len(), expected.len());
+        let mut heads = opened.ledger.heads().clone();
+        let position = commit(&mut opened, &plain(&mut heads, 50, 1 << 30));
+        assert_eq!(position, expected.len() as u64 + 50, "it goes on");
+    }
+}
+
+/// Commits until the disk is full; says what was said then. `expected` gets what must be there afterwards.
+fn fill(dir: &Path, expected: &mut Vec<Line>) -> Option<String> {
+    // A disk that holds not even an empty ledger refuses it.
+    let mut opened = match sqlite::open(&place(dir), &mut ()) {
+        Ok(opened) => opened,
+        Err(error) => {
+            return Some(error.to_string()).inspect(|said| assert!(said.contains("cannot be written"), "{said}"));
+        }
+    };
+    let mut heads = Heads::default();
+    for seed in 0.. {
+        let group = plain(&mut heads, 50, seed);
+        let first = expected.len() as u64 + 1;
+        let lines = (first..).zip(rp_core::posting::each(&group)).map(|(at, posting)| Line::of(at, &posting));
+        match opened.ledger.commit(&group) {
+            Outcome::Durable { position } => {
+                expected.extend(lines);
+                assert_eq!(position, expected.len() as u64);
+            }
+            Outcome::Failed(why) => {
+                let again = opened.ledger.commit(&group);
+                assert!(matches!(again, Outcome::Failed(again) if again.contains(&why)), "nothing is tried again");
+                assert_eq!(opened.ledger.end().position, expected.len() as u64);
+                return Some(why);
+            }
+            // The log has the commit; its index had no room. Opening makes the index anew.
+            Outcome::Unknown(why) => {
+                expected.extend(lines);
+                return Some(why);
+            }
+        }
+    }
+    None
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_that_may_only_be_read_is_refused() {
+    let disk = Disk::new(8000);
+    let mut opened = sqlite::open(&place(&disk.path()), &mut ()).expect("an empty folder");
+    commit(&mut opened, &plain(&mut Heads::default(), 50, 1));
+    drop(opened);
+    disk.mount(&["-o", "remount,ro"]);
+    let refusal = sqlite::open(&place(&disk.path()), &mut ()).err().expect("nothing can be written").to_string();
+    assert!(refusal.contains("cannot be written") && refusal.contains("--data"), "{refusal}");
+}
