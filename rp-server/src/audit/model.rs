@@ -214,7 +214,7 @@ impl Model {
             Act::Handed => !is_of(credit) && holds(debit),
             Act::Told | Act::Untold => is_set && (credit == 0 || is_of(credit)),
         };
-        Rule::Place.demand(is_right, || format!("{debit} and {credit} in {}", name_of(set)))
+        Rule::Place.demand(is_right, || format!("{debit} and {credit} in {} of {} SETs", name_of(set), self.sets))
     }
 
     fn add_up(&self) -> Result<Figures, Breach> {

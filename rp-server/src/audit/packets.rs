@@ -161,7 +161,8 @@ impl Packets {
         let is = (packet.sender, packet.fen, packet.made_ms);
         Rule::Told
             .demand(said == is, || format!("sender, fen and time of packet {id} are {is:?}, told is {said:?}"))?;
-        packet.is_told_to_all |= user == 0 && posting.act == Act::Told;
+        let is_to_all = packet.terms.audience == AUDIENCE_SET && user == 0;
+        packet.is_told_to_all |= is_to_all && posting.act == Act::Told;
         if by_note {
             return Ok(());
         }
