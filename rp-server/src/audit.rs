@@ -37,7 +37,7 @@ const PROGRESS: Duration = Duration::from_secs(1);
 #[derive(Args)]
 pub struct AuditArgs {
     /// Folder of the ledger, whether a server runs on it or not
-    #[arg(long, env = "RP_DATA", value_name = "DIR")]
+    #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
     /// SETs of the server that wrote it
     #[arg(long, env = "RP_SETS", value_name = "N", default_value_t = SETS_DEFAULT)]

@@ -25,7 +25,7 @@ pub enum LedgerOrder {
 #[derive(Args)]
 pub struct ExportArgs {
     /// Folder of the ledger, whether a server runs on it or not
-    #[arg(long, env = "RP_DATA", value_name = "DIR")]
+    #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
     /// First position to write
     #[arg(long, value_name = "POSITION", default_value_t = 1)]
