@@ -114,6 +114,7 @@ fn flags_that_cannot_be_are_refused_and_nothing_is_lost() {
         (["--workers", "0"], "1 ..= 64"),
         (["--sets", "0"], "--sets 0"),
         (["--sets", "911"], "910"),
+        (["--sealing", "perhaps"], "--sealing"),
     ] {
         folder.is_refused(&flags.join(" "), &[&run[..], &flags].concat(), &[why]);
     }
