@@ -94,7 +94,7 @@ fn two_machines_and_the_server_agree_to_the_datagram_and_to_the_fen() {
     assert_eq!(sum(&reports, "/phases/1/due"), 3 * 1000);
     assert_eq!(sum(&reports, "/phases/2/due"), 500 + 1500);
     for report in &reports {
-        assert_eq!(report["reconciled"]["checked"], true);
+        assert_eq!((&report["reconciled"]["checked"], &report["sealing"]), (&true.into(), &true.into()));
         for second in report["phases"][1]["per_second"].as_array().expect("seconds") {
             assert!(second["due"].as_u64() > Some(0), "every machine is active every second: {second}");
             assert_eq!(second["due"], second["answered"], "{second}");
@@ -128,6 +128,23 @@ fn two_families_meet_at_the_wildcard_address() {
         assert!(output.status.success(), "{}", words(&output));
         assert!(words(&output).contains("agree with the server's"), "{}", words(&output));
     }
+}
+
+#[test]
+fn a_server_that_does_not_seal_is_believed_and_named() {
+    let house = Server::start_with("127.0.0.1", &["--sealing", "off"]);
+    house.order(&["mint", "--users", "1..=100", "--fen", "10000"]);
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=1\nrate=100\nsend={rate=5,fen=300,shares=3}";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    let json = text_of(&house.folder.file("report.json"));
+    let flags = ["--users", "1..=100", "--scenario", &scenario, "--json", &json, "--expect", "loss=0,mismatch=0"];
+    let output =
+        client(&house.folder, &format!("127.0.0.1:{}", house.port), &flags).output().expect("our program starts");
+    assert!(output.status.success() && words(&output).contains("sealing        OFF"), "{}", words(&output));
+    let (report, status) = (report(&json), house.status());
+    assert_eq!((&report["sealing"], &status["sealing"]), (&false.into(), &false.into()));
+    assert!(status["money"]["taken"]["count"].as_u64() > Some(0), "{status}");
+    assert_eq!(total(&status["dropped"]), 0, "{status}");
 }
 
 #[test]

@@ -65,10 +65,15 @@ pub fn free_port(ip: &str) -> u16 {
 impl Server {
     /// Starts a server at `ip` with two workers, and waits until it serves.
     pub fn start(ip: &str) -> Self {
+        Self::start_with(ip, &[])
+    }
+
+    /// The same with flags.
+    pub fn start_with(ip: &str, flags: &[&str]) -> Self {
         let (folder, port) = (Folder::new(), free_port(ip));
         let listen = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
         let mut command = Command::new(program());
-        command.args(["--listen", &listen, "--xdp", "off", "--workers", "2", "--realm-key"]);
+        command.args(["--listen", &listen, "--xdp", "off", "--workers", "2"]).args(flags).arg("--realm-key");
         command.arg(folder.file("realm.key")).arg("--admin").arg(folder.file("admin.sock"));
         command.arg("--data").arg(folder.file("ledger"));
         let mut child =

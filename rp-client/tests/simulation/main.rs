@@ -7,6 +7,8 @@ mod road;
 mod server;
 mod world;
 
+use std::collections::HashSet;
+
 use rp_client::conductor::Plan;
 use rp_client::pace::PaceName;
 use rp_client::scenario;
@@ -149,6 +151,34 @@ fn no_counter_serves_twice_whatever_is_sent_again() {
                 assert_eq!(seen, sent, "to the server: {to_server}");
             }
         });
+    }
+}
+
+/// It draws the nonces of its last run once more, and is given the sessions that it has forgotten.
+#[test]
+fn a_client_that_begins_anew_under_its_old_seed_repeats_no_counter() {
+    for seed in seeds(2) {
+        let _repeat = Repeat("a_client_that_begins_anew", seed);
+        let plan = |start_s: u64| {
+            move |population| Plan {
+                population,
+                phases: scenario::parse(SHAKE_AND_SEND, 1.0).expect("a scenario of ours"),
+                pace: PaceName::Even,
+                start_at_s: Some(start_s),
+                seed,
+                reconcile: false,
+            }
+        };
+        let mut world = World::new(seed, CALM, IDLE_S, plan(world::START_S + 4));
+        world.mint(100_000);
+        world.run_until((world::START_S + 8) * 1_000_000);
+        let before = world.road.sealed.clone();
+        world.begin_anew(seed, plan(world::START_S + 12));
+        world.run_until((world::START_S + 16) * 1_000_000);
+        let asks_in = |(to_server, session, _): &(bool, u32, u64)| to_server.then_some(*session);
+        let old: HashSet<u32> = before.iter().filter_map(asks_in).collect();
+        let now: HashSet<u32> = world.road.sealed.difference(&before).filter_map(asks_in).collect();
+        assert!(now.intersection(&old).count() > 20, "the old sessions were not entered again");
     }
 }
 

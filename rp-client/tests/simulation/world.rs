@@ -66,30 +66,38 @@ fn ip(machine: usize) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, machine as u8 + 1).into()
 }
 
+fn machines(seed: u64, plan: impl Fn(Population) -> Plan) -> Vec<Machine> {
+    let machine = |m: u64| {
+        let range = (1 + m * USERS / MACHINES)..=((m + 1) * USERS / MACHINES);
+        let population = Population::new(range, Some(USERS)).expect("within the total");
+        let plan = plan(population);
+        let auditors = usize::from(plan.reconcile);
+        let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, bare: false };
+        Machine {
+            fleet: Fleet::new(config, Mint::new(&realm())),
+            conductor: Conductor::new(plan),
+            out: Out { buffer: [0; DATAGRAM_MAX], sent: Vec::new() },
+            ports: [10_000, 10_001],
+        }
+    };
+    (0..MACHINES).map(machine).collect()
+}
+
 impl World {
     pub fn new(seed: u64, faults: Faults, idle_s: u64, plan: impl Fn(Population) -> Plan) -> Self {
-        let (users, machines) = (USERS, MACHINES);
-        let machine = |m: u64| {
-            let range = (1 + m * users / machines)..=((m + 1) * users / machines);
-            let population = Population::new(range, Some(users)).expect("within the total");
-            let plan = plan(population);
-            let auditors = usize::from(plan.reconcile);
-            let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, bare: false };
-            Machine {
-                fleet: Fleet::new(config, Mint::new(&realm())),
-                conductor: Conductor::new(plan),
-                out: Out { buffer: [0; DATAGRAM_MAX], sent: Vec::new() },
-                ports: [10_000, 10_001],
-            }
-        };
         let now_us = START_S * 1_000_000;
         Self {
             now_us,
-            machines: (0..machines).map(machine).collect(),
+            machines: machines(seed, plan),
             server: Server::new(seed, idle_s * 1_000_000, now_us),
             road: Road::new(seed, faults),
             idle_at_end: 0,
         }
+    }
+
+    /// All client machines are killed and begin anew, under this seed.
+    pub fn begin_anew(&mut self, seed: u64, plan: impl Fn(Population) -> Plan) {
+        self.machines = machines(seed, plan);
     }
 
     /// Gives every user money.
