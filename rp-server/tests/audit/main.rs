@@ -1,7 +1,14 @@
 //! The audit takes what is right, however it came about, and names the rule of what is wrong.
 
 mod disk;
+mod engine;
 mod faults;
+#[path = "../../../rp-core/tests/shared/guest.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod guest;
+#[path = "../../../rp-core/tests/shared/house.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod house;
 mod play;
 mod story;
 mod world;
