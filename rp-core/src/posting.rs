@@ -10,6 +10,9 @@ use crate::wire::Field;
 /// The number of the bank among SETs.
 pub const BANK: u16 = u16::MAX;
 
+/// The user whom there is not: in news, all users of a SET.
+pub const NOBODY: u64 = 0;
+
 /// Where money is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Account {

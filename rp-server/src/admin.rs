@@ -10,6 +10,7 @@ use clap::Args;
 use rp_core::engine::bank::Plan;
 use serde::{Deserialize, Serialize};
 
+use crate::control::MintOrder;
 use crate::limits::{LimitArgs, LimitChange};
 use crate::network::Net;
 use crate::sight::{ClientStatus, Second, Status};
@@ -38,15 +39,8 @@ pub enum Question {
         /// Prefixes to take off it.
         remove: Vec<Net>,
     },
-    /// Give money to each user of a range.
-    Mint {
-        /// First user.
-        first: u64,
-        /// Last user.
-        last: u64,
-        /// Fen for each.
-        fen: u64,
-    },
+    /// Give money to each user of a range, or take it back.
+    Mint(MintOrder),
 }
 
 /// What is answered.

@@ -45,7 +45,7 @@ enum Command {
     /// Start, stop or show the campaign whose prizes are released.
     #[command(subcommand)]
     Campaign(CampaignOrder),
-    /// Give users money to send.
+    /// Give users money to send, or take it back.
     Mint(MintArgs),
     /// Recompute every fen from the ledger's postings; fails on the first fault.
     Audit(AuditArgs),

@@ -2,12 +2,14 @@
 //!
 //! It never touches a data packet: it reaches the workers by notes and reads their counters.
 
+mod mint;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rp_core::engine::bank::{Bank, BankBooks, Plan, PlanError};
+use rp_core::engine::bank::{Bank, Plan, PlanError};
 use rp_core::posting::BANK;
 use rp_core::steer;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +23,8 @@ use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
 use crate::worker::BankRings;
+pub use mint::MintOrder;
+use mint::Mints;
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
 const MINT_BEAT: Duration = Duration::from_millis(1);
@@ -33,23 +37,19 @@ const QUIET_BEAT: Duration = Duration::from_millis(20);
 /// An address that this machine got is served past the stack so soon.
 const HOMES_REFRESH: Duration = Duration::from_secs(1);
 
-/// Users of one mint; more would hold up the next one for minutes.
-const MINT_USERS_MAX: u64 = 100_000_000;
-
 /// A question from the admin socket and where its answer goes.
 pub type Call = (Question, oneshot::Sender<Answer>);
 
 /// The bank and what it must reach.
 pub struct Control {
     bank: Bank,
-    books: Arc<BankBooks>,
     rings: BankRings,
     desk: Desk,
     archive: Archive,
     folded: u64,
     clock: Clock,
     sight: Arc<Sight>,
-    mints: Vec<Mint>,
+    mints: Mints,
     /// Answers that wait until so many postings of the bank are on disk.
     late: Vec<(u64, Answer, oneshot::Sender<Answer>)>,
     /// The campaign that is being stopped, and who asked.
@@ -59,30 +59,18 @@ pub struct Control {
     has_hinted: bool,
 }
 
-/// Money on its way to a range of users.
-struct Mint {
-    next: u64,
-    /// Users who come yet, `next` among them.
-    left: u64,
-    fen: u64,
-    booked_before: u64,
-    refused_before: u64,
-    done: Option<oneshot::Sender<Answer>>,
-}
-
 impl Control {
     /// A control plane over these workers.
     pub fn new(sight: Arc<Sight>, bank: Bank, rings: BankRings, desk: Desk, archive: Archive, keeper: Keeper) -> Self {
         Self {
             bank,
-            books: sight.bank.clone(),
             rings,
             desk,
             archive,
             folded: 0,
             clock: sight.clock,
             sight,
-            mints: Vec::new(),
+            mints: Mints::default(),
             late: Vec::new(),
             stopping: None,
             keeper,
@@ -158,10 +146,10 @@ impl Control {
         // Every beat: the gate's wall clock is as right as ours.
         self.keeper.beat();
         self.bank.tick(now);
-        self.push_mints();
+        self.mints.push(&mut self.bank, now);
         self.keep();
         self.send();
-        self.end_mints();
+        self.mints.end(&self.bank);
         self.answer_late();
         self.fold();
     }
@@ -217,39 +205,6 @@ impl Control {
         told.iter().zip(&self.rings.wakers).filter(|(told, _)| **told).for_each(|(_, waker)| waker.wake());
     }
 
-    fn push_mints(&mut self) {
-        let Some(mint) = self.mints.first_mut() else { return };
-        let now = self.clock.now();
-        while mint.left > 0 && self.bank.journal().has_room() && self.bank.deposit(mint.next, mint.fen, now) {
-            // The last user of all has no next.
-            mint.next = mint.next.wrapping_add(1);
-            mint.left -= 1;
-        }
-        if self.bank.out() == 0 {
-            // No deposit is on its way, and the bank takes none: with what others got since, it would be more than can be
-            // counted.
-            mint.refused_before = mint.refused_before.wrapping_sub(mint.left);
-            mint.left = 0;
-        }
-    }
-
-    fn end_mints(&mut self) {
-        if self.mints.first().is_none_or(|mint| mint.left > 0) || self.bank.out() > 0 {
-            return;
-        }
-        let mut mint = self.mints.remove(0);
-        let booked = self.books.deposits.count.read() - mint.booked_before;
-        let refused = self.books.deposits_back.count.read().wrapping_sub(mint.refused_before);
-        if let Some(done) = mint.done.take() {
-            // Whoever asked may be gone; the money is booked all the same.
-            let _ = done.send(Answer::Minted { booked, refused, fen_each: mint.fen });
-        }
-        if let Some(next) = self.mints.first_mut() {
-            next.booked_before = self.books.deposits.count.read();
-            next.refused_before = self.books.deposits_back.count.read();
-        }
-    }
-
     fn answer(&mut self, question: Question, done: oneshot::Sender<Answer>) {
         let answer = match question {
             Question::Status => Answer::Status(Box::new(self.sight.status())),
@@ -272,7 +227,7 @@ impl Control {
                 Ok(list) => Answer::Denied(list),
                 Err(error) => Answer::Refused(format!("{error:#}")),
             },
-            Question::Mint { first, last, fen } => return self.mint(first, last, fen, done),
+            Question::Mint(order) => return self.mints.begin(&order, self.bank.books(), done),
         };
         let _ = done.send(answer);
     }
@@ -289,24 +244,6 @@ impl Control {
             Some((number, plan, released)) => Answer::Campaign { number, plan, released },
             None => Answer::Done("no campaign is running".to_string()),
         }
-    }
-
-    fn mint(&mut self, first: u64, last: u64, fen: u64, done: oneshot::Sender<Answer>) {
-        let users = last.checked_sub(first).and_then(|n| n.checked_add(1));
-        let total = users.and_then(|users| users.checked_mul(fen));
-        let issued = total.and_then(|fen| self.books.issued_fen.read().checked_add(fen));
-        let countable = issued.is_some_and(|fen| fen <= i64::MAX as u64);
-        let Some(left) = users.filter(|users| fen > 0 && countable && *users <= MINT_USERS_MAX) else {
-            let why = format!(
-                "{fen} fen for users {first}..={last}: nothing, more money than can be counted, or more than \
-                 {MINT_USERS_MAX} users at once"
-            );
-            let _ = done.send(Answer::Refused(why));
-            return;
-        };
-        let booked_before = self.books.deposits.count.read();
-        let refused_before = self.books.deposits_back.count.read();
-        self.mints.push(Mint { next: first, left, fen, booked_before, refused_before, done: Some(done) });
     }
 
     /// Tells all workers to stop.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::admin::ask::ask;
 use crate::admin::{AdminArgs, Answer, Question};
+use crate::control::MintOrder;
 use crate::limits::LimitChange;
 use crate::network::Net;
 use crate::sight::{Status, Sum};
@@ -244,16 +245,26 @@ pub struct MintArgs {
     /// Money for each of them
     #[arg(long)]
     fen: u64,
+    /// Take it back from each of them instead, if the balance covers it
+    #[arg(long)]
+    back: bool,
 }
 
 impl MintArgs {
-    /// Gives money to users.
+    /// Gives money to users, or takes it back.
     ///
     /// # Errors
     /// No server answers, or it refuses, or a SET is full.
     pub fn run(&self, admin: &AdminArgs) -> Result<()> {
         let (first, last) = (*self.users.start(), *self.users.end());
-        match ask(admin, &Question::Mint { first, last, fen: self.fen })? {
+        let order = MintOrder { first, last, fen: self.fen, takes_back: self.back };
+        match ask(admin, &Question::Mint(order))? {
+            Answer::Minted { booked, refused: 0, fen_each } if self.back => {
+                println!("{booked} users gave {fen_each} fen back each");
+            }
+            Answer::Minted { booked, refused, .. } if self.back => {
+                bail!("{booked} users gave the money back; the balance of {refused} does not cover it")
+            }
             Answer::Minted { booked, refused: 0, fen_each } => println!("{booked} users got {fen_each} fen each"),
             Answer::Minted { booked, refused, .. } => {
                 bail!(

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use rp_core::engine::bank::{Bank, Winnings};
 use rp_core::engine::board::Board;
-use rp_core::engine::{Now, Shard};
+use rp_core::engine::notes::Note;
+use rp_core::engine::{Now, Shard, Transmit};
+use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{BANK, Posting};
 use rp_core::steer::worker_of;
+use rp_core::wire::Peer;
 
 use crate::ledger::{Mark, Projection, Restore, Time};
 
@@ -78,7 +81,46 @@ impl<'a> Recovery<'a> {
             to => by_sets[usize::from(from)][usize::from(to)],
         };
         self.shards.iter_mut().for_each(|shard| shard.restored(seen));
+        self.land();
         Ok(self.read)
+    }
+
+    /// Hands over the notes that the last run left on their way, before anyone can ask anything: a user's request that was
+    /// decided elsewhere has its answer when he comes back, and its number is taken.
+    fn land(&mut self) {
+        let workers = self.shards.len() as u32;
+        let mut notes: Vec<Note> = Vec::new();
+        for shard in &mut *self.shards {
+            notes.extend(std::iter::from_fn(|| shard.pop_note()));
+        }
+        notes.extend(std::iter::from_fn(|| self.bank.pop_note()));
+        for note in notes {
+            match note.to {
+                BANK => self.bank.receive(note, self.now),
+                set => {
+                    self.shards[worker_of(set.into(), workers) as usize].note(self.now, note, &mut Nowhere::default())
+                }
+            }
+        }
+    }
+}
+
+/// Where replies go while there is nobody to get any.
+struct Nowhere([u8; DATAGRAM_MAX]);
+
+impl Default for Nowhere {
+    fn default() -> Self {
+        Nowhere([0; DATAGRAM_MAX])
+    }
+}
+
+impl Transmit for Nowhere {
+    fn buffer(&mut self) -> &mut [u8; DATAGRAM_MAX] {
+        &mut self.0
+    }
+
+    fn commit(&mut self, _: usize, _: Peer, _: u16) {
+        unreachable!("nobody has a session yet");
     }
 }
 

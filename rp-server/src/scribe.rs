@@ -44,9 +44,12 @@ pub struct Desk {
 impl Desk {
     /// Carries what the journal holds towards the ledger; how many of its postings are on disk.
     pub fn carry(&mut self, journal: &mut Journal) -> u64 {
-        if !journal.bytes().is_empty() && self.ring.push_entire_slice(journal.bytes()).is_ok() {
-            journal.taken();
-            self.scribe.wake();
+        if !journal.bytes().is_empty() {
+            let fits = whole(journal.bytes(), self.ring.slots());
+            if fits > 0 && self.ring.push_entire_slice(&journal.bytes()[..fits]).is_ok() {
+                journal.taken(fits);
+                self.scribe.wake();
+            }
         }
         journal.set_room(self.ring.slots());
         self.told = self.durable.load(Ordering::SeqCst);
@@ -67,6 +70,19 @@ impl Desk {
     pub fn scribe(&self) -> &ScribeFace {
         &self.face
     }
+}
+
+/// Bytes of the whole postings at the start of `bytes` that fit into so much room.
+fn whole(bytes: &[u8], room: usize) -> usize {
+    if bytes.len() <= room {
+        return bytes.len();
+    }
+    // Only after a start that had much to settle: a running writer stops before its journal outgrows the ring.
+    let mut end = 0;
+    while let Some(len) = posting::len_of(&bytes[end..]).filter(|len| end + len <= room) {
+        end += len;
+    }
+    end
 }
 
 /// What others see of the scribe.

@@ -107,11 +107,11 @@ impl Server {
     /// Everything that was written is on disk.
     fn keep(&mut self) {
         for shard in &mut self.shards {
-            shard.journal().taken();
+            drop(shard.journal().take());
             let written = shard.journal().written();
             shard.durable_to(written, &mut self.wires);
         }
-        self.bank.journal().taken();
+        drop(self.bank.journal().take());
         let written = self.bank.journal().written();
         self.bank.journal().durable_to(written);
     }

@@ -290,6 +290,11 @@ impl Bank {
         Source::new(BANK, self.sequence, 0)
     }
 
+    /// What it counted.
+    pub fn books(&self) -> &BankBooks {
+        &self.books
+    }
+
     /// Serves the SETs of this board.
     pub fn place_on(&mut self, board: &Arc<Board>) {
         self.board = board.clone();

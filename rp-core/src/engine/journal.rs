@@ -109,9 +109,14 @@ impl Journal {
         &self.bytes
     }
 
-    /// The bytes are on their way.
-    pub fn taken(&mut self) {
-        self.bytes.clear();
+    /// So many of the bytes, whole postings, are on their way.
+    pub fn taken(&mut self, len: usize) {
+        self.bytes.drain(..len);
+    }
+
+    /// All bytes, as on their way.
+    pub fn take(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.bytes)
     }
 
     /// Keeps a reply until all that was written is on disk.

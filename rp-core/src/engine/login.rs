@@ -9,6 +9,7 @@ use crate::clients::Clients as _;
 use crate::entry::State;
 use crate::key::{seal, session_key, verifies};
 use crate::now::elapsed_ms;
+use crate::posting::NOBODY;
 use crate::reason::Reason;
 use crate::steer::set_hash;
 use crate::ticket::Ticket;
@@ -171,6 +172,9 @@ fn check(login: &Login, asked: &Asked, datagram: &[u8], shared: &mut Shared) -> 
         return Err(Reason::StrangerLimited);
     }
     let ticket = shared.realms.iter().find_map(|realm| realm.open(&login.ticket)).ok_or(Reason::BadTicket)?;
+    if ticket.user == NOBODY {
+        return Err(Reason::BadTicket);
+    }
     if !verifies(&ticket.secret, datagram) {
         return Err(Reason::BadTag);
     }

@@ -16,7 +16,7 @@ use super::{Asked, Now, Outcome, Shared, Transmit};
 use crate::key::sip;
 use crate::kind::Kind;
 use crate::limits::SET_WIDE_OPEN_MAX;
-use crate::posting::{self, Act, Posting, TAIL_MAX, Terms};
+use crate::posting::{self, Act, NOBODY, Posting, TAIL_MAX, Terms};
 use crate::reason::Reason;
 use crate::sealing::close_money;
 use crate::wire::{
@@ -324,7 +324,7 @@ fn put_terms(view: &SendView<'_>, seed: [u8; 16], expires_ms: u64, out: &mut [u8
 fn is_well_formed(view: &SendView<'_>, sets: u32) -> bool {
     let fields = &view.fields;
     let audience = match fields.audience {
-        AUDIENCE_LISTED => fields.recipients > 0 && fields.set == 0,
+        AUDIENCE_LISTED => fields.recipients > 0 && fields.set == 0 && view.recipients().all(|user| user != NOBODY),
         AUDIENCE_SET => fields.recipients == 0 && u32::from(fields.set) < sets,
         _ => false,
     };

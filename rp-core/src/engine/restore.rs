@@ -7,7 +7,7 @@ use super::requests::Answer;
 use super::set::Set;
 use super::telling::News;
 use super::{Now, Shard, Shared};
-use crate::posting::{self, Act, Posting, Source, Terms, Told};
+use crate::posting::{self, Act, NOBODY, Posting, Source, Terms, Told};
 use crate::steer;
 use crate::steer::set_of_user;
 use crate::wire::{NoticeType, Refusal, Send, SendView, ShareRow};
@@ -85,7 +85,7 @@ impl Set {
             Act::Told => {
                 let Posting { debit: sender, credit, about: packet, source, .. } = *posting;
                 let told = Told::take(posting.tail).ok_or("news without what they say")?;
-                let user = (credit != 0).then_some(credit);
+                let user = (credit != NOBODY).then_some(credit);
                 self.told_before(&News { user, packet, sender, told, source }, now, shared);
                 Ok(())
             }

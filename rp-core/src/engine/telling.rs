@@ -8,7 +8,7 @@ use super::set::Set;
 use super::slots::NONE;
 use super::{Now, Shared, Transmit};
 use crate::limits::ACCOUNTS_PER_SET_MAX;
-use crate::posting::{Act, Posting, Source, Told};
+use crate::posting::{Act, NOBODY, Posting, Source, Told};
 use crate::steer::set_of_user;
 use crate::wire::{AUDIENCE_SET, NoticeType, SendView};
 
@@ -149,7 +149,7 @@ impl Set {
         let mut tail = [0; Told::LEN];
         news.told.put(&mut tail);
         let News { packet, sender, source, .. } = *news;
-        let credit = user.unwrap_or(0);
+        let credit = user.unwrap_or(NOBODY);
         let posting =
             Posting { debit: sender, credit, about: packet, source, tail: &tail, ..Posting::new(act, now.unix_ms()) };
         self.write(shared, posting);

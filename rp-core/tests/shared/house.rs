@@ -123,14 +123,12 @@ impl House {
     /// Everything that was written is on disk; what waited for it leaves.
     pub fn keep(&mut self) {
         for shard in &mut self.shards {
-            self.ledger.extend(shard.journal().bytes());
-            shard.journal().taken();
+            self.ledger.extend(shard.journal().take());
             let written = shard.journal().written();
             shard.durable_to(written, &mut self.wires);
         }
         let journal = self.bank.journal();
-        self.ledger.extend(journal.bytes());
-        journal.taken();
+        self.ledger.extend(journal.take());
         journal.durable_to(journal.written());
     }
 
