@@ -30,7 +30,7 @@ fn arguments() -> Result<Arguments> {
                  [--open POSTINGS]";
     let dir = std::env::temp_dir().join(format!("rp-ledger-speed-{}", std::process::id()));
     let mut parsed =
-        Arguments { dir, seconds: 1.0, rounds: 5, groups: vec![64, 256, 1000, 4000], segment_mib: 64, open: None };
+        Arguments { dir, seconds: 1.0, rounds: 5, groups: vec![64, 256, 1000, 4000], segment_mib: 32, open: None };
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let value = words.next().context(usage)?;

@@ -13,7 +13,7 @@ use super::log;
 use super::refusal::Refusal;
 
 /// A segment is closed when its write-ahead log has about this size: as long as a checkpoint takes, the next one must hold.
-const SEGMENT_BYTES: u64 = 64 << 20;
+const SEGMENT_BYTES: u64 = 32 << 20;
 /// What a log is lengthened by at once.
 const SLICE_BYTES: usize = 1 << 20;
 /// How long a commit waits for somebody who has no business to write: a shell, a second server.

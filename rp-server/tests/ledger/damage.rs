@@ -115,7 +115,7 @@ impl Folder {
 
 /// Tries at each file; `RP_TRIALS=1000` for a night.
 fn trials() -> usize {
-    std::env::var("RP_TRIALS").map_or(24, |trials| trials.parse().expect("RP_TRIALS is a number"))
+    std::env::var("RP_TRIALS").map_or(12, |trials| trials.parse().expect("RP_TRIALS is a number"))
 }
 
 /// Numbers without an order, the same each time.
