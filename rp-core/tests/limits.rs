@@ -113,7 +113,7 @@ fn a_part_of_the_network_has_its_log_ins_and_no_more() {
         house.hear(guest.peer, &guest.login(&challenge)).0
     };
     house.pass_ms(1000);
-    let first = passed(&mut house, 20, Reason::PrefixLimited, |house, n| log_in(house, n.into(), [10, 9, 8]));
+    let first = passed(&mut house, 20, Reason::PrefixLimited, |house, n| log_in(house, 1 + u64::from(n), [10, 9, 8]));
     assert_eq!(first, 2);
     // Others do not feel it, and a false cookie takes nothing.
     assert_eq!(log_in(&mut house, 100, [10, 9, 7]), Outcome::Replied);

@@ -122,7 +122,7 @@ fn a_full_set_refuses_by_type_and_rests_its_slots() {
     let config =
         Config { sets: 1, workers: 1, worker: 0, idle_us: 300_000_000, packet_life_us: 1, ..Config::default() };
     let mut house = House::with(config);
-    let mut guests: Vec<Guest> = (0..SLOTS_PER_SET as u64).map(Guest::new).collect();
+    let mut guests: Vec<Guest> = (1..=SLOTS_PER_SET as u64).map(Guest::new).collect();
     for guest in &mut guests {
         guest.log_in(&mut house);
     }
@@ -149,7 +149,7 @@ fn a_full_set_refuses_by_type_and_rests_its_slots() {
 fn log_ins_and_log_outs_leave_nothing_behind() {
     let mut house = House::new();
     for round in 0..20 {
-        let mut guests: Vec<Guest> = (0..1_000).map(|n| Guest::new(round * 1_000 + n)).collect();
+        let mut guests: Vec<Guest> = (1..=1_000).map(|n| Guest::new(round * 1_000 + n)).collect();
         for guest in &mut guests {
             guest.log_in(&mut house);
         }

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use rp_core::limits::{SETS_DEFAULT, SETS_MAX};
 use serde_json::{Value, json};
 
 use crate::ledger::{Place, Reader, Refusal, SqliteReader};
@@ -39,9 +38,6 @@ pub struct AuditArgs {
     /// Folder of the ledger, whether a server runs on it or not
     #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
-    /// SETs of the server that wrote it
-    #[arg(long, env = "RP_SETS", value_name = "N", default_value_t = SETS_DEFAULT)]
-    sets: usize,
     /// Print one object of JSON
     #[arg(long)]
     json: bool,
@@ -76,13 +72,9 @@ impl AuditArgs {
     }
 
     fn audit(&self) -> Result<Result<Figures, Fault>> {
-        ensure!(
-            (1..=SETS_MAX).contains(&self.sets),
-            "--sets {}: a server has 1 ..= {SETS_MAX} SETs; give the number that it served with",
-            self.sets
-        );
         let mut reader = open(&self.data)?;
-        Ok(match follow(&mut reader, Model::new(self.sets as u32)) {
+        let model = Model::new(reader.sets());
+        Ok(match follow(&mut reader, model) {
             Ok(model) => model.figures(),
             Err(error) => Err(error.downcast::<Fault>()?),
         })

@@ -11,6 +11,7 @@ use super::heads::Heads;
 use super::lock::Lock;
 use super::place::{Access, Place};
 use super::reader::SqliteReader;
+use super::refusal::Refusal;
 use super::schema::{self, STATE_NAME};
 use super::segment::{Label, Segment};
 use super::sqlite::SqliteLedger;
@@ -35,6 +36,9 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     let lock = Lock::take(&place.dir)?;
     schema::bring_up(place, &schema::STATE, &schema::SEGMENT)?;
     let found = match State::look(place)? {
+        Some(state) if state.sets() != place.sets => {
+            return Err(Refusal::OtherSets { dir: place.dir.clone(), made: state.sets(), asked: place.sets }.into());
+        }
         Some(state) => find(place, state, restore)?,
         None => nothing(place)?,
     };

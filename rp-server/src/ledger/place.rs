@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Error, Result};
+use rp_core::limits::SETS_DEFAULT;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -26,6 +27,8 @@ pub struct Place {
     pub dir: PathBuf,
     /// SQLite's file system under it, by name; the system's own when there is none.
     pub vfs: Option<String>,
+    /// SETs of the server: a user's SET follows from their number, so a ledger has one for ever.
+    pub sets: u32,
     /// Write-ahead log at which a segment is closed.
     pub segment_bytes: u64,
 }
@@ -42,9 +45,9 @@ pub enum Access {
 }
 
 impl Place {
-    /// A folder.
+    /// A folder, of a server with as many SETs as it has by default.
     pub fn new(dir: &Path) -> Place {
-        Place { dir: dir.to_path_buf(), vfs: None, segment_bytes: SEGMENT_BYTES }
+        Place { dir: dir.to_path_buf(), vfs: None, sets: SETS_DEFAULT as u32, segment_bytes: SEGMENT_BYTES }
     }
 
     /// The file of a segment, counted from 1.

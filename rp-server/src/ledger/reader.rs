@@ -43,7 +43,13 @@ impl SqliteReader {
     /// # Errors
     /// There is none, or it is not readable.
     pub fn open(place: &Place) -> Result<SqliteReader> {
-        Ok(SqliteReader::of(place, state::identity(place)?))
+        let (id, sets) = state::identity(place)?;
+        Ok(SqliteReader::of(&Place { sets, ..place.clone() }, id))
+    }
+
+    /// SETs of the server that writes it.
+    pub fn sets(&self) -> u32 {
+        self.place.sets
     }
 
     pub(super) fn of(place: &Place, id: Key) -> SqliteReader {

@@ -33,6 +33,15 @@ pub enum Refusal {
         /// What is known here.
         known: i64,
     },
+    /// Its server had another number of SETs.
+    OtherSets {
+        /// Its folder.
+        dir: PathBuf,
+        /// The number that it was made with.
+        made: u32,
+        /// The number that was asked for.
+        asked: u32,
+    },
     /// Another server has it.
     Held {
         /// Its folder.
@@ -68,6 +77,12 @@ impl fmt::Display for Refusal {
                 f,
                 "{} has version {version}, and this rp-server reads {known}: start it once, which brings the ledger up",
                 file.display()
+            ),
+            Refusal::OtherSets { dir, made, asked } => write!(
+                f,
+                "the ledger in {} is of a server with {made} SETs, and a user's SET follows from their number: serve with \
+                 --sets {made} instead of {asked}, or give another folder by --data",
+                dir.display()
             ),
             Refusal::Held { dir, pid } => write!(
                 f,

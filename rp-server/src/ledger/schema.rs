@@ -42,7 +42,7 @@ SELECT position, credit_type, iif(credit_type IN ('mint', 'transit'), 0, credit)
 "#;
 
 const STATE_TABLES: &str = r#"
-CREATE TABLE ledger (id BLOB, epoch, checksum);
+CREATE TABLE ledger (id BLOB, epoch, sets, checksum);
 CREATE TABLE mark (id INTEGER PRIMARY KEY, position, chain, heads BLOB, ledger_ms, boot_ms, boot BLOB, unix_ms, checksum);
 CREATE TABLE projection ("set" INTEGER PRIMARY KEY, sequence, floor, bytes BLOB, checksum);
 "#;

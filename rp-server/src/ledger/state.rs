@@ -21,15 +21,17 @@ pub struct State {
     file: Connection,
     id: Key,
     epoch: u64,
+    sets: u32,
     is_owned: bool,
 }
 
-/// The id of the ledger in a folder.
+/// The id of the ledger in a folder, and the SETs of its server.
 ///
 /// # Errors
 /// There is no ledger, or it is damaged.
-pub fn identity(place: &Place) -> Result<Key> {
-    Ok(State::look(place)?.ok_or_else(|| missing(place))?.id)
+pub fn identity(place: &Place) -> Result<(Key, u32)> {
+    let state = State::look(place)?.ok_or_else(|| missing(place))?;
+    Ok((state.id, state.sets))
 }
 
 fn missing(place: &Place) -> anyhow::Error {
@@ -61,7 +63,8 @@ impl State {
         let mut id = Key::default();
         OsRng.try_fill_bytes(&mut id)?;
         STATE.migrate(place, NAME, &mut file, &|file| {
-            file.execute("INSERT INTO ledger VALUES (?, 0, ?)", (id, epoch_sum(&id, 0) as i64))?;
+            let sum = epoch_sum(&id, 0, place.sets) as i64;
+            file.execute("INSERT INTO ledger VALUES (?, 0, ?, ?)", (id, place.sets, sum))?;
             put_mark(file, &id, &Mark::default())
         })?;
         file.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refused)?;
@@ -70,19 +73,24 @@ impl State {
 
     fn read(place: &Place, file: Connection, is_owned: bool) -> Result<State> {
         STATE.check(place, NAME, &file)?;
-        let row = file.query_one("SELECT id, epoch, checksum FROM ledger", [], |row| {
-            Ok((row.get::<_, Key>(0)?, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64))
+        let row = file.query_one("SELECT id, epoch, sets, checksum FROM ledger", [], |row| {
+            Ok((row.get::<_, Key>(0)?, row.get::<_, i64>(1)? as u64, row.get(2)?, row.get::<_, i64>(3)? as u64))
         });
-        let (id, epoch, checksum) = row.map_err(|error| place.refused(NAME, &error))?;
-        if checksum != epoch_sum(&id, epoch) {
+        let (id, epoch, sets, checksum) = row.map_err(|error| place.refused(NAME, &error))?;
+        if checksum != epoch_sum(&id, epoch, sets) {
             return Err(place.damaged(NAME, "the checksum of the ledger's id is wrong"));
         }
-        Ok(State { place: place.clone(), file, id, epoch, is_owned })
+        Ok(State { place: place.clone(), file, id, epoch, sets, is_owned })
     }
 
     /// The ledger's id, drawn when it was made.
     pub fn id(&self) -> Key {
         self.id
+    }
+
+    /// SETs of the server that made it.
+    pub fn sets(&self) -> u32 {
+        self.sets
     }
 
     /// How many times it was opened for writing.
@@ -99,7 +107,7 @@ impl State {
         let take = self.file.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
         let epoch: i64 = take.query_one("SELECT epoch FROM ledger", [], |row| row.get(0)).map_err(refused)?;
         let epoch = epoch as u64 + 1;
-        let words = (epoch as i64, epoch_sum(&self.id, epoch) as i64);
+        let words = (epoch as i64, epoch_sum(&self.id, epoch, self.sets) as i64);
         take.execute("UPDATE ledger SET epoch = ?, checksum = ?", words).map_err(refused)?;
         take.commit().map_err(refused)?;
         self.epoch = epoch;
@@ -189,8 +197,8 @@ fn put_mark(file: &Connection, id: &Key, mark: &Mark) -> rusqlite::Result<()> {
     .map(drop)
 }
 
-fn epoch_sum(id: &Key, epoch: u64) -> u64 {
-    sip(id, &epoch.to_le_bytes())
+fn epoch_sum(id: &Key, epoch: u64, sets: u32) -> u64 {
+    sip(id, [epoch, sets.into()].map(u64::to_le_bytes).as_flattened())
 }
 
 fn mark_sum(id: &Key, mark: &Mark) -> u64 {

@@ -128,7 +128,7 @@ impl DataArgs {
             Durability::Disk => {
                 std::fs::create_dir_all(&self.data)
                     .with_context(|| format!("making the ledger's folder {}", self.data.display()))?;
-                sqlite::open(&Place::new(&self.data), &mut recovery)?
+                sqlite::open(&Place { sets: config.sets, ..Place::new(&self.data) }, &mut recovery)?
             }
             Durability::None => MemoryStore::new(false).open(&mut recovery)?,
         };

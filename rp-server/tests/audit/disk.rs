@@ -30,13 +30,13 @@ impl Folder {
     }
 
     fn open(&self) -> Opened {
-        let place = Place { segment_bytes: SEGMENT_BYTES, ..Place::new(&self.0) };
+        let place = Place { sets: SETS, segment_bytes: SEGMENT_BYTES, ..Place::new(&self.0) };
         sqlite::open(&place, &mut ()).expect("the folder for temporary files can be written")
     }
 
     fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(SERVER);
-        command.args(words).env("RP_DATA", &self.0).env("RP_SETS", SETS.to_string());
+        command.args(words).env("RP_DATA", &self.0);
         command.output().expect("the server was built for this test")
     }
 
