@@ -50,7 +50,19 @@ impl Served {
     fn start(pin: &PinFolder, flags: &[&str]) -> Served {
         let file = |name: &str| pin.path().with_extension(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_rp-server"));
-        command.args(["run", "--listen", "127.0.0.1:2015", "--interface", "lo", "--xdp", "skb", "--sets", "2"]);
+        command.args([
+            "run",
+            "--listen",
+            "127.0.0.1:2015",
+            "--interface",
+            "lo",
+            "--xdp",
+            "skb",
+            "--sets",
+            "2",
+            "--durability",
+            "none",
+        ]);
         command.args(["--workers", "2", "--receive-buffer", "1"]).args(flags).arg("--pin").arg(pin.path());
         command.arg("--realm-key").arg(file("key")).arg("--admin").arg(file("sock"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -77,8 +77,9 @@ fn a_kernel_too_old_is_named_with_the_one_it_takes() {
     ip("link add v0 type veth peer name v1");
     ip("link set v0 up");
     // The kernel itself can say that it is of the 2.6 line, for programs that expect one.
-    let old =
-        Command::new("setarch").args(["--uname-2.6", env!("CARGO_BIN_EXE_rp-server"), "--xdp", "driver"]).output();
+    let old = Command::new("setarch")
+        .args(["--uname-2.6", env!("CARGO_BIN_EXE_rp-server"), "--xdp", "driver", "--durability", "none"])
+        .output();
     let old = old.expect("setarch is part of every Debian");
     let said = String::from_utf8_lossy(&old.stderr);
     assert_eq!(old.status.code(), Some(1), "{said}");
