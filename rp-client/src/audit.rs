@@ -18,6 +18,8 @@ pub struct Reading {
 
 /// Words 0 .. this are of the address that asks; those after, of the whole server.
 const ADDRESS_WORDS: usize = 80;
+/// The word that is another one after each start of the server.
+const START_WORD: usize = 93;
 
 impl Reading {
     /// Joins what the auditors read, when all have read, with our books.
@@ -40,6 +42,11 @@ impl Reading {
     /// Did the server's money move between two readings?
     pub fn money_moved(&self, before: &Reading) -> bool {
         self.words[ADDRESS_WORDS..] != before.words[ADDRESS_WORDS..]
+    }
+
+    /// Was the server started between two readings? Then it counts from zero, and there is nothing to compare.
+    pub fn is_of_another_start(&self, before: &Reading) -> bool {
+        self.words[START_WORD] != before.words[START_WORD]
     }
 
     /// One sentence per difference between what the server and we counted since `before`.

@@ -103,6 +103,12 @@ pub struct Flags {
     /// Do not compare the books with the server's
     #[arg(long, env = "RP_NO_RECONCILE")]
     pub no_reconcile: bool,
+    /// The server may end and come back: no user is given up, and what moves money is asked until it is answered
+    #[arg(long, env = "RP_OUTLAST")]
+    pub outlast: bool,
+    /// Append here what users are told of money, a line each, for `rp-server audit --acknowledged`
+    #[arg(long, value_name = "FILE", env = "RP_ACKNOWLEDGED")]
+    pub acknowledged: Option<PathBuf>,
     /// Seed of nonces, recipients and random paces [default: drawn]
     #[arg(long, value_name = "NUMBER", env = "RP_SEED")]
     pub seed: Option<u64>,

@@ -56,6 +56,8 @@ pub struct Reconciled {
     pub ok: bool,
     /// Were the books compared?
     pub checked: bool,
+    /// The server was started anew meanwhile and counts from zero: only its own sums could be looked at.
+    pub restarted: bool,
     /// One sentence per difference.
     pub differences: Vec<String>,
 }
@@ -333,13 +335,15 @@ impl Conductor {
         let Some(reading) = self.read(fleet, now_us, out) else {
             if now_us > self.since_us + SILENCE_US {
                 let differences = vec!["the server did not tell its totals".to_string()];
-                self.conclude(Reconciled { ok: false, checked: false, differences }, now_us, fleet, out);
+                let reconciled = Reconciled { ok: false, differences, ..Reconciled::default() };
+                self.conclude(reconciled, now_us, fleet, out);
             }
             return;
         };
         self.readings += 1;
         let Some(before) = &self.before else { return };
-        let mut differences = reading.differences(before);
+        let restarted = reading.is_of_another_start(before);
+        let mut differences = if restarted { Vec::new() } else { reading.differences(before) };
         // Other machines may be at work: the server's sums are judged only when they are at rest.
         let at_rest = self.last.as_ref().is_some_and(|last| !reading.money_moved(last));
         if at_rest {
@@ -349,7 +353,8 @@ impl Conductor {
         let settled = differences.is_empty() && (at_rest || self.readings >= READINGS_MIN);
         if settled || self.readings >= READINGS_MAX {
             let ok = differences.is_empty();
-            self.conclude(Reconciled { ok, checked: true, differences }, now_us, fleet, out);
+            let reconciled = Reconciled { ok, checked: !restarted, restarted, differences };
+            self.conclude(reconciled, now_us, fleet, out);
         }
     }
 

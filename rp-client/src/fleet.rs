@@ -16,6 +16,7 @@ mod timers;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
+use rp_core::acknowledged::{Acknowledged, Told};
 use rp_core::limits::{DATAGRAM_MAX, SLOT_BITS};
 use rp_core::ticket::Sealed;
 use rp_core::wire::TOTALS_WORDS;
@@ -54,6 +55,8 @@ pub struct Config {
     pub seed: u64,
     /// The server knows no sessions: they are up from the start, and a shake that comes back as it went is answered.
     pub bare: bool,
+    /// The server may end and come back: no user is given up, and what moves money is asked until it is answered.
+    pub outlasts: bool,
 }
 
 /// Shakes that wait for their user's earlier one, in all; further ones are lost.
@@ -118,6 +121,8 @@ pub struct Fleet {
     pub clock_offset: Option<(i64, u64)>,
     /// The auditors' readings.
     pub readings: Vec<Option<[u64; TOTALS_WORDS]>>,
+    /// What users were told of money, for whoever takes it and writes it down; `None` when nobody does.
+    pub told: Option<Vec<Acknowledged>>,
 }
 
 impl Fleet {
@@ -154,6 +159,7 @@ impl Fleet {
             phase: 0,
             clock_offset: None,
             readings: vec![None; config.auditors],
+            told: None,
         };
         if config.bare {
             fleet.pretend();
@@ -217,6 +223,14 @@ impl Fleet {
         let session = &mut self.sessions[index as usize];
         session.stamp = session.stamp.wrapping_add(1);
         self.timers.arm(now_us, delay_us, Target::Session(index), session.stamp);
+    }
+
+    /// This session's user was told something of money.
+    fn hear(&mut self, index: u32, told: Told, fen: u64) {
+        let user = self.user(index);
+        if let Some(all) = &mut self.told {
+            all.push(Acknowledged { user, told, fen });
+        }
     }
 
     fn is_auditor(&self, index: u32) -> bool {

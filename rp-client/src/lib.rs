@@ -15,6 +15,7 @@ pub mod expect;
 pub mod fleet;
 pub mod live;
 pub mod network;
+pub mod notebook;
 pub mod objects;
 pub mod pace;
 pub mod population;

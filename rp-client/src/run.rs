@@ -18,6 +18,7 @@ use crate::expect;
 use crate::fleet::{Config, Fleet};
 use crate::live::Live;
 use crate::network::{Network, Transport};
+use crate::notebook::Notebook;
 use crate::population::Population;
 use crate::realm::Mint;
 use crate::report::{Outside, Report};
@@ -56,8 +57,11 @@ pub fn run(flags: &Flags) -> Result<bool> {
         auditors: if reconcile { flags.source.len().max(1) } else { 0 },
         seed,
         bare: flags.bare.is_some(),
+        outlasts: flags.outlast,
     };
     let mut fleet = Fleet::new(config, mint);
+    let notebook = flags.acknowledged.as_deref().map(Notebook::open).transpose()?;
+    fleet.told = notebook.is_some().then(Vec::new);
     let start_at_s = flags.start_at;
     let blaster = match blasts {
         true => Some(Blaster::prepare(network.ends(0).1.ip(), &flags.blast_through, fleet.count())?),
@@ -84,7 +88,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
         }
         None => None,
     };
-    lead(&mut conductor, &mut fleet, &mut network, blaster, flags.bare, &mut hdr)
+    lead(&mut conductor, &mut fleet, &mut network, blaster, flags.bare, notebook, &mut hdr)
         .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
 
     let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
@@ -108,6 +112,7 @@ fn lead(
     network: &mut Network,
     mut blaster: Option<Blaster>,
     bare: Option<Bare>,
+    mut notebook: Option<Notebook>,
     hdr: &mut Option<HdrLog<'_>>,
 ) -> Result<()> {
     let clock = Clock::start();
@@ -123,6 +128,9 @@ fn lead(
         let now_us = clock.now_us();
         conductor.poll(now_us, fleet, &mut network.post)?;
         fleet.poll(now_us, &mut network.post);
+        if let (Some(notebook), Some(told)) = (&mut notebook, &mut fleet.told) {
+            notebook.write(told)?;
+        }
         network.post.flush()?;
         if now_us >= live.next_us() {
             live.print(now_us, fleet, conductor);

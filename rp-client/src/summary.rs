@@ -54,6 +54,11 @@ pub fn closing(report: &Report) -> String {
     );
     warnings(&mut text, report);
     let books = match (report.reconciled.checked, report.reconciled.ok) {
+        (false, true) if report.reconciled.restarted => {
+            "not compared: the server was started anew meanwhile, and counts from zero. Its ledger does not: `rp-server \
+             audit --acknowledged FILE` holds it to what users were told"
+                .to_string()
+        }
         (false, true) => "not compared with the server's".to_string(),
         (true, true) => "agree with the server's, to the datagram and to the fen".to_string(),
         (_, false) => format!("do not agree with the server's:\n  {}", report.reconciled.differences.join("\n  ")),

@@ -35,6 +35,8 @@ pub mod timeline;
 pub mod wire;
 
 #[cfg(feature = "engine")]
+pub mod acknowledged;
+#[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
 pub mod posting;

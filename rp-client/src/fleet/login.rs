@@ -162,7 +162,7 @@ impl Fleet {
         session.state = State::Hello;
         session.asks_at(now_us);
         let wait_us = (WAIT_US << session.tries.min(8)).min(WAIT_MAX_US);
-        session.tries += 1;
+        session.tries = session.tries.saturating_add(1);
         self.arm(index, now_us, wait_us);
     }
 
@@ -172,7 +172,7 @@ impl Fleet {
         } else {
             self.window.halve(now_us);
         }
-        if self.sessions[index as usize].tries >= TRIES_MAX {
+        if self.sessions[index as usize].tries >= TRIES_MAX && !self.config.outlasts {
             return self.give_up(index);
         }
         self.login.retries += 1;
@@ -189,10 +189,11 @@ impl Fleet {
             self.up -= 1;
         }
         self.suspend_ask(index);
-        if self.sessions[index as usize].relogins >= RELOGINS_MAX {
+        let relogins = &mut self.sessions[index as usize].relogins;
+        *relogins = relogins.saturating_add(1);
+        if *relogins > RELOGINS_MAX && !self.config.outlasts {
             return self.give_up(index);
         }
-        self.sessions[index as usize].relogins += 1;
         self.login.again += 1;
         self.start_log_in(index, now_us, out);
     }
@@ -279,6 +280,7 @@ impl Fleet {
             self.login.last_us = now_us;
         }
         self.next_shake(index, now_us, out);
+        self.resume_money(index, now_us, out);
         // The server gave the slot of another session of ours away, so that one has ended; no hint would find it any more.
         if before != NOBODY && before != index && self.sessions[before as usize].state == State::Up {
             self.log_in_again(before, now_us, out);

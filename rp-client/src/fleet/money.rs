@@ -3,6 +3,7 @@
 //! A request outlives its session: after a log-in again it goes on under the new one, and the server answers alike what
 //! it has done already.
 
+use rp_core::acknowledged::Told;
 use rp_core::kind::Kind;
 use rp_core::sealing::close_money;
 use rp_core::wire::{AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent, TRAILER};
@@ -20,6 +21,9 @@ const WAIT_MAX_US: u64 = 6_400_000;
 const TRIES_MAX: u8 = 16;
 /// Transmissions refused as *busy* before a request is given up.
 const BUSY_MAX: u8 = 50;
+/// Transmissions in a row without a word from a server that may have come back: it may have given the session's id to
+/// another, whose tags are not ours, and then it does not even say that it knows no such session.
+const SILENT_MAX: u8 = 4;
 /// What users write on their packets.
 const GREETING: &str = "恭喜发财";
 
@@ -93,7 +97,12 @@ impl Fleet {
             return;
         }
         self.settle_wait(number, now_us);
-        if request.tries >= TRIES_MAX || request.busy >= BUSY_MAX {
+        if self.config.outlasts {
+            let is_up = self.sessions[request.session as usize].state == State::Up;
+            if is_up && request.tries >= SILENT_MAX {
+                return self.log_in_again(request.session, now_us, out);
+            }
+        } else if request.tries >= TRIES_MAX || request.busy >= BUSY_MAX {
             ends(&mut self.records[usize::from(request.phase)], request.what).lost += 1;
             return self.end_money(number, now_us, out);
         }
@@ -111,6 +120,16 @@ impl Fleet {
         }
     }
 
+    /// The session is another: all that it has under way goes on in it at once.
+    pub(super) fn resume_money(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
+        let mut number = self.sessions[index as usize].money;
+        while number != NONE {
+            self.money.value(number).tries = 0;
+            self.transmit_money(number, now_us, out);
+            number = self.money.next(number);
+        }
+    }
+
     /// If it was told to wait, it does no longer.
     fn settle_wait(&mut self, number: u32, now_us: u64) {
         let told_us = std::mem::take(&mut self.money.value(number).told_us);
@@ -124,7 +143,7 @@ impl Fleet {
         let stamp = self.random() as u32;
         let request = self.money.value(number);
         let wait_us = (WAIT_US << request.tries.min(8)).min(WAIT_MAX_US);
-        request.tries += 1;
+        request.tries = request.tries.saturating_add(1);
         request.stamp = stamp;
         self.timers.arm(now_us, wait_us, Target::Money(number), stamp);
         let session = &mut self.sessions[request.session as usize];
@@ -206,6 +225,7 @@ impl Fleet {
         let request = *self.money.value(number);
         let What::Send { sends, .. } = request.what else { return Err(Discard::BadField) };
         self.books.packets.add(sends.fen);
+        self.hear(index, Told::Sent { request: sent.request, packet: sent.packet }, sends.fen);
         self.records[usize::from(request.phase)].sends.answered += 1;
         self.news(now_us).packets_sent += 1;
         self.end_money(number, now_us, out);
@@ -227,6 +247,7 @@ impl Fleet {
             return Err(Discard::BadField);
         }
         self.books.shares.add(grabbed.share_fen);
+        self.hear(index, Told::Grabbed { request: grabbed.request, packet: grabbed.packet }, grabbed.share_fen);
         self.records[usize::from(request.phase)].grabs.answered += 1;
         self.news(now_us).shares_taken += 1;
         self.end_money(number, now_us, out);
@@ -258,12 +279,13 @@ impl Fleet {
             // The number is not consumed: the same request comes again later.
             let stamp = self.random() as u32;
             let request = self.money.value(number);
-            (request.stamp, request.tries, request.busy) = (stamp, 1, request.busy + 1);
+            (request.stamp, request.tries, request.busy) = (stamp, 1, request.busy.saturating_add(1));
             request.told_us = now_us;
             self.timers.arm(now_us, u64::from(refused.retry_after_ms) * 1000, Target::Money(number), stamp);
             return Ok(());
         }
         ends(record, request.what).refused += 1;
+        self.hear(index, Told::Refused { request: refused.request, kind, refusal }, refused.share_fen.into());
         self.end_money(number, now_us, out);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! PRIZE and NOTICE: each is acknowledged as often as it comes, and counted once.
 
+use rp_core::acknowledged::Told;
 use rp_core::key::seal;
 use rp_core::wire::{Notice, NoticeAck, NoticeType, Prize, TRAILER};
 
@@ -17,7 +18,7 @@ impl Fleet {
         let prize = Prize::take(bytes).filter(|_| bytes.len() == Prize::LEN + TRAILER).ok_or(Discard::BadLength)?;
         if !self.sessions[index as usize].has_seen(prize.notice) {
             self.sessions[index as usize].see(prize.notice);
-            self.win(now_us, prize.fen);
+            self.win(index, prize.about, prize.fen, now_us);
         }
         self.acknowledge(index, prize.notice, now_us, out);
         self.answer_shake(index, prize.sequence, now_us, out);
@@ -50,16 +51,20 @@ impl Fleet {
             return self.stray();
         }
         match about {
-            NoticeType::Prize => self.win(now_us, notice.fen),
+            NoticeType::Prize => self.win(index, notice.about, notice.fen, now_us),
             NoticeType::Packet => self.grab(index, notice.about, now_us, out),
-            NoticeType::Refund => self.books.refunded.add(notice.fen),
+            NoticeType::Refund => {
+                self.books.refunded.add(notice.fen);
+                self.hear(index, Told::Refund { packet: notice.about }, notice.fen);
+            }
         }
         Ok(())
     }
 
-    fn win(&mut self, now_us: u64, fen: u64) {
+    fn win(&mut self, index: u32, about: u64, fen: u64, now_us: u64) {
         self.books.prizes.add(fen);
         self.news(now_us).prizes += 1;
+        self.hear(index, Told::Prize { about }, fen);
     }
 
     fn acknowledge(&mut self, index: u32, notice: u64, now_us: u64, out: &mut impl Outbox) {

@@ -296,6 +296,47 @@ fn sessions_that_the_server_forgot_log_in_again_and_finish_what_they_asked() {
 }
 
 #[test]
+fn fleets_outlast_a_server_that_dies_again_and_again() {
+    for (seed, faults) in seeds(4).into_iter().zip([CALM, ROUGH, STORM, WANDER].into_iter().cycle()) {
+        let _repeat = Repeat("fleets_outlast", seed);
+        let text =
+            "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=40\nrate=100\nsend={rate=20,fen=500,shares=3}";
+        let mut world = World::with(seed, faults, (IDLE_S, true), |population| Plan {
+            population,
+            phases: scenario::parse(text, 1.0).expect("a scenario of ours"),
+            pace: PaceName::Even,
+            start_at_s: Some(world::START_S + 4),
+            seed,
+            reconcile: faults == CALM,
+        });
+        world.mint(100_000);
+        world.start_campaign();
+        // More often than a fleet that gives up would log in again.
+        for death in 0..14 {
+            world.run_until((world::START_S + 6) * 1_000_000 + death * 2_345_678);
+            world.restart_server();
+        }
+        world.run();
+        world.all_shakes_end(40 * 100);
+        world.audit_money();
+        for machine in &mut world.machines {
+            let reconciled = &machine.conductor.reconciled;
+            assert_eq!((reconciled.checked, reconciled.restarted), (false, faults == CALM), "{reconciled:?}");
+            let lines = machine.fleet.told.take().expect("it was asked for");
+            let mut topics: Vec<_> = lines.iter().map(|line| line.topic()).collect();
+            topics.sort_unstable_by_key(|topic| format!("{topic:?}"));
+            topics.dedup();
+            assert_eq!(topics.len(), lines.len(), "nothing is told twice");
+            let told = |name: &str| lines.iter().filter(|line| line.to_string().starts_with(name)).count() as u64;
+            let books = &machine.fleet.books;
+            let counts = (books.packets.count, books.shares.count, books.prizes.count);
+            assert_eq!((told("sent"), told("grabbed"), told("prize")), counts);
+            assert!(counts.0 > 0 && counts.1 > 0 && counts.2 > 0, "{counts:?}");
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_sends_the_same_bytes() {
     let _repeat = Repeat("the_same_seed", 7);
     let digest = |seed| {

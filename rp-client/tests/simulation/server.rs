@@ -9,6 +9,7 @@ use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Note};
 use rp_core::engine::{Config, Now, Shard, Transmit};
 use rp_core::limits::DATAGRAM_MAX;
+use rp_core::posting;
 use rp_core::steer::{set_of, worker_of};
 use rp_core::ticket::RealmKey;
 use rp_core::wire::Peer;
@@ -40,6 +41,10 @@ pub struct Server {
     pub books: Vec<Arc<Books>>,
     notes: Vec<Note>,
     pub wires: Wires,
+    /// Every posting, in order; what is written in a step is on disk at its end.
+    ledger: Vec<u8>,
+    seed: u64,
+    idle_us: u64,
 }
 
 pub fn realm() -> RealmKey {
@@ -73,7 +78,38 @@ impl Server {
         let unix_s = (now_us / 1_000_000) as u32;
         let bank = Bank::new(SETS, bank_books.clone(), books.clone(), board.clone(), [seed as u8; 32], unix_s);
         let wires = Wires { buffer: [0; DATAGRAM_MAX], out: Vec::new() };
-        Self { shards, bank, bank_books, books, notes: Vec::new(), wires }
+        let (notes, ledger) = (Vec::new(), Vec::new());
+        Self { shards, bank, bank_books, books, notes, wires, ledger, seed, idle_us }
+    }
+
+    /// Dies, with all that was not on disk, and starts again from its ledger.
+    pub fn restart(&mut self, now_us: u64) {
+        let mut again = Self::new(self.seed + 1, self.idle_us, now_us);
+        again.ledger = std::mem::take(&mut self.ledger);
+        let now = now(now_us);
+        for posting in posting::each(&again.ledger) {
+            let restored = match posting.set {
+                BANK => again.bank.restore(&posting, now),
+                set => again.shards[worker_of(set.into(), WORKERS) as usize].restore(&posting, now),
+            };
+            restored.unwrap_or_else(|why| panic!("{why}: {posting:?}"));
+        }
+        let shards = &again.shards;
+        let seen_of = |to: u16, from| shards[worker_of(to.into(), WORKERS) as usize].seen_of(to, from).expect("its SET");
+        let winnings: Vec<_> = shards.iter().flat_map(Shard::winnings).collect();
+        let sets = 0..SETS as u16;
+        let seen: Vec<Vec<u64>> =
+            sets.clone().map(|to| sets.clone().chain([BANK]).map(|from| seen_of(to, from)).collect()).collect();
+        let of_bank = |set: u16| seen[usize::from(set)][SETS as usize];
+        again.bank.restored(of_bank, winnings.into_iter(), now).expect("the bank's books are whole");
+        let bank = &again.bank;
+        for shard in &mut again.shards {
+            shard.restored(|to, from| match to {
+                BANK => bank.seen_of(from),
+                to => seen[usize::from(to)][usize::from(from)],
+            });
+        }
+        *self = again;
     }
 
     pub fn hear(&mut self, now_us: u64, from: Peer, bytes: &[u8]) {
@@ -107,11 +143,11 @@ impl Server {
     /// Everything that was written is on disk.
     fn keep(&mut self) {
         for shard in &mut self.shards {
-            drop(shard.journal().take());
+            self.ledger.extend(shard.journal().take());
             let written = shard.journal().written();
             shard.durable_to(written, &mut self.wires);
         }
-        drop(self.bank.journal().take());
+        self.ledger.extend(self.bank.journal().take());
         let written = self.bank.journal().written();
         self.bank.journal().durable_to(written);
     }

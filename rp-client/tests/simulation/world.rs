@@ -66,15 +66,17 @@ fn ip(machine: usize) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, machine as u8 + 1).into()
 }
 
-fn machines(seed: u64, plan: impl Fn(Population) -> Plan) -> Vec<Machine> {
+fn machines(seed: u64, outlasts: bool, plan: impl Fn(Population) -> Plan) -> Vec<Machine> {
     let machine = |m: u64| {
         let range = (1 + m * USERS / MACHINES)..=((m + 1) * USERS / MACHINES);
         let population = Population::new(range, Some(USERS)).expect("within the total");
         let plan = plan(population);
         let auditors = usize::from(plan.reconcile);
-        let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, bare: false };
+        let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, bare: false, outlasts };
+        let mut fleet = Fleet::new(config, Mint::new(&realm()));
+        fleet.told = Some(Vec::new());
         Machine {
-            fleet: Fleet::new(config, Mint::new(&realm())),
+            fleet,
             conductor: Conductor::new(plan),
             out: Out { buffer: [0; DATAGRAM_MAX], sent: Vec::new() },
             ports: [10_000, 10_001],
@@ -85,10 +87,20 @@ fn machines(seed: u64, plan: impl Fn(Population) -> Plan) -> Vec<Machine> {
 
 impl World {
     pub fn new(seed: u64, faults: Faults, idle_s: u64, plan: impl Fn(Population) -> Plan) -> Self {
+        Self::with(seed, faults, (idle_s, false), plan)
+    }
+
+    /// The same with fleets that outlast their server, or not.
+    pub fn with(
+        seed: u64,
+        faults: Faults,
+        (idle_s, outlasts): (u64, bool),
+        plan: impl Fn(Population) -> Plan,
+    ) -> Self {
         let now_us = START_S * 1_000_000;
         Self {
             now_us,
-            machines: machines(seed, plan),
+            machines: machines(seed, outlasts, plan),
             server: Server::new(seed, idle_s * 1_000_000, now_us),
             road: Road::new(seed, faults),
             idle_at_end: 0,
@@ -97,7 +109,7 @@ impl World {
 
     /// All client machines are killed and begin anew, under this seed.
     pub fn begin_anew(&mut self, seed: u64, plan: impl Fn(Population) -> Plan) {
-        self.machines = machines(seed, plan);
+        self.machines = machines(seed, false, plan);
     }
 
     /// Gives every user money.
@@ -145,6 +157,11 @@ impl World {
             self.now_us += STEP_US;
             self.server.step(self.now_us);
         }
+    }
+
+    /// The server dies; its ledger does not.
+    pub fn restart_server(&mut self) {
+        self.server.restart(self.now_us);
     }
 
     fn step(&mut self) {
@@ -211,6 +228,12 @@ impl World {
 
     /// Both sides' books, with what the road did between them.
     pub fn audit(&self) {
+        self.audit_money();
+        self.audit_datagrams();
+    }
+
+    /// What users asked and were told of money beside what the server holds.
+    pub fn audit_money(&self) {
         self.server.audit();
         for record in self.records() {
             assert_eq!(record.outstanding(), 0, "{}", record.name);
@@ -234,7 +257,6 @@ impl World {
         assert_eq!(sum(|books| books.prizes), theirs(|books| &books.prizes), "prizes");
         assert_eq!(sum(|books| books.packets), theirs(|books| &books.made), "packets made");
         assert_eq!(sum(|books| books.shares), theirs(|books| &books.taken), "shares taken");
-        self.audit_datagrams();
     }
 
     fn audit_datagrams(&self) {

@@ -21,6 +21,7 @@ use super::campaign::Campaign;
 pub use super::campaign::{Plan, PlanError};
 use super::journal::Journal;
 use super::notes::{BANK, Body, Cursors, Note, Outbox, PrizeNote, Unlanded};
+use crate::key::sip;
 use crate::limits::SETS_MAX;
 use crate::posting::{Act, Planned, Posting, Source};
 use crate::steer::set_of_user;
@@ -73,6 +74,8 @@ impl Bank {
         seed: [u8; 32],
         unix_s: u32,
     ) -> Self {
+        let half = seed.first_chunk().expect("it is longer");
+        books.start.set(sip(half, b"start"));
         Self {
             sets,
             books,

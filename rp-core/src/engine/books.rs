@@ -263,4 +263,6 @@ pub struct BankBooks {
     pub uncovered: Counter,
     /// The running campaign's number; 0: none.
     pub campaign: Counter,
+    /// Drawn at the start of the server: who finds another number knows that what is counted began anew.
+    pub start: Counter,
 }

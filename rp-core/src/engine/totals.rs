@@ -83,6 +83,7 @@ fn words(from: &Peer, shared: &Shared) -> [u8; 8 * TOTALS_WORDS] {
             add(&mut words, at, sum);
         }
     }
+    words[93] = bank.start.read();
     let mut bytes = [0; 8 * TOTALS_WORDS];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
         chunk.copy_from_slice(&word.to_le_bytes());
