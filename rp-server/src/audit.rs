@@ -3,6 +3,7 @@
 //! The model that follows the postings ([`model`]) is written without the engine's code, so that one mistake is not made
 //! twice. docs/LEDGER.md says by which rules.
 
+pub mod acknowledged;
 mod balances;
 mod campaigns;
 pub mod fault;
@@ -22,11 +23,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::ledger::{Place, Reader, Refusal, SqliteReader};
+use acknowledged::{Claims, Denied, Heard};
 use fault::{Breach, Fault, Rule};
 use figures::Figures;
 use model::Model;
 
-/// Exit codes: a rule is broken; the ledger cannot be read.
+/// Exit codes: a rule or a client's word is broken; the ledger cannot be read.
 const FAULTY: u8 = 1;
 const UNREAD: u8 = 2;
 /// How often a long audit says how far it is.
@@ -38,30 +40,36 @@ pub struct AuditArgs {
     /// Folder of the ledger, whether a server runs on it or not
     #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
+    /// What clients wrote down (`rp-client --acknowledged`): the ledger must have every line of it; repeatable
+    #[arg(long, value_name = "FILE")]
+    acknowledged: Vec<PathBuf>,
     /// Print one object of JSON
     #[arg(long)]
     json: bool,
 }
 
 impl AuditArgs {
-    /// Audits and prints what was found; 0 when all is right, 1 when a rule is broken, 2 when the ledger cannot be read.
+    /// Audits and prints what was found; 0 when all is right, 1 when a rule is broken or the ledger lacks what a client was told,
+    /// 2 when something cannot be read.
     pub fn run(&self) -> ExitCode {
         let start = Instant::now();
         match self.audit() {
-            Ok(Ok(figures)) => {
+            Ok(Ok((figures, heard))) => {
                 let seconds = start.elapsed().as_secs_f64();
                 if self.json {
-                    println!("{}", json!({"right": true, "seconds": seconds, "figures": figures}));
+                    let told = json!({"right": true, "seconds": seconds, "figures": figures, "acknowledged": heard});
+                    println!("{told}");
                 } else {
+                    heard.iter().for_each(|heard| println!("{heard}"));
                     println!("{figures}\nall is right, in {seconds:.1} s");
                 }
                 ExitCode::SUCCESS
             }
-            Ok(Err(fault)) => {
+            Ok(Err(wrong)) => {
                 if self.json {
-                    println!("{}", json!({"right": false, "fault": object(&fault)}));
+                    println!("{}", wrong.object());
                 }
-                eprintln!("rp-server: {fault}");
+                eprintln!("rp-server: {wrong}");
                 ExitCode::from(FAULTY)
             }
             Err(error) => {
@@ -71,13 +79,53 @@ impl AuditArgs {
         }
     }
 
-    fn audit(&self) -> Result<Result<Figures, Fault>> {
+    fn audit(&self) -> Result<Result<(Figures, Option<Heard>), Wrong>> {
         let mut reader = open(&self.data)?;
         let model = Model::new(reader.sets());
-        Ok(match follow(&mut reader, model) {
+        let figures = match follow(&mut reader, model) {
             Ok(model) => model.figures(),
             Err(error) => Err(error.downcast::<Fault>()?),
-        })
+        };
+        let figures = match figures {
+            Ok(figures) => figures,
+            Err(fault) => return Ok(Err(Wrong::Fault(fault))),
+        };
+        if self.acknowledged.is_empty() {
+            return Ok(Ok((figures, None)));
+        }
+        let heard = match Claims::read(&self.acknowledged)? {
+            Ok(claims) => claims.hold(&mut reader, &self.acknowledged)?,
+            Err(denied) => Err(denied),
+        };
+        Ok(heard.map(|heard| (figures, Some(heard))).map_err(Wrong::Denied))
+    }
+}
+
+/// Why an audit fails.
+enum Wrong {
+    /// The ledger breaks a rule.
+    Fault(Fault),
+    /// It keeps its rules, and not what a client was told.
+    Denied(Denied),
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Wrong::Fault(fault) => fault.fmt(f),
+            Wrong::Denied(denied) => denied.fmt(f),
+        }
+    }
+}
+
+impl Wrong {
+    fn object(&self) -> Value {
+        match self {
+            Wrong::Fault(fault) => json!({"right": false, "fault": object(fault)}),
+            Wrong::Denied(Denied { file, line, found }) => {
+                json!({"right": false, "denied": {"file": file, "line": line, "found": found}})
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const GROUP: usize = 64;
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
 /// The folder of a ledger; gone with the test.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Folder {
@@ -34,7 +34,12 @@ impl Folder {
         sqlite::open(&place, &mut ()).expect("the folder for temporary files can be written")
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    /// A file beside the ledger's.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(SERVER);
         command.args(words).env("RP_DATA", &self.0);
         command.output().expect("the server was built for this test")
@@ -78,7 +83,7 @@ fn commit(opened: &mut Opened, lines: &[Line]) {
     }
 }
 
-fn written(lines: &[Line]) -> Folder {
+pub fn written(lines: &[Line]) -> Folder {
     let folder = Folder::new();
     let mut opened = folder.open();
     commit(&mut opened, lines);

@@ -11,6 +11,7 @@ mod guest;
 mod house;
 mod play;
 mod story;
+mod told;
 mod world;
 
 use rp_core::posting::{Account, Act};
