@@ -180,6 +180,8 @@ pub struct Login {
     pub seconds: f64,
     /// HELLOs and LOGINs sent again.
     pub retries: u64,
+    /// Log-ins of users whose session the server no longer had.
+    pub again: u64,
 }
 
 /// One phase of one client machine.
@@ -207,10 +209,25 @@ pub struct Phase {
     pub generator_cpu_us: u64,
     /// Hostile datagrams sent beside them.
     pub hostile: u64,
+    /// Packets to make.
+    pub sends: Requests,
+    /// Shares to take.
+    pub grabs: Requests,
+    /// Refusals of all requests, by type.
+    pub refusals: Counts,
     /// From the due time to the answer.
     pub latency_us: Latency,
     /// Each second of the phase.
     pub per_second: Vec<Second>,
+}
+
+/// Requests of one sort that move money.
+#[derive(Clone, Copy, Default, Debug, Deserialize)]
+pub struct Requests {
+    /// Never answered.
+    pub lost: u64,
+    /// Transmissions beyond the first.
+    pub retries: u64,
 }
 
 /// Percentiles, in microseconds.
@@ -274,6 +291,8 @@ pub struct Reconciled {
     pub ok: bool,
     /// Were the books compared?
     pub checked: bool,
+    /// The server was started anew meanwhile, so that they could not be.
+    pub restarted: bool,
     /// One sentence per difference.
     pub differences: Vec<String>,
 }

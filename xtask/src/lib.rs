@@ -6,6 +6,7 @@
 pub mod answers;
 pub mod bench;
 pub mod command;
+pub mod crash;
 pub mod demo;
 pub mod ebpf;
 pub mod fleet;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::programs::Profile;
-use xtask::{bench, demo, ebpf, flood, lab, setup, signal, test};
+use xtask::{bench, crash, demo, ebpf, flood, lab, setup, signal, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Ci,
     /// Run the original's experiment and print its figures beside those measured here.
     Demo(demo::DemoArgs),
+    /// Kill the server again and again while users send and grab, and look whether a fen is lost or paid twice.
+    Crash(crash::CrashArgs),
     /// Measure what a shake costs the server, beside a bare echo in the same minutes.
     Bench(bench::BenchArgs),
     /// Make a server's and some clients' network namespaces and keep them until Ctrl-C.
@@ -61,6 +63,7 @@ impl Command {
             Command::BuildEbpf => ebpf::run(Profile::Release),
             Command::Test | Command::Ci => test::run(),
             Command::Demo(args) => args.run(),
+            Command::Crash(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Lab(args) => args.run(),
             Command::Flood(args) => args.run(),

@@ -42,14 +42,27 @@ impl Server {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_as(name: &str, programs: &Programs, place: Place<'_>, room: &Room, flags: &[&str]) -> Result<Server> {
+        let mut server = Server::launch(name, programs, place, room, flags)?;
+        server.wait_until_it_serves()?;
+        Ok(server)
+    }
+
+    /// The same, without waiting.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(name: &str, programs: &Programs, place: Place<'_>, room: &Room, flags: &[&str]) -> Result<Server> {
         let (admin, pins, key) = (room.file(&format!("{name}.sock")), room.pins(name), room.file("realm.key"));
         let mut command = place.command(&programs.server);
         command.arg("run").args(flags).arg("--admin").arg(&admin).arg("--realm-key").arg(&key);
         command.arg("--pin").arg(&pins).arg("--gate-object").arg(&programs.gate).arg("--data").arg(room.ledger(name));
         let program = Program::start("rp-server", command, &room.file(&format!("{name}.log")))?;
-        let mut server = Server { program, tool: programs.server.clone(), admin, pins, key };
-        server.wait_until_it_serves()?;
-        Ok(server)
+        Ok(Server { program, tool: programs.server.clone(), admin, pins, key })
+    }
+
+    /// Has it said that it serves?
+    pub fn serves(&self) -> bool {
+        self.program.log().contains("\nserving;")
     }
 
     fn wait_until_it_serves(&mut self) -> Result<()> {

@@ -340,6 +340,9 @@ mod tests {
             generator_late: 0,
             generator_cpu_us: 300_000,
             hostile: 0,
+            sends: Default::default(),
+            grabs: Default::default(),
+            refusals: Default::default(),
             latency_us: Default::default(),
             per_second: vec![second(10), second(11)],
         };

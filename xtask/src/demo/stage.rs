@@ -1,5 +1,6 @@
 //! Where the demo plays: the laboratory as root, the loopback interface without.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -20,8 +21,15 @@ const LOGINS_PER_S: u64 = 25_000;
 pub enum Stage {
     /// Namespaces and real XDP.
     Lab(Lab),
-    /// 127.0.0.1, the gate off.
-    Loopback(Room, usize),
+    /// The loopback interface, the gate off.
+    Loopback {
+        /// For keys, logs and reports.
+        room: Room,
+        /// Client machines.
+        clients: usize,
+        /// Where the server is.
+        server: Ipv4Addr,
+    },
 }
 
 impl Stage {
@@ -38,7 +46,15 @@ impl Stage {
     /// # Errors
     /// When the folder for logs cannot be made.
     pub fn loopback(clients: usize) -> Result<Stage> {
-        Ok(Stage::Loopback(Room::create(&next_name())?, clients))
+        Stage::loopback_at(Ipv4Addr::LOCALHOST, clients)
+    }
+
+    /// The same, with the server at an address of its own, so that others may run beside it.
+    ///
+    /// # Errors
+    /// As [`Stage::loopback`].
+    pub fn loopback_at(server: Ipv4Addr, clients: usize) -> Result<Stage> {
+        Ok(Stage::Loopback { room: Room::create(&next_name())?, clients, server })
     }
 
     /// What it is, and what it cannot show.
@@ -49,7 +65,7 @@ impl Stage {
                 lab.server().name(),
                 lab.clients().len()
             ),
-            Stage::Loopback(..) => "loopback (no root, or asked for): no namespaces, no XDP, no kernel counters; classic BPF steers instead, and \
+            Stage::Loopback { .. } => "loopback (no root, or asked for): no namespaces, no XDP, no kernel counters; classic BPF steers instead, and \
                                     the books of server and clients are compared over 127.0.0.1.\nFor the whole demo: sudo \
                                     env \"PATH=$PATH\" cargo xtask demo"
                 .into(),
@@ -75,7 +91,7 @@ impl Stage {
     pub fn room(&self) -> &Room {
         match self {
             Stage::Lab(lab) => lab.room(),
-            Stage::Loopback(room, _) => room,
+            Stage::Loopback { room, .. } => room,
         }
     }
 
@@ -104,16 +120,36 @@ impl Stage {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_server(&self, programs: &Programs, flags: &[&str]) -> Result<Server> {
-        let mut flags = flags.to_vec();
-        let listen = format!("127.0.0.1:{PORT}");
-        let place = match self {
+        let own = self.server_flags();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        Server::start(programs, self.server_place(), self.room(), &[flags, &own].concat())
+    }
+
+    /// Starts the server again, over the ledger and at the address that it had, and does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Server::launch`].
+    pub fn launch_server(&self, programs: &Programs, flags: &[&str]) -> Result<Server> {
+        let own = self.server_flags();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        Server::launch("server", programs, self.server_place(), self.room(), &[flags, &own].concat())
+    }
+
+    fn server_place(&self) -> Place<'_> {
+        match self {
             Stage::Lab(lab) => Place::inside(lab.server()),
-            Stage::Loopback(..) => {
-                flags.extend(["--xdp", "off", "--listen", &listen]);
-                Place::HERE
+            Stage::Loopback { .. } => Place::HERE,
+        }
+    }
+
+    /// What a server needs to be told here.
+    fn server_flags(&self) -> Vec<String> {
+        match self {
+            Stage::Lab(_) => Vec::new(),
+            Stage::Loopback { server, .. } => {
+                ["--xdp", "off", "--listen"].into_iter().map(String::from).chain([format!("{server}:{PORT}")]).collect()
             }
-        };
-        Server::start(programs, place, self.room(), &flags)
+        }
     }
 
     /// Starts the client machines.
@@ -163,11 +199,11 @@ impl Stage {
                     sources: Vec::new(),
                 })
                 .collect(),
-            Stage::Loopback(_, clients) => (1..=*clients)
+            Stage::Loopback { clients, server, .. } => (1..=*clients)
                 .map(|number| Seat {
                     name: number.to_string(),
                     place: Place::HERE,
-                    server: format!("127.0.0.1:{PORT}"),
+                    server: format!("{server}:{PORT}"),
                     sources: vec![format!("127.0.{number}.1")],
                 })
                 .collect(),

@@ -1,6 +1,7 @@
 //! A program that runs in the laboratory: started in a process group of its own, logged to a file, ended on drop.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +14,8 @@ use crate::signal::{self, Signal};
 
 /// Lines of a log that an error quotes.
 const LOG_TAIL_LINES: usize = 12;
+/// The system takes a moment to free what a killed program held.
+const KILL_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A running program; dropping it kills its process group.
@@ -20,6 +23,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Program {
     name: String,
     log: PathBuf,
+    /// Where its part of the log begins.
+    log_start: u64,
     child: Child,
     ended: Option<ExitStatus>,
 }
@@ -32,10 +37,11 @@ impl Program {
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Program> {
         let file = File::options().create(true).append(true).open(log);
         let file = file.with_context(|| format!("cannot open the log {}", log.display()))?;
+        let log_start = file.metadata().with_context(|| format!("cannot look at {}", log.display()))?.len();
         let line = line_of(&command);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;
-        Ok(Program { name: name.into(), log: log.into(), child, ended: None })
+        Ok(Program { name: name.into(), log: log.into(), log_start, child, ended: None })
     }
 
     /// Its process id: `nsenter` and `setpriv` replace themselves by the program.
@@ -79,6 +85,19 @@ impl Program {
         }
     }
 
+    /// Ends it by SIGKILL, at once, and waits for the system to clean up.
+    ///
+    /// # Errors
+    /// When it had ended before by itself; carries the end of its log.
+    pub fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::Kill);
+        let status = self.wait(KILL_LIMIT)?;
+        if status.signal() != Some(libc::SIGKILL) {
+            bail!("{} ended by itself ({status}); its log ends:\n{}", self.name, self.log_tail());
+        }
+        Ok(())
+    }
+
     /// Asks it to end by SIGTERM and waits.
     ///
     /// # Errors
@@ -94,7 +113,13 @@ impl Program {
 
     /// Everything it has written.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let mut text = String::new();
+        let read = File::open(&self.log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.log_start))?;
+            file.read_to_string(&mut text)
+        });
+        // Without a log there is nothing to quote.
+        read.map_or(String::new(), |_| text)
     }
 
     /// The last lines it has written.
