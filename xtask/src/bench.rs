@@ -6,6 +6,7 @@
 //! a dated folder that names the machine.
 
 pub mod churn;
+pub mod ledger;
 pub mod login;
 
 mod ground;
@@ -27,8 +28,9 @@ use crate::programs::{Profile, Programs};
 use crate::{demo::table, ebpf, setup, signal};
 use churn::Churn;
 use ground::Ground;
+use ledger::Ledger;
 use login::Login;
-use plan::{CHAPTERS, Extent};
+use plan::{CHAPTERS, Extent, PACKETS};
 use rows::Row;
 use subject::{Baselines, Subject};
 use turn::{Sample, Turn};
@@ -73,6 +75,9 @@ pub struct Results {
     pub churn: Option<Churn>,
     /// Log-ins past the stack at both ends, likewise.
     pub logins: Vec<Login>,
+    /// Commits and what waits for them, likewise.
+    #[serde(default)]
+    pub ledger: Ledger,
 }
 
 impl BenchArgs {
@@ -114,7 +119,9 @@ impl BenchArgs {
         };
         let rounds = if wants("login") { extent.logins } else { 0 };
         let logins = login::run(&programs, extent.churn.0, rounds)?;
-        let results = Results { machine, extent, samples, churn, logins };
+        let packets = if self.quick { &PACKETS[..1] } else { &PACKETS[..] };
+        let ledger = if wants("ledger") { ledger::run(&programs, packets)? } else { Ledger::default() };
+        let results = Results { machine, extent, samples, churn, logins, ledger };
         let folder = if self.only.is_empty() { Some(summary::folder_of_today(&self.out)?) } else { None };
         self.report(&results, folder.as_deref())
     }

@@ -95,7 +95,8 @@ impl Server {
             restored.unwrap_or_else(|why| panic!("{why}: {posting:?}"));
         }
         let shards = &again.shards;
-        let seen_of = |to: u16, from| shards[worker_of(to.into(), WORKERS) as usize].seen_of(to, from).expect("its SET");
+        let seen_of =
+            |to: u16, from| shards[worker_of(to.into(), WORKERS) as usize].seen_of(to, from).expect("its SET");
         let winnings: Vec<_> = shards.iter().flat_map(Shard::winnings).collect();
         let sets = 0..SETS as u16;
         let seen: Vec<Vec<u64>> =

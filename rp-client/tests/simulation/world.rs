@@ -91,12 +91,7 @@ impl World {
     }
 
     /// The same with fleets that outlast their server, or not.
-    pub fn with(
-        seed: u64,
-        faults: Faults,
-        (idle_s, outlasts): (u64, bool),
-        plan: impl Fn(Population) -> Plan,
-    ) -> Self {
+    pub fn with(seed: u64, faults: Faults, (idle_s, outlasts): (u64, bool), plan: impl Fn(Population) -> Plan) -> Self {
         let now_us = START_S * 1_000_000;
         Self {
             now_us,

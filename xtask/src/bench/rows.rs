@@ -1,5 +1,7 @@
 //! The figures: medians of turns, each beside its baseline of the same run, and what it has to reach.
 
+mod ledger;
+
 use serde::Serialize;
 
 use super::Results;
@@ -113,6 +115,7 @@ pub fn rows(results: &Results) -> Vec<Row> {
     sockets(samples, &mut rows);
     rest(results, &mut rows);
     past_the_stack(results, &mut rows);
+    ledger::rows(&results.ledger, &mut rows);
     rows
 }
 
