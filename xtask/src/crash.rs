@@ -20,7 +20,7 @@ use crate::fleet::Fleet;
 use crate::programs::{Profile, Programs};
 use crate::server::Server;
 use crate::signal::Signal;
-use crate::{command, ebpf, machine, setup, signal};
+use crate::{command, ebpf, lab, machine, setup, signal};
 use moments::{Moment, Moments};
 use verdict::{Audit, complaints};
 
@@ -86,6 +86,7 @@ impl CrashArgs {
             setup::run()?;
             ebpf::run(Profile::Dev)?;
         }
+        lab::sweep();
         println!("building rp-server and rp-client ...");
         let programs = Programs::build(Profile::Dev)?;
         let seed = self.seed.unwrap_or_else(machine::unix_us);
@@ -288,7 +289,7 @@ fn judge(finished: &[Report], returned: &[Report]) -> Result<()> {
 fn audit(stage: &Stage, programs: &Programs, told: &Path) -> Result<Audit> {
     println!("auditing ...");
     let mut audit = Command::new(&programs.server);
-    audit.args(["audit", "--json", "--sets", SETS, "--data"]).arg(stage.room().ledger("server"));
+    audit.args(["audit", "--json", "--data"]).arg(stage.room().ledger("server"));
     let text = command::read(audit.arg("--acknowledged").arg(told))?;
     serde_json::from_str(&text).with_context(|| format!("`rp-server audit` printed {text}"))
 }

@@ -157,6 +157,8 @@ impl World {
     /// The server dies; its ledger does not.
     pub fn restart_server(&mut self) {
         self.server.restart(self.now_us);
+        // An id may come again, under other keys: what the old server sealed does not bind the new one.
+        self.road.sealed.retain(|(to_server, ..)| *to_server);
     }
 
     fn step(&mut self) {

@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use super::{namespace, room};
+use crate::setup::target_dir;
 
-/// Removes namespaces and folders whose maker is dead; returns their names.
+/// Removes namespaces, folders and ledgers whose maker is dead; returns their names.
 pub fn sweep() -> Vec<String> {
     let mut swept = Vec::new();
     for name in names_in(Path::new("/run/netns")) {
@@ -21,6 +22,16 @@ pub fn sweep() -> Vec<String> {
             let path = Path::new(room::FOLDER).join(&name);
             room::remove(&path);
             swept.push(path.display().to_string());
+        }
+    }
+    let ledgers = target_dir().join("ledgers");
+    for name in names_in(&ledgers) {
+        if maker_of(&name).is_some_and(is_dead) {
+            let path = ledgers.join(name);
+            match std::fs::remove_dir_all(&path) {
+                Ok(()) => swept.push(path.display().to_string()),
+                Err(error) => eprintln!("cannot remove {}: {error}", path.display()),
+            }
         }
     }
     swept
