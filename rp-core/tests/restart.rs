@@ -89,6 +89,25 @@ fn a_retry_after_a_restart_gets_the_same_answer_and_moves_nothing() {
 }
 
 #[test]
+fn money_that_arrives_twice_is_booked_once() {
+    let mut house = House::new();
+    house.repeats = true;
+    let mut guests = company(&mut house, 9);
+    let balances =
+        |guests: &mut [Guest], house: &mut House| -> u64 { guests.iter_mut().map(|g| g.balance(house)).sum() };
+    assert_eq!(balances(&mut guests, &mut house), 9 * START_FEN, "each deposit came twice");
+    doings(&mut house, &mut guests);
+    assert!(house.bank.withdraw(1, 500, house.now), "the bank asks for it");
+    house.carry();
+    assert_eq!(house.bank_books.issued_fen.read(), 9 * START_FEN - 500, "it was paid back once");
+    let postings = || posting::each(&house.ledger);
+    let handed = postings().filter(|posting| posting.act == Act::Handed).count();
+    assert!(handed > 0, "no share went abroad");
+    assert_eq!(postings().filter(|posting| posting.act == Act::Received).count(), handed);
+    house.audit();
+}
+
+#[test]
 fn every_moment_of_the_ledger_is_one_to_start_from() {
     let mut house = House::new();
     let mut guests = company(&mut house, 6);

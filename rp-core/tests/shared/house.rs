@@ -9,7 +9,7 @@ use rp_core::cookie::Baker;
 use rp_core::engine::bank::{Bank, BankBooks};
 use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
-use rp_core::engine::notes::{BANK, Note};
+use rp_core::engine::notes::{BANK, Body, Note};
 use rp_core::engine::{Config, Now, Outcome, Shard, Transmit};
 use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting;
@@ -36,6 +36,8 @@ pub struct House {
     pub sent: VecDeque<Sent>,
     /// Every posting, in the order of the ledger.
     pub ledger: Vec<u8>,
+    /// Notes that bear money are carried twice.
+    pub repeats: bool,
     wires: Wires,
 }
 
@@ -89,6 +91,7 @@ impl House {
             board,
             sent: VecDeque::new(),
             ledger: Vec::new(),
+            repeats: false,
             wires: Wires { buffer: [0xa5; DATAGRAM_MAX], out: Vec::new() },
         }
     }
@@ -144,7 +147,14 @@ impl House {
             if notes.is_empty() {
                 break;
             }
-            for note in notes {
+            let again = |note: &Note| match note.body {
+                Body::Deposit { .. } | Body::Reclaim { .. } | Body::GrabDone { .. } | Body::Withdrawn { .. } => {
+                    self.repeats
+                }
+                _ => false,
+            };
+            let notes = notes.into_iter().flat_map(|note| std::iter::repeat_n(note, 1 + usize::from(again(&note))));
+            for note in notes.collect::<Vec<_>>() {
                 if note.to == BANK {
                     self.bank.receive(note, self.now);
                 } else {
