@@ -17,8 +17,8 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::ledger::{Ledger, Outcome};
 
-/// Bytes of postings that may wait for the ledger, of each writer: a quarter of a second of all that a worker can do.
-const RING_BYTES: usize = 8 << 20;
+/// Bytes of postings that may wait for the ledger, of each writer: a tenth of a second of all that a worker can do.
+const RING_BYTES: usize = 4 << 20;
 const _: () = assert!(RING_BYTES > 4 * EVENT_MAX);
 /// Postings of a group at most: the next ones wait for all of them.
 const GROUP_MAX: usize = 4096;

@@ -7,8 +7,8 @@ use rp_core::engine::{Now, Shard};
 use crate::archivist::Archive;
 use crate::scribe::Desk;
 
-/// The next SET is folded so long after the one before.
-const REST_US: u64 = 5_000;
+/// The next SET is folded so long after the one before: the archivist keeps one in less, so that none pile up in memory.
+const REST_US: u64 = 20_000;
 /// At the end of a worker, projections are worth their time from so many postings on.
 const WORTH: u64 = 65_536;
 
