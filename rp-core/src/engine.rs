@@ -198,6 +198,7 @@ impl Shard {
             Ok(kind) => self.dispatch(&asked, kind, datagram, tx),
         };
         self.shared.count_outcome(outcome, client);
+        self.shared.journal.end_event();
         outcome
     }
 
@@ -279,6 +280,7 @@ impl Shard {
         let at = (u32::from(note.to) / config.workers) as usize;
         self.stirred[at] = true;
         self.sets[at].note(now, note, &mut self.shared, tx);
+        self.shared.journal.end_event();
     }
 
     /// Does what time demands: idle sessions end, packets expire, notices go out again, untaken prizes go back.
@@ -292,6 +294,7 @@ impl Shard {
             let is_due = (self.round + self.visited).is_multiple_of(QUIET_ROUNDS);
             if core::mem::take(&mut self.stirred[self.visited]) || is_due {
                 self.stirred[self.visited] = self.sets[self.visited].tick(now, &mut self.shared, tx);
+                self.shared.journal.end_event();
             }
             self.visited += 1;
             if self.visited == self.sets.len() {

@@ -176,6 +176,8 @@ pub struct Posting<'a> {
     pub tail: &'a [u8],
 }
 
+/// Where a journal says, on the way to the ledger, that more of an event follows; zero in the posting itself.
+const MORE_AT: usize = 3;
 /// Bytes of a posting without its tail.
 pub const HEAD_LEN: usize = 2 + 1 + 1 + 2 + 9 * 8;
 /// Longest tail: a SEND with every recipient and the longest greeting.
@@ -217,7 +219,7 @@ impl<'a> Posting<'a> {
     pub fn put(&self, out: &mut [u8]) -> usize {
         (self.tail.len() as u16).put(out);
         out[2] = self.act as u8;
-        out[3] = 0;
+        out[MORE_AT] = 0;
         self.set.put(&mut out[4..]);
         let words = [
             self.sequence,
@@ -280,6 +282,16 @@ fn account(side: Side, column: u64) -> Option<Account> {
 pub fn len_of(bytes: &[u8]) -> Option<usize> {
     let len = HEAD_LEN + usize::from(<u16 as Field>::take(bytes.first_chunk::<HEAD_LEN>()?));
     (len <= bytes.len()).then_some(len)
+}
+
+/// Is the posting that starts with these bytes the last of its event? What one datagram or note did is committed as one.
+pub fn ends_event(bytes: &[u8]) -> bool {
+    bytes[MORE_AT] == 0
+}
+
+/// Marks the posting that starts with these bytes: is there more of its event behind it?
+pub fn set_more(bytes: &mut [u8], more: bool) {
+    bytes[MORE_AT] = u8::from(more);
 }
 
 /// The postings written one after another in `bytes`.

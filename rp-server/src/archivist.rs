@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,31 +12,34 @@ use anyhow::{Context, Result};
 
 use crate::clock::Clock;
 use crate::ledger::{End, Keeper, Ledger, Mark, Projection, Time};
-use crate::scribe::Desk;
+use crate::scribe::{Desk, ScribeFace};
 
 /// A mark is kept so often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
+/// Entries that wait: a SET can fold to megabytes.
+const ENTRIES_MAX: usize = 8;
 /// How long what is folded waits for its postings, which are on their way.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What it is given.
 enum Entry {
     Mark(Mark),
-    Folded { projection: Projection, written: u64, durable: Arc<AtomicU64> },
+    Folded { projection: Projection, written: u64, durable: Arc<AtomicU64>, scribe: Arc<ScribeFace> },
 }
 
 /// The way to it.
 #[derive(Clone)]
-pub struct Archive(Sender<Entry>);
+pub struct Archive(SyncSender<Entry>);
 
 impl Archive {
-    /// Hands in what a writer folded, of whose postings so many were `written` then.
-    pub fn keep(&self, set: u16, sequence: u64, bytes: Vec<u8>, written: u64, desk: &Desk) {
+    /// Hands in what a writer folded, of whose postings so many were `written` then; `false` when the archivist has enough
+    /// to do. Never waits.
+    pub fn keep(&self, set: u16, sequence: u64, bytes: Vec<u8>, written: u64, desk: &Desk) -> bool {
         // What is on disk at this moment came before every posting that is not in the fold.
         let floor = desk.scribe().position.load(Ordering::SeqCst);
         let projection = Projection { set, sequence, floor, bytes };
-        // It lives as long as anyone can reach it, unless the disk refused; then the ledger says so itself.
-        let _ = self.0.send(Entry::Folded { projection, written, durable: desk.durable() });
+        let scribe = desk.scribe().clone();
+        self.0.try_send(Entry::Folded { projection, written, durable: desk.durable(), scribe }).is_ok()
     }
 }
 
@@ -45,28 +48,40 @@ impl Archive {
 /// # Errors
 /// No thread can be started.
 pub fn start(mut keeper: Box<dyn Keeper>) -> Result<(Archive, JoinHandle<Result<()>>)> {
-    let (sender, entries) = mpsc::channel();
+    let (sender, entries) = mpsc::sync_channel(ENTRIES_MAX);
     let thread = std::thread::Builder::new().name("archivist".into());
     let thread = thread.spawn(move || work(&mut *keeper, &entries)).context("starting the archivist's thread")?;
     Ok((Archive(sender), thread))
 }
 
 fn work(keeper: &mut dyn Keeper, entries: &Receiver<Entry>) -> Result<()> {
+    let mut outcome = Ok(());
     for entry in entries {
         match entry {
-            Entry::Mark(mark) => keeper.mark(&mark).context("keeping the ledger's mark")?,
-            Entry::Folded { projection, written, durable } => {
+            Entry::Mark(mark) => note(&mut outcome, keeper.mark(&mark).context("keeping the ledger's mark")),
+            Entry::Folded { projection, written, durable, scribe } => {
                 let since = Instant::now();
-                while durable.load(Ordering::SeqCst) < written && since.elapsed() < PATIENCE {
+                let has_it = || durable.load(Ordering::SeqCst) >= written;
+                while !has_it() && !scribe.gone.load(Ordering::SeqCst) && since.elapsed() < PATIENCE {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                if durable.load(Ordering::SeqCst) >= written {
-                    keeper.keep(&projection).context("keeping a projection")?;
+                if has_it() {
+                    note(&mut outcome, keeper.keep(&projection).context("keeping a projection"));
                 }
             }
         }
     }
-    Ok(())
+    outcome
+}
+
+/// A mark or a projection that the disk refused costs the next start time and no money: it is told, and the next is tried.
+fn note(outcome: &mut Result<()>, kept: Result<()>) {
+    if let Err(error) = kept {
+        if outcome.is_ok() {
+            eprintln!("{error:#}; the ledger itself goes on, the next start may read longer");
+        }
+        *outcome = Err(error);
+    }
 }
 
 /// Sends marks: one a second while the ledger grows.
@@ -93,6 +108,9 @@ impl Marks {
         let ledger_ms = (self.clock.now().mono_us / 1000) as i64 + self.ledger_ms;
         let Ok(time) = Time::now(ledger_ms.max(0) as u64) else { return };
         (self.last, self.last_at) = (end, Instant::now());
-        let _ = self.archive.0.send(Entry::Mark(Mark { end, heads: ledger.heads().clone(), time }));
+        let mark = Entry::Mark(Mark { end, heads: ledger.heads().clone(), time });
+        // A commit never waits for a mark, but the last mark is worth waiting for.
+        let _may_be_full =
+            if is_end { self.archive.0.send(mark).is_ok() } else { self.archive.0.try_send(mark).is_ok() };
     }
 }

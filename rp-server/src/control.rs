@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
-use crate::worker::BankRings;
+use crate::worker::{BankRings, WORTH};
 pub use mint::MintOrder;
 use mint::Mints;
 
@@ -176,10 +176,14 @@ impl Control {
     /// Hands in the bank's projection, when it is time for one.
     fn fold(&mut self) {
         let checkpoint = self.desk.scribe().checkpoint.load(Ordering::Relaxed);
-        if std::mem::replace(&mut self.folded, checkpoint) != checkpoint {
-            let (sequence, bytes) = self.bank.fold();
-            self.archive.keep(BANK, sequence, bytes, self.bank.journal().written(), &self.desk);
+        if self.folded != checkpoint && self.hand_in() {
+            self.folded = checkpoint;
         }
+    }
+
+    fn hand_in(&mut self) -> bool {
+        let (sequence, bytes) = self.bank.fold();
+        self.archive.keep(BANK, sequence, bytes, self.bank.journal().written(), &self.desk)
     }
 
     /// Waits for the bank's last postings.
@@ -187,6 +191,10 @@ impl Control {
         while !self.bank.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {
             self.keep();
             std::thread::sleep(Duration::from_micros(200));
+        }
+        let scribe = self.desk.scribe().clone();
+        while scribe.unprojected() >= WORTH && !scribe.gone.load(Ordering::Relaxed) && !self.hand_in() {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -67,22 +67,36 @@ impl Desk {
     }
 
     /// The scribe.
-    pub fn scribe(&self) -> &ScribeFace {
+    pub fn scribe(&self) -> &Arc<ScribeFace> {
         &self.face
     }
 }
 
-/// Bytes of the whole postings at the start of `bytes` that fit into so much room.
+/// Bytes of the whole events at the start of `bytes` that fit into so much room.
 fn whole(bytes: &[u8], room: usize) -> usize {
     if bytes.len() <= room {
         return bytes.len();
     }
     // Only after a start that had much to settle: a running writer stops before its journal outgrows the ring.
-    let mut end = 0;
-    while let Some(len) = posting::len_of(&bytes[end..]).filter(|len| end + len <= room) {
+    events(bytes, |_, end| end + EVENT_MAX <= room).1
+}
+
+/// Whole events from the start of `bytes` on, as long as `goes_on` says so of the postings and bytes before each: their
+/// postings, and where they end. What one datagram did is never torn: a crash would keep a packet, and lose its news.
+fn events(bytes: &[u8], goes_on: impl Fn(usize, usize) -> bool) -> (usize, usize) {
+    let (mut count, mut end) = (0, 0);
+    let (mut whole_count, mut whole_end) = (0, 0);
+    while (end > whole_end || goes_on(count, end))
+        && let Some(len) = posting::len_of(&bytes[end..])
+    {
+        let is_last = posting::ends_event(&bytes[end..]);
         end += len;
+        count += 1;
+        if is_last {
+            (whole_count, whole_end) = (count, end);
+        }
     }
-    end
+    (whole_count, whole_end)
 }
 
 /// What others see of the scribe.
@@ -106,6 +120,13 @@ pub struct ScribeFace {
     pub longest_us: AtomicU64,
 }
 
+impl ScribeFace {
+    /// Postings since the last projections, about.
+    pub fn unprojected(&self) -> u64 {
+        self.position.load(Ordering::Relaxed).saturating_sub(self.checkpoint_position.load(Ordering::Relaxed))
+    }
+}
+
 /// The scribe before its thread starts.
 pub struct Scribe {
     ledger: Box<dyn Ledger>,
@@ -127,12 +148,14 @@ struct Inbound {
 }
 
 impl Scribe {
-    /// A scribe over a ledger, and a desk for each of these writers; one without a waker looks by itself.
+    /// A scribe over a ledger of whose postings so many are in no projection, and a desk for each of these writers; one
+    /// without a waker looks by itself.
     ///
     /// # Errors
     /// No file descriptor is left.
     pub fn new(
         ledger: Box<dyn Ledger>,
+        unprojected: u64,
         writers: impl IntoIterator<Item = Option<Waker>>,
         face: Arc<ScribeFace>,
     ) -> Result<(Scribe, Vec<Desk>)> {
@@ -150,9 +173,9 @@ impl Scribe {
             });
             inbound.push(Inbound { ring: consumer, bytes: Vec::new(), durable, writer, count: 0 });
         }
-        for position in [&face.position, &face.checkpoint_position] {
-            position.store(ledger.end().position, Ordering::Relaxed);
-        }
+        let position = ledger.end().position;
+        face.position.store(position, Ordering::Relaxed);
+        face.checkpoint_position.store(position.saturating_sub(unprojected), Ordering::Relaxed);
         Ok((Scribe { ledger, inbound, group: Vec::new(), sleeper, face }, desks))
     }
 
@@ -253,14 +276,40 @@ impl Inbound {
                 chunk.commit_all();
             }
         }
-        let (mut count, mut end) = (0, 0);
-        while count < most
-            && let Some(len) = posting::len_of(&self.bytes[end..])
-        {
-            end += len;
-            count += 1;
-        }
+        let (count, end) = events(&self.bytes, |count, _| count < most);
         group.extend(self.bytes.drain(..end));
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rp_core::posting::{Act, Posting};
+
+    use super::*;
+
+    /// Events of so many postings each, as a journal writes them.
+    fn journal(events: &[usize]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for postings in events {
+            for number in 0..*postings {
+                let at = bytes.len();
+                let posting = Posting::new(Act::Told, 1);
+                bytes.resize(at + posting.len(), 0);
+                posting.put(&mut bytes[at..]);
+                posting::set_more(&mut bytes[at..], number + 1 < *postings);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_group_ends_where_an_event_does() {
+        let bytes = journal(&[1, 3, 1, 2]);
+        let len = bytes.len() / 7;
+        for (most, expected) in [(1, 1), (2, 4), (4, 4), (5, 5), (6, 7), (9, 7)] {
+            assert_eq!(events(&bytes, |count, _| count < most), (expected, expected * len), "{most} at most");
+        }
+        assert_eq!(events(&bytes[..3 * len], |_, _| true), (1, len), "half an event waits for the rest");
     }
 }

@@ -23,6 +23,7 @@ use rp_net::socket::UdpSocket;
 use rp_net::wait::Sleeper;
 
 pub use doors::Doors;
+pub use folding::WORTH;
 pub use frames::Queues;
 pub use homes::Homes;
 pub use replies::Losses;

@@ -75,7 +75,7 @@ impl Set {
             .post(Account::Transit, Account::User(&mut account.balance), fen)
             .expect("a balance fits 64 bits as the money issued does");
         let requests = &mut account.requests;
-        if requests.standing(&self.blocks, request, hash) == Standing::New {
+        if matches!(requests.standing(&self.blocks, request, hash), Standing::New | Standing::Stale) {
             assert!(requests.begin(&mut self.blocks, request, hash), "nothing is pending when notes are sent again");
         }
         let source = note.source;

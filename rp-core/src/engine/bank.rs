@@ -60,6 +60,8 @@ pub struct Bank {
     /// Prizes that came back, and those of them that were sent again.
     came_back: u64,
     moved: u64,
+    /// The campaign is of an earlier life: what was due before the first beat of this one is not released at once.
+    is_resumed: bool,
     /// SETs that have not yet said that the campaign is over there.
     recalled: u32,
 }
@@ -95,6 +97,7 @@ impl Bank {
             out: 0,
             came_back: 0,
             moved: 0,
+            is_resumed: false,
             recalled: 0,
         }
     }
@@ -242,8 +245,8 @@ impl Bank {
     /// Releases the prizes that are due, and moves those that came back to SETs where people shake.
     pub fn tick(&mut self, now: Now) {
         let Some(campaign) = self.campaign.as_mut().filter(|campaign| !campaign.is_stopped) else { return };
-        if !self.journal.is_durable() {
-            return;
+        if core::mem::take(&mut self.is_resumed) {
+            campaign.wait(now.mono_us);
         }
         let mut room = PRIZES_OUT_MAX.saturating_sub(out_of(&self.books, &self.set_books, self.moved, self.came_back));
         while room > 0 && !self.back.is_empty() {
@@ -290,6 +293,7 @@ impl Bank {
     fn write(&mut self, posting: Posting<'_>) -> Source {
         self.sequence += 1;
         self.journal.write(&Posting { set: BANK, sequence: self.sequence, ..posting });
+        self.journal.end_event();
         Source::new(BANK, self.sequence, 0)
     }
 

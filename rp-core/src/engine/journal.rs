@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::limits::DATAGRAM_MAX;
-use crate::posting::{POSTING_MAX, Posting};
+use crate::posting::{self, POSTING_MAX, Posting};
 use crate::wire::Peer;
 
 /// Bytes that one event writes at most: a packet for all users of a SET, each of whom the ledger may not know yet.
@@ -41,6 +41,8 @@ pub struct Address {
 /// The journal of one worker, or of the bank.
 pub struct Journal {
     bytes: Vec<u8>,
+    /// Where the newest of them begins.
+    newest: usize,
     written: u64,
     durable: u64,
     room: usize,
@@ -52,6 +54,7 @@ impl Default for Journal {
     fn default() -> Self {
         Self {
             bytes: Vec::new(),
+            newest: 0,
             written: 0,
             durable: 0,
             room: usize::MAX,
@@ -79,8 +82,17 @@ impl Journal {
         let at = self.bytes.len();
         self.bytes.resize(at + posting.len(), 0);
         posting.put(&mut self.bytes[at..]);
+        posting::set_more(&mut self.bytes[at..], true);
+        self.newest = at;
         self.written += 1;
         self.written
+    }
+
+    /// The event at hand is over: what it wrote is committed together.
+    pub(super) fn end_event(&mut self) {
+        if !self.bytes.is_empty() {
+            posting::set_more(&mut self.bytes[self.newest..], false);
+        }
     }
 
     /// Postings written so far.
@@ -112,6 +124,7 @@ impl Journal {
     /// So many of the bytes, whole postings, are on their way.
     pub fn taken(&mut self, len: usize) {
         self.bytes.drain(..len);
+        self.newest = self.newest.saturating_sub(len);
     }
 
     /// All bytes, as on their way.

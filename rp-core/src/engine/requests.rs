@@ -123,7 +123,11 @@ impl Requests {
             self.window = if leap >= REQUEST_WINDOW { 0 } else { self.window << leap };
             self.highest = number;
         }
-        self.window |= 1 << (self.highest - number);
+        // An answer from another SET may come, or be read back, long after its number has left the window.
+        let age = self.highest - number;
+        if age < REQUEST_WINDOW {
+            self.window |= 1 << age;
+        }
         true
     }
 

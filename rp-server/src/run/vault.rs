@@ -77,6 +77,8 @@ pub struct Vault {
     opened: Opened,
     ledger_ms: i64,
     clock: Clock,
+    /// Postings that no projection holds.
+    unprojected: u64,
     /// What was read, and how long that took.
     said: String,
 }
@@ -132,11 +134,14 @@ impl DataArgs {
             }
             Durability::None => MemoryStore::new(false).open(&mut recovery)?,
         };
+        // Reading may have taken a while.
+        let now = clock.now();
+        recovery.now = now;
         let read = recovery.complete()?;
         let ledger_ms = recovery::clock_ms(&opened.mark, &Time::now(0)?, now);
         shards.iter_mut().for_each(|shard| shard.set_clock(ledger_ms));
         let said = self.said(read, begun.elapsed());
-        Ok(Vault { shards, bank, opened, ledger_ms, clock, said })
+        Ok(Vault { shards, bank, opened, ledger_ms, clock, unprojected: read.postings, said })
     }
 
     fn said(&self, read: Read, took: Duration) -> String {
@@ -165,7 +170,7 @@ impl Vault {
     pub fn keep(self, wakers: &[Waker]) -> Result<Kept> {
         let face = Arc::new(ScribeFace::default());
         let writers = wakers.iter().cloned().map(Some).chain([None]);
-        let (scribe, desks) = Scribe::new(self.opened.ledger, writers, face.clone())?;
+        let (scribe, desks) = Scribe::new(self.opened.ledger, self.unprojected, writers, face.clone())?;
         let (archive, archivist) = archivist::start(self.opened.keeper)?;
         let mut marks = Marks::new(archive.clone(), self.clock, self.ledger_ms);
         let (alarm, gone) = (scribe.waker(), Gone(face.clone()));

@@ -218,6 +218,7 @@ impl Bank {
         let mut again = Campaign::new(plan, campaign.number, drawn, now.mono_us, &mut self.rng);
         (again.is_stopped, again.budget_fen) = (campaign.is_stopped, campaign.budget_fen);
         self.campaign = Some(again);
+        self.is_resumed = true;
         if campaign.is_stopped {
             self.recall();
         }
