@@ -67,7 +67,7 @@ impl Segment {
         put(&take, id, label).map_err(refused)?;
         take.commit().map_err(refused)?;
         // A log that begins anew has no frames of an earlier opening behind its end. Who reads it now keeps it as it is.
-        let _begun = checkpoint(&file);
+        let _begun = renew(&file);
         place.lengthen_log(&name);
         let pages: u32 = file.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(refused)?;
         Ok(Segment { file, label: Label { epoch, ..label }, id, written_bytes: u64::from(pages) * PAGE_BYTES })
@@ -154,10 +154,17 @@ impl Segment {
 /// The disk refuses, or another reads it: [`ErrorCode::DatabaseBusy`].
 pub fn settle(file: &Connection) -> rusqlite::Result<()> {
     file.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    checkpoint(file)
+    renew(file)
 }
 
-fn checkpoint(file: &Connection) -> rusqlite::Result<()> {
+/// Brings a file's log into the file itself, and begins the log anew.
+///
+/// After a sync that failed, the system shows in the log what the disk may not hold, and what is appended to that is lost with
+/// it: so a new owner begins by writing it once more.
+///
+/// # Errors
+/// The disk refuses, or another reads it: [`ErrorCode::DatabaseBusy`].
+pub fn renew(file: &Connection) -> rusqlite::Result<()> {
     let busy: bool = file.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));

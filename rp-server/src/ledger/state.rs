@@ -2,14 +2,13 @@
 //! its way.
 
 use anyhow::Result;
-use rand_core::{OsRng, TryRngCore as _};
 use rp_core::key::{Key, sip};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 use super::heads::Heads;
 use super::place::{Access, Place};
 use super::schema::{STATE, STATE_NAME as NAME};
-use super::segment::settle;
+use super::segment::{renew, settle};
 use super::{End, Keeper, Mark, Projection, Time};
 
 /// Pages of its log at which it is brought into the file: nobody waits for it.
@@ -60,13 +59,14 @@ impl State {
         let refused = |error| place.refused(NAME, &error);
         let file = place.open(NAME, Access::Make)?;
         let mut file = file.ok_or_else(|| missing(place))?;
-        let mut id = Key::default();
-        OsRng.try_fill_bytes(&mut id)?;
+        let id: Key = file.query_one("SELECT randomblob(16)", [], |row| row.get(0)).map_err(refused)?;
         STATE.migrate(place, NAME, &mut file, &|file| {
             let sum = epoch_sum(&id, 0, place.sets) as i64;
             file.execute("INSERT INTO ledger VALUES (?, 0, ?, ?)", (id, place.sets, sum))?;
             put_mark(file, &id, &Mark::default())
         })?;
+        // Who reads it now keeps it as it is.
+        let _begun = renew(&file);
         file.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refused)?;
         State::read(place, file, true)
     }
