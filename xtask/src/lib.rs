@@ -17,4 +17,5 @@ pub mod programs;
 pub mod server;
 pub mod setup;
 pub mod signal;
+pub mod sim;
 pub mod test;

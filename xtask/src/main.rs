@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::programs::Profile;
-use xtask::{bench, crash, demo, ebpf, flood, lab, setup, signal, test};
+use xtask::{bench, crash, demo, ebpf, flood, lab, setup, signal, sim, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Make a server's and some clients' network namespaces and keep them until Ctrl-C.
     Lab(lab::LabArgs),
+    /// Simulate servers that end at any moment, seed after seed, until one loses money or time is up.
+    Sim(sim::SimArgs),
     /// Send hostile bytes to a port.
     #[command(hide = true)]
     Flood(flood::FloodArgs),
@@ -66,6 +68,7 @@ impl Command {
             Command::Crash(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Lab(args) => args.run(),
+            Command::Sim(args) => args.run(),
             Command::Flood(args) => args.run(),
         }
     }

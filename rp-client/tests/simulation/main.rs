@@ -3,8 +3,16 @@
 //!
 //! Everything follows from a seed. A failure prints it with the command that repeats the run.
 
+#[allow(dead_code, reason = "crashes use the rest")]
+mod disk;
+mod locks;
 mod road;
+#[allow(dead_code, reason = "crashes use the rest")]
 mod server;
+#[allow(dead_code, reason = "crashes use the rest")]
+mod store;
+mod tap;
+mod vfs;
 mod world;
 
 use std::collections::HashSet;
@@ -198,7 +206,7 @@ fn mangled_datagrams_are_thrown_away_and_do_nothing() {
     play("mangled_datagrams", seeds(3), (MANGLING, IDLE_S), PaceName::Even, SHAKE_AND_SEND, |world| {
         world.all_shakes_end(5 * 400 + 100 + 400 + 700);
         let thrown: u64 = world.machines.iter().map(|m| m.fleet.books.discarded.iter().sum::<u64>()).sum();
-        let dropped = world.server.books.iter().map(|books| books.dropped.total()).sum::<u64>();
+        let dropped = world.server.books().iter().map(|books| books.dropped.total()).sum::<u64>();
         assert!(thrown > 100 && dropped > 100, "{thrown} {dropped}");
     });
 }
@@ -301,7 +309,7 @@ fn fleets_outlast_a_server_that_dies_again_and_again() {
         let _repeat = Repeat("fleets_outlast", seed);
         let text =
             "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=40\nrate=100\nsend={rate=20,fen=500,shares=3}";
-        let mut world = World::with(seed, faults, (IDLE_S, true), |population| Plan {
+        let mut world = World::with(USERS, seed, faults, (IDLE_S, true), |population| Plan {
             population,
             phases: scenario::parse(text, 1.0).expect("a scenario of ours"),
             pace: PaceName::Even,

@@ -1,7 +1,10 @@
-//! A whole server: two workers' shards and the bank. The notes of a step arrive in the next.
+//! A whole server: two workers' shards, the bank and the ledger they stand on. The notes of a step arrive in the next.
+//!
+//! It can end at any moment, by a crash of its own or of the machine, and starts again from what its disk then holds.
 
 use std::sync::Arc;
 
+use anyhow::Result;
 use rp_core::cookie::Baker;
 use rp_core::engine::bank::{Bank, BankBooks, Plan};
 use rp_core::engine::board::Board;
@@ -9,13 +12,18 @@ use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Note};
 use rp_core::engine::{Config, Now, Shard, Transmit};
 use rp_core::limits::DATAGRAM_MAX;
-use rp_core::posting;
 use rp_core::steer::{set_of, worker_of};
 use rp_core::ticket::RealmKey;
 use rp_core::wire::Peer;
+use rp_server::audit::figures::Figures;
+use rp_server::recovery::{self, Recovery};
 
-const SETS: u32 = 8;
+use crate::store::Store;
+
+pub const SETS: u32 = 8;
 const WORKERS: u32 = 2;
+/// The bank's number among the writers.
+const BANKER: usize = WORKERS as usize;
 const PACKET_LIFE_US: u64 = 86_400_000_000;
 
 /// What the engine sent, and where to.
@@ -34,17 +42,25 @@ impl Transmit for Wires {
     }
 }
 
-pub struct Server {
+/// What goes with the process.
+struct Engine {
     shards: Vec<Shard>,
     bank: Bank,
     bank_books: Arc<BankBooks>,
-    pub books: Vec<Arc<Books>>,
+    books: Vec<Arc<Books>>,
+}
+
+pub struct Server {
+    engine: Engine,
     notes: Vec<Note>,
     pub wires: Wires,
-    /// Every posting, in order; what is written in a step is on disk at its end.
-    ledger: Vec<u8>,
+    pub store: Store,
     seed: u64,
     idle_us: u64,
+    /// It serves; else it has ended, and why.
+    pub life: Result<(), String>,
+    /// A SET is folded so often: one step in so many.
+    pub folds_one_in: u64,
 }
 
 pub fn realm() -> RealmKey {
@@ -55,8 +71,8 @@ fn now(now_us: u64) -> Now {
     Now { mono_us: now_us, unix_us: now_us }
 }
 
-impl Server {
-    pub fn new(seed: u64, idle_us: u64, now_us: u64) -> Self {
+impl Engine {
+    fn new(seed: u64, idle_us: u64, now_us: u64) -> Engine {
         let books: Vec<_> = (0..WORKERS).map(|_| Arc::new(Books::default())).collect();
         let bank_books = Arc::new(BankBooks::default());
         let board = Arc::new(Board::own(SETS));
@@ -76,90 +92,166 @@ impl Server {
             })
             .collect();
         let unix_s = (now_us / 1_000_000) as u32;
-        let bank = Bank::new(SETS, bank_books.clone(), books.clone(), board.clone(), [seed as u8; 32], unix_s);
-        let wires = Wires { buffer: [0; DATAGRAM_MAX], out: Vec::new() };
-        let (notes, ledger) = (Vec::new(), Vec::new());
-        Self { shards, bank, bank_books, books, notes, wires, ledger, seed, idle_us }
+        let bank = Bank::new(SETS, bank_books.clone(), books.clone(), board, [seed as u8; 32], unix_s);
+        Engine { shards, bank, bank_books, books }
     }
 
-    /// Dies, with all that was not on disk, and starts again from its ledger.
-    pub fn restart(&mut self, now_us: u64) {
-        let mut again = Self::new(self.seed + 1, self.idle_us, now_us);
-        again.ledger = std::mem::take(&mut self.ledger);
-        let now = now(now_us);
-        for posting in posting::each(&again.ledger) {
-            let restored = match posting.set {
-                BANK => again.bank.restore(&posting, now),
-                set => again.shards[worker_of(set.into(), WORKERS) as usize].restore(&posting, now),
-            };
-            restored.unwrap_or_else(|why| panic!("{why}: {posting:?}"));
+    fn publish(&self) {
+        self.shards.iter().for_each(Shard::publish);
+    }
+
+    fn count(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {
+        self.books.iter().map(|books| counter(books).read()).sum()
+    }
+}
+
+impl Server {
+    pub fn new(seed: u64, idle_us: u64, now_us: u64) -> Self {
+        let wires = Wires { buffer: [0; DATAGRAM_MAX], out: Vec::new() };
+        let mut server = Self {
+            engine: Engine::new(seed, idle_us, now_us),
+            notes: Vec::new(),
+            wires,
+            store: Store::new(seed, BANKER + 1),
+            seed,
+            idle_us,
+            life: Ok(()),
+            folds_one_in: 2_000,
+        };
+        server.start(now_us).expect("an empty folder is a ledger");
+        server
+    }
+
+    /// A new process: everything is as the ledger says, and nothing else is known.
+    pub fn start(&mut self, now_us: u64) -> Result<()> {
+        // Every start draws other keys, as a real one does.
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.engine = Engine::new(self.seed >> 32, self.idle_us, now_us);
+        self.store.forget();
+        let Engine { shards, bank, .. } = &mut self.engine;
+        let mut recovery = Recovery::new(shards, bank, SETS, now(now_us));
+        let mark = self.store.open(&mut recovery)?;
+        recovery.complete()?;
+        let ledger_ms = recovery::clock_ms(&mark, &self.store.time(now_us, 0), now(now_us));
+        shards.iter_mut().for_each(|shard| shard.set_clock(ledger_ms));
+        recovery::place(shards, bank, &Arc::new(Board::own(SETS)), false);
+        self.life = Ok(());
+        Ok(())
+    }
+
+    /// The process is gone, and perhaps the power.
+    pub fn crash(&mut self, is_power_out: bool) {
+        self.store.crash(is_power_out);
+        self.notes.clear();
+        self.wires.out.clear();
+        self.life = Err("it crashed".to_owned());
+    }
+
+    /// Everything that is written is brought to disk, and told.
+    fn drain(&mut self, mut now_us: u64) {
+        while self.life.is_ok() {
+            self.keep(now_us);
+            let is_durable = self.engine.shards.iter_mut().all(|shard| shard.journal().is_durable());
+            if is_durable && self.engine.bank.journal().is_durable() && self.store.is_idle() {
+                return;
+            }
+            now_us += 1_000;
         }
-        let shards = &again.shards;
-        let seen_of =
-            |to: u16, from| shards[worker_of(to.into(), WORKERS) as usize].seen_of(to, from).expect("its SET");
-        let winnings: Vec<_> = shards.iter().flat_map(Shard::winnings).collect();
-        let sets = 0..SETS as u16;
-        let seen: Vec<Vec<u64>> =
-            sets.clone().map(|to| sets.clone().chain([BANK]).map(|from| seen_of(to, from)).collect()).collect();
-        let of_bank = |set: u16| seen[usize::from(set)][SETS as usize];
-        again.bank.restored(of_bank, winnings.into_iter(), now).expect("the bank's books are whole");
-        let bank = &again.bank;
-        for shard in &mut again.shards {
-            shard.restored(|to, from| match to {
-                BANK => bank.seen_of(from),
-                to => seen[usize::from(to)][usize::from(from)],
-            });
+    }
+
+    /// Ends as it is meant to: what is written is brought to disk first.
+    pub fn stop(&mut self, now_us: u64) -> Result<()> {
+        self.drain(now_us);
+        for writer in 0..=BANKER {
+            self.fold_all(writer);
         }
-        *self = again;
+        self.store.close()
     }
 
     pub fn hear(&mut self, now_us: u64, from: Peer, bytes: &[u8]) {
+        if self.life.is_err() {
+            return;
+        }
         let head = bytes.first_chunk().copied().unwrap_or_default();
         let worker = worker_of(set_of(head, SETS), WORKERS) as usize;
-        self.shards[worker].receive(now(now_us), from, 0, bytes, &mut self.wires);
+        self.engine.shards[worker].receive(now(now_us), from, 0, bytes, &mut self.wires);
     }
 
     /// Carries the notes of the last step, and lets time pass.
     pub fn step(&mut self, now_us: u64) {
-        let now = now(now_us);
+        if self.life.is_err() {
+            return;
+        }
+        let time = now(now_us);
+        let Engine { shards, bank, .. } = &mut self.engine;
         for note in std::mem::take(&mut self.notes) {
+            let worker = worker_of(note.to.into(), WORKERS) as usize;
             if note.to == BANK {
-                self.bank.receive(note, now);
+                bank.receive(note, time);
+            } else if shards[worker].has_room() {
+                shards[worker].note(time, note, &mut self.wires);
             } else {
-                let worker = worker_of(note.to.into(), WORKERS) as usize;
-                self.shards[worker].note(now, note, &mut self.wires);
+                self.notes.push(note);
             }
         }
-        self.bank.tick(now);
-        for shard in &mut self.shards {
-            shard.tick(now, &mut self.wires);
+        bank.tick(time);
+        for shard in shards {
+            shard.tick(time, &mut self.wires);
         }
-        self.keep();
-        for shard in &mut self.shards {
+        self.keep(now_us);
+        if self.store.one_in(self.folds_one_in) {
+            let writer = self.store.below(BANKER as u64 + 1) as usize;
+            self.fold(writer);
+        }
+        let Engine { shards, bank, .. } = &mut self.engine;
+        for shard in shards {
             self.notes.extend(std::iter::from_fn(|| shard.pop_note()));
         }
-        self.notes.extend(std::iter::from_fn(|| self.bank.pop_note()));
+        self.notes.extend(std::iter::from_fn(|| bank.pop_note()));
     }
 
-    /// Everything that was written is on disk.
-    fn keep(&mut self) {
-        for shard in &mut self.shards {
-            self.ledger.extend(shard.journal().take());
-            let written = shard.journal().written();
-            shard.durable_to(written, &mut self.wires);
+    /// Brings what was written towards the ledger, and lets go what waited for what is on disk.
+    fn keep(&mut self, now_us: u64) {
+        let Engine { shards, bank, .. } = &mut self.engine;
+        for (writer, shard) in shards.iter_mut().enumerate() {
+            let durable = self.store.carry(writer, shard.journal());
+            shard.durable_to(durable, &mut self.wires);
         }
-        self.ledger.extend(self.bank.journal().take());
-        let written = self.bank.journal().written();
-        self.bank.journal().durable_to(written);
+        let durable = self.store.carry(BANKER, bank.journal());
+        bank.journal().durable_to(durable);
+        self.life = self.store.work(now_us).map_err(|error| format!("{error:#}"));
+    }
+
+    /// Hands the archivist one SET of a writer's.
+    fn fold(&mut self, writer: usize) {
+        let rows = self.engine.shards.get(writer).map_or(1, Shard::count);
+        let row = self.store.below(rows as u64) as usize;
+        self.fold_row(writer, row);
+    }
+
+    fn fold_all(&mut self, writer: usize) {
+        let rows = self.engine.shards.get(writer).map_or(1, Shard::count);
+        (0..rows).for_each(|row| self.fold_row(writer, row));
+    }
+
+    fn fold_row(&mut self, writer: usize, row: usize) {
+        let (folded, written) = match self.engine.shards.get_mut(writer) {
+            Some(shard) => (shard.fold(row), shard.journal().written()),
+            None => {
+                let (sequence, bytes) = self.engine.bank.fold();
+                ((BANK, sequence, bytes), self.engine.bank.journal().written())
+            }
+        };
+        self.store.fold(folded, writer, written);
     }
 
     pub fn mint(&mut self, user: u64, fen: u64, now_us: u64) {
-        assert!(self.bank.deposit(user, fen, now(now_us)), "the bank takes the deposit");
+        assert!(self.engine.bank.deposit(user, fen, now(now_us)), "the bank takes the deposit");
     }
 
     pub fn start_campaign(&mut self, now_us: u64) {
         let plan = Plan { budget_fen: 1_000_000, rate: 40, from_fen: 10, to_fen: 309, per_user: 3 };
-        self.bank.start(plan, now(now_us)).expect("no campaign runs");
+        self.engine.bank.start(plan, now(now_us)).expect("no campaign runs");
     }
 
     /// Is no note on its way? The bank's prizes are always on their way.
@@ -168,24 +260,40 @@ impl Server {
     }
 
     pub fn stop_campaign(&mut self, now_us: u64) {
-        self.bank.stop(now(now_us));
+        self.engine.bank.stop(now(now_us));
     }
 
     pub fn count(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {
-        self.books.iter().map(|books| counter(books).read()).sum()
+        self.engine.count(counter)
+    }
+
+    pub fn books(&self) -> &[Arc<Books>] {
+        &self.engine.books
     }
 
     /// Every fen is in one account and every datagram in one place.
     pub fn audit(&self) {
-        for shard in &self.shards {
-            shard.audit();
-            shard.publish();
-        }
+        let Engine { shards, books, bank_books, .. } = &self.engine;
+        shards.iter().for_each(Shard::audit);
+        self.engine.publish();
         let held = self.count(|b| &b.users_fen) + self.count(|b| &b.open.fen) + self.count(|b| &b.campaign_fen);
-        assert_eq!(held + self.bank_books.campaign_fen.read(), self.bank_books.issued_fen.read(), "issued is held");
-        for books in &self.books {
+        assert_eq!(held + bank_books.campaign_fen.read(), bank_books.issued_fen.read(), "issued is held");
+        for books in books {
             let ended = books.replied.read() + books.accepted.read() + books.dropped.total();
             assert_eq!(books.received.total(), ended, "a datagram ends in one place");
         }
+    }
+
+    /// Once everything is on disk, what the server holds is what `rp-server audit` finds in its ledger.
+    pub fn agrees(&mut self, now_us: u64) -> Figures {
+        self.drain(now_us);
+        let figures = self.store.figures(SETS);
+        self.engine.shards.iter().for_each(Shard::audit);
+        self.engine.publish();
+        let held = [self.count(|b| &b.users_fen), self.count(|b| &b.open.fen), self.count(|b| &b.open.count)];
+        let found = [figures.users.fen, figures.open.fen, figures.open.count];
+        assert_eq!(held, found, "fen of users and in open packets, open packets: the server's and the ledger's");
+        assert_eq!(self.engine.bank_books.issued_fen.read(), figures.issued_fen, "issued");
+        figures
     }
 }

@@ -8,14 +8,14 @@ use rp_client::fleet::{Config, Fleet, Outbox};
 use rp_client::population::Population;
 use rp_client::realm::Mint;
 use rp_client::record::PhaseRecord;
-use rp_core::engine::books::Books;
 use rp_core::kind::Kind;
 use rp_core::limits::DATAGRAM_MAX;
-use rp_core::wire::Peer;
+use rp_core::wire::{Peer, Refusal};
 use rp_net::{address_of, peer_of};
 
 use crate::road::{Faults, Road, parcel};
 use crate::server::{Server, realm};
+use crate::tap::Tap;
 
 /// When the world begins, in seconds since 1970.
 pub const START_S: u64 = 1_771_243_200;
@@ -25,6 +25,11 @@ const STEP_US: u64 = 250;
 const RUN_MAX_US: u64 = 400_000_000;
 /// The server repeats a notice after 32 seconds at the latest.
 const SETTLE_US: u64 = 70_000_000;
+/// Pings of a gathering, one a second: longer than the longest wait of a notice.
+#[allow(dead_code, reason = "for crashes")]
+const GATHERINGS: u32 = 40;
+#[allow(dead_code, reason = "for crashes")]
+const GATHER_US: u64 = 1_000_000;
 const SOCKETS: usize = 2;
 const MACHINES: u64 = 2;
 /// Users of all machines.
@@ -58,6 +63,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     pub server: Server,
     pub road: Road,
+    pub tap: Tap,
+    users: u64,
     /// Sessions that had ended in silence when the last machine was done.
     pub idle_at_end: u64,
 }
@@ -66,10 +73,10 @@ fn ip(machine: usize) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, machine as u8 + 1).into()
 }
 
-fn machines(seed: u64, outlasts: bool, plan: impl Fn(Population) -> Plan) -> Vec<Machine> {
+fn machines(users: u64, seed: u64, outlasts: bool, plan: impl Fn(Population) -> Plan) -> Vec<Machine> {
     let machine = |m: u64| {
-        let range = (1 + m * USERS / MACHINES)..=((m + 1) * USERS / MACHINES);
-        let population = Population::new(range, Some(USERS)).expect("within the total");
+        let range = (1 + m * users / MACHINES)..=((m + 1) * users / MACHINES);
+        let population = Population::new(range, Some(users)).expect("within the total");
         let plan = plan(population);
         let auditors = usize::from(plan.reconcile);
         let config = Config { population, sockets: SOCKETS, auditors, seed: seed ^ m << 32, bare: false, outlasts };
@@ -87,30 +94,40 @@ fn machines(seed: u64, outlasts: bool, plan: impl Fn(Population) -> Plan) -> Vec
 
 impl World {
     pub fn new(seed: u64, faults: Faults, idle_s: u64, plan: impl Fn(Population) -> Plan) -> Self {
-        Self::with(seed, faults, (idle_s, false), plan)
+        Self::with(USERS, seed, faults, (idle_s, false), plan)
     }
 
-    /// The same with fleets that outlast their server, or not.
-    pub fn with(seed: u64, faults: Faults, (idle_s, outlasts): (u64, bool), plan: impl Fn(Population) -> Plan) -> Self {
+    /// One of so many users, whose fleets outlast their server, or not.
+    pub fn with(
+        users: u64,
+        seed: u64,
+        faults: Faults,
+        (idle_s, outlasts): (u64, bool),
+        plan: impl Fn(Population) -> Plan,
+    ) -> Self {
         let now_us = START_S * 1_000_000;
         Self {
             now_us,
-            machines: machines(seed, outlasts, plan),
+            machines: machines(users, seed, outlasts, plan),
             server: Server::new(seed, idle_s * 1_000_000, now_us),
             road: Road::new(seed, faults),
+            tap: Tap::new(realm().realm()),
+            users,
             idle_at_end: 0,
         }
     }
 
     /// All client machines are killed and begin anew, under this seed.
     pub fn begin_anew(&mut self, seed: u64, plan: impl Fn(Population) -> Plan) {
-        self.machines = machines(seed, false, plan);
+        self.machines = machines(self.users, seed, false, plan);
+        // They may give a number that was lost to another request.
+        self.tap = Tap::new(realm().realm());
     }
 
     /// Gives every user money.
     pub fn mint(&mut self, fen: u64) {
-        (1..=USERS).for_each(|user| self.server.mint(user, fen, self.now_us));
-        self.server_alone(10 * STEP_US);
+        (1..=self.users).for_each(|user| self.server.mint(user, fen, self.now_us));
+        self.server_alone(1_000 * STEP_US);
     }
 
     pub fn start_campaign(&mut self) {
@@ -119,22 +136,49 @@ impl World {
 
     /// Until all machines are done; then the road is calm and time enough that the server's last notice arrives.
     pub fn run(&mut self) {
-        let end_us = self.now_us + RUN_MAX_US;
-        while !self.machines.iter().all(|machine| machine.conductor.is_done()) {
-            assert!(self.now_us < end_us, "the run does not end");
-            self.step();
-        }
+        self.run_while(|world| !world.is_done());
         self.idle_at_end = self.server.count(|books| &books.idle_outs);
-        self.road.faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_every_us: 0, mangle: 0.0 };
+        self.calm();
         self.server.stop_campaign(self.now_us);
         // Whoever moved after his last word says where he is; else the server's notices go where he was.
+        self.ping();
+        self.run_until(self.now_us + SETTLE_US);
+        self.run_while(|world| !world.road.is_empty() || !world.server.is_still());
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.machines.iter().all(|machine| machine.conductor.is_done())
+    }
+
+    /// On a calm road everybody says again and again that he is there, and is told what he has not seen.
+    #[allow(dead_code, reason = "for crashes")]
+    pub fn gather(&mut self) {
+        self.calm();
+        self.server.stop_campaign(self.now_us);
+        for _ in 0..GATHERINGS {
+            self.ping();
+            self.run_until(self.now_us + GATHER_US);
+        }
+        self.run_while(|world| !world.road.is_empty() || !world.server.is_still());
+    }
+
+    fn calm(&mut self) {
+        self.road.faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_every_us: 0, mangle: 0.0 };
+    }
+
+    /// Everybody says that he is there.
+    fn ping(&mut self) {
         for machine in &mut self.machines {
             for index in 0..machine.fleet.count() {
                 machine.fleet.ping(index, self.now_us, &mut machine.out);
             }
         }
-        let settled_us = self.now_us + SETTLE_US;
-        while self.now_us < settled_us || !self.road.is_empty() || !self.server.is_still() {
+    }
+
+    fn run_while(&mut self, lasts: impl Fn(&World) -> bool) {
+        let end_us = self.now_us + RUN_MAX_US;
+        while lasts(self) {
+            assert!(self.now_us < end_us, "it does not end");
             self.step();
         }
     }
@@ -156,12 +200,13 @@ impl World {
 
     /// The server dies; its ledger does not.
     pub fn restart_server(&mut self) {
-        self.server.restart(self.now_us);
-        // An id may come again, under other keys: what the old server sealed does not bind the new one.
-        self.road.sealed.retain(|(to_server, ..)| *to_server);
+        self.server.crash(true);
+        self.server.start(self.now_us).expect("a crash is nothing to refuse");
+        // A new process draws other keys, so its counters begin again.
+        self.road.sealed.clear();
     }
 
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         self.now_us += STEP_US;
         while let Some(parcel) = self.road.arrived(self.now_us) {
             if parcel.to_server {
@@ -195,6 +240,7 @@ impl World {
         machine.fleet.poll(self.now_us, &mut machine.out);
         for (socket, bytes) in std::mem::take(&mut machine.out.sent) {
             let port = machine.ports[socket];
+            self.tap.request(number, &bytes);
             self.road.send(self.now_us, parcel(true, number, socket, port, bytes));
         }
     }
@@ -202,6 +248,7 @@ impl World {
     fn send_replies(&mut self) {
         for (to, bytes) in std::mem::take(&mut self.server.wires.out) {
             let (machine, socket, port) = self.door(&to);
+            self.tap.reply(machine, &bytes);
             self.road.send(self.now_us, parcel(false, machine, socket, port, bytes));
         }
     }
@@ -224,14 +271,17 @@ impl World {
     }
 
     /// Both sides' books, with what the road did between them.
-    pub fn audit(&self) {
+    pub fn audit(&mut self) {
         self.audit_money();
         self.audit_datagrams();
     }
 
-    /// What users asked and were told of money beside what the server holds.
-    pub fn audit_money(&self) {
+    /// What users asked, were told and counted, beside what the server holds and what its ledger says.
+    pub fn audit_money(&mut self) {
+        assert_eq!(self.server.life, Ok(()), "the server serves");
         self.server.audit();
+        let figures = self.server.agrees(self.now_us);
+        self.tap.audit(&mut self.server.store.reader());
         for record in self.records() {
             assert_eq!(record.outstanding(), 0, "{}", record.name);
             for ends in [record.shakes, record.sends, record.grabs] {
@@ -247,13 +297,18 @@ impl World {
                 .map(|machine| of(&machine.fleet.books))
                 .fold(Sum::default(), |a, b| Sum { count: a.count + b.count, fen: a.fen + b.fen })
         };
-        let theirs = |of: fn(&Books) -> &rp_core::engine::books::Sum| Sum {
-            count: self.server.count(|books| &of(books).count),
-            fen: self.server.count(|books| &of(books).fen),
-        };
-        assert_eq!(sum(|books| books.prizes), theirs(|books| &books.prizes), "prizes");
-        assert_eq!(sum(|books| books.packets), theirs(|books| &books.made), "packets made");
-        assert_eq!(sum(|books| books.shares), theirs(|books| &books.taken), "shares taken");
+        let told = |count: u64, fen: u64| Sum { count, fen };
+        let (prizes, won) = (sum(|books| books.prizes), told(figures.prizes.count, figures.prizes.fen));
+        let lost: u64 = self.records().map(|record| record.shakes.lost).sum();
+        // Who logged out before he was told, since his shake was lost, is told when he is back.
+        let is_told = self.server.count(|books| &books.sessions) > 0;
+        assert!(prizes == won || !is_told && won.count - prizes.count <= lost, "{prizes:?} told of {won:?}");
+        // Sixteen answers are kept of a user: who asks for an older one is told that it is stale, whatever came of it.
+        let stale: u64 = self.records().map(|record| record.refusals[Refusal::Stale as usize]).sum();
+        let (packets, shares) = (sum(|books| books.packets), sum(|books| books.shares));
+        let all = [told(figures.made.count, figures.made.fen), told(figures.shares, figures.taken.fen)];
+        let untold = all[0].count + all[1].count - packets.count - shares.count;
+        assert!([packets, shares] == all || (1..=stale).contains(&untold), "{packets:?} {shares:?} told of {all:?}");
     }
 
     fn audit_datagrams(&self) {

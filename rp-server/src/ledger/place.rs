@@ -31,6 +31,9 @@ pub struct Place {
     pub sets: u32,
     /// Write-ahead log at which a segment is closed.
     pub segment_bytes: u64,
+    /// Files are made and settled on the writer's own thread, one with each commit: for simulations, whose order of events
+    /// is their own.
+    pub is_inline: bool,
 }
 
 /// Who opens a file.
@@ -47,7 +50,13 @@ pub enum Access {
 impl Place {
     /// A folder, of a server with as many SETs as it has by default.
     pub fn new(dir: &Path) -> Place {
-        Place { dir: dir.to_path_buf(), vfs: None, sets: SETS_DEFAULT as u32, segment_bytes: SEGMENT_BYTES }
+        Place {
+            dir: dir.to_path_buf(),
+            vfs: None,
+            sets: SETS_DEFAULT as u32,
+            segment_bytes: SEGMENT_BYTES,
+            is_inline: false,
+        }
     }
 
     /// The file of a segment, counted from 1.

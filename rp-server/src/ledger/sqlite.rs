@@ -63,6 +63,7 @@ impl Ledger for SqliteLedger {
         if let Some(why) = &self.broken {
             return Outcome::Failed(why.clone());
         }
+        self.upkeep.help();
         let count = match self.heads.advance(group) {
             Ok(count) => count,
             Err(gap) => return Outcome::Failed(gap.to_string()),

@@ -1,5 +1,5 @@
 //! The thread behind the writer: makes the next file before it is needed, and brings the logs of closed ones into them, so
-//! that no commit waits for either.
+//! that no commit waits for either. A simulation has no second thread: there its work is done with the commits.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
@@ -21,7 +21,13 @@ enum Task {
 pub struct Upkeep {
     tasks: Option<Sender<Task>>,
     made: Receiver<Result<Segment>>,
-    thread: Option<JoinHandle<()>>,
+    hand: Option<Work>,
+}
+
+/// Who does it.
+enum Work {
+    Thread(JoinHandle<()>),
+    Inline(Hand),
 }
 
 impl Upkeep {
@@ -32,10 +38,9 @@ impl Upkeep {
     pub fn start(place: &Place, id: Key, epoch: u64, last: u32) -> Result<Upkeep> {
         let (tasks, inbox) = mpsc::channel();
         let (outbox, made) = mpsc::channel();
-        let mut hand = Hand { place: place.clone(), id, epoch, unsettled: Vec::new() };
-        let thread = std::thread::Builder::new().name("ledger-upkeep".into());
-        let thread = thread.spawn(move || hand.work(&inbox, &outbox)).context("starting the ledger's second thread")?;
-        let upkeep = Upkeep { tasks: Some(tasks), made, thread: Some(thread) };
+        let hand = Hand { place: place.clone(), id, epoch, unsettled: Vec::new(), tasks: inbox, made: outbox };
+        let hand = if place.is_inline { Work::Inline(hand) } else { Work::Thread(hand.start()?) };
+        let upkeep = Upkeep { tasks: Some(tasks), made, hand: Some(hand) };
         upkeep.order(Task::Make(last + 1));
         Ok(upkeep)
     }
@@ -47,6 +52,15 @@ impl Upkeep {
             self.order(Task::Make(segment.label().number + 1));
         }
         Some(made)
+    }
+
+    /// Does one task, where there is no thread for it.
+    pub fn help(&mut self) {
+        if let Some(Work::Inline(hand)) = &mut self.hand
+            && let Ok(task) = hand.tasks.try_recv()
+        {
+            hand.work(task);
+        }
     }
 
     /// Has the log of a closed file brought into it.
@@ -70,8 +84,10 @@ impl Upkeep {
 impl Drop for Upkeep {
     fn drop(&mut self) {
         drop(self.tasks.take());
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
+        match self.hand.take() {
+            Some(Work::Thread(thread)) => drop(thread.join()),
+            Some(Work::Inline(hand)) => hand.work_on(),
+            None => {}
         }
     }
 }
@@ -82,22 +98,34 @@ struct Hand {
     epoch: u64,
     /// Closed files that somebody was reading.
     unsettled: Vec<u32>,
+    tasks: Receiver<Task>,
+    made: Sender<Result<Segment>>,
 }
 
 impl Hand {
-    fn work(&mut self, tasks: &Receiver<Task>, made: &Sender<Result<Segment>>) {
-        for task in tasks {
-            match task {
-                Task::Make(number) => {
-                    // Who ordered it may be gone meanwhile.
-                    let _sent = made.send(Segment::open(&self.place, number, self.id, self.epoch));
-                }
-                Task::Settle(number, writer) => {
-                    drop(writer);
-                    self.unsettled.push(number);
-                    let place = &self.place;
-                    self.unsettled.retain(|number| !is_settled(place, *number));
-                }
+    fn start(self) -> Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name("ledger-upkeep".into());
+        thread.spawn(move || self.work_on()).context("starting the ledger's second thread")
+    }
+
+    /// Until nobody orders anything any more.
+    fn work_on(mut self) {
+        while let Ok(task) = self.tasks.recv() {
+            self.work(task);
+        }
+    }
+
+    fn work(&mut self, task: Task) {
+        match task {
+            Task::Make(number) => {
+                // Who ordered it may be gone meanwhile.
+                let _sent = self.made.send(Segment::open(&self.place, number, self.id, self.epoch));
+            }
+            Task::Settle(number, writer) => {
+                drop(writer);
+                self.unsettled.push(number);
+                let place = &self.place;
+                self.unsettled.retain(|number| !is_settled(place, *number));
             }
         }
     }
