@@ -39,7 +39,7 @@ struct Session {
 pub struct Tap {
     realm: Realm,
     /// Who logs in, by machine and nonce.
-    strangers: HashMap<(usize, u64), (u64, Key)>,
+    strangers: HashMap<(usize, u64), Vec<(u64, Key)>>,
     sessions: HashMap<u32, Session>,
     /// By user and request: what was asked.
     asked: HashMap<(u64, u64), Vec<u8>>,
@@ -81,13 +81,19 @@ impl Tap {
         }
     }
 
+    /// One that knows who speaks, for the server goes on with their sessions, and nothing of what was said.
+    pub fn anew(&mut self, realm: Realm) -> Tap {
+        let (strangers, sessions) = (std::mem::take(&mut self.strangers), std::mem::take(&mut self.sessions));
+        Tap { strangers, sessions, ..Tap::new(realm) }
+    }
+
     /// A client sends this.
     pub fn request(&mut self, machine: usize, bytes: &[u8]) {
         match kind_of(bytes) {
             Kind::Login => {
                 let login = Login::take(bytes).expect("a LOGIN is whole");
                 let ticket = self.realm.open(&login.ticket).expect("a ticket of our realm");
-                self.strangers.insert((machine, login.client_nonce), (ticket.user, ticket.secret));
+                self.strangers.entry((machine, login.client_nonce)).or_default().push((ticket.user, ticket.secret));
             }
             Kind::Send | Kind::Grab => {
                 let mut room = [0; DATAGRAM_MAX];
@@ -116,8 +122,12 @@ impl Tap {
 
     fn welcome(&mut self, machine: usize, bytes: &[u8]) {
         let Welcome { session, client_nonce, server_nonce, flags, .. } = Welcome::take(bytes).expect("it is whole");
-        let (user, secret) = self.strangers[&(machine, client_nonce)];
-        let key = session_key(&secret, client_nonce, server_nonce, session);
+        // A client that begins anew under its old seed draws the nonces of then, for other users: the tag tells whose it is.
+        let key_of = |secret: &Key| session_key(secret, client_nonce, server_nonce, session);
+        let those = &self.strangers[&(machine, client_nonce)];
+        let whose = those.iter().rev().find(|(_, secret)| verifies(&key_of(secret), bytes));
+        let (user, secret) = *whose.expect("a WELCOME is for somebody who logged in");
+        let key = key_of(&secret);
         let sealing = (flags & FLAG_SEALED != 0).then(|| sealing_key(&secret, client_nonce, server_nonce, session));
         self.sessions.insert(session, Session { user, key, sealing });
     }

@@ -121,7 +121,7 @@ impl World {
     pub fn begin_anew(&mut self, seed: u64, plan: impl Fn(Population) -> Plan) {
         self.machines = machines(self.users, seed, false, plan);
         // They may give a number that was lost to another request.
-        self.tap = Tap::new(realm().realm());
+        self.tap = self.tap.anew(realm().realm());
     }
 
     /// Gives every user money.
