@@ -78,12 +78,12 @@ fn round(v: &mut [u64; 4]) {
     v[2] = v[2].rotate_left(32);
 }
 
-/// The key of a session's tags, both ways: two hashes of its own, as [`derive`] makes them.
+/// The key of a session's tags, both ways: two hashes of its own, as `derive` makes them.
 pub fn session_key(secret: &Key, client_nonce: u64, server_nonce: u64, session: u32) -> Key {
     bytes_of(derive([Label::TagLow, Label::TagHigh], secret, client_nonce, server_nonce, session))
 }
 
-/// The key that a session's money is sealed under: four hashes of its own, as [`derive`] makes them.
+/// The key that a session's money is sealed under: four hashes of its own, as `derive` makes them.
 pub fn sealing_key(secret: &Key, client_nonce: u64, server_nonce: u64, session: u32) -> SealingKey {
     let labels = [Label::SealFirst, Label::SealSecond, Label::SealThird, Label::SealFourth];
     let mut key = [0; 32];

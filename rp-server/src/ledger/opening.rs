@@ -31,7 +31,7 @@ struct Found {
 /// Opens the ledger in a folder for writing, and makes it where there is none; hands what it holds to `restore`.
 ///
 /// # Errors
-/// A [`Refusal`](super::Refusal): it is damaged, newer, another's or not writable; or what `restore` says.
+/// A [`Refusal`]: it is damaged, newer, another's or not writable; or what `restore` says.
 pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     let lock = Lock::take(&place.dir)?;
     schema::bring_up(place, &schema::STATE, &schema::SEGMENT)?;
