@@ -10,8 +10,8 @@ use super::packets::Packet;
 use super::set::Set;
 use super::tally::{Count, Tally};
 use super::{Now, Shard, Shared};
-use crate::posting::Source;
-use crate::wire::{Field, PacketState, Send, SendView, ShareRow};
+use crate::posting::{Source, Terms};
+use crate::wire::{Field, PacketState, ShareRow};
 
 /// The bytes are not what was folded.
 const BROKEN: &str = "its projection is broken; run `rp-server audit`, which needs none, and remove the projections";
@@ -227,22 +227,8 @@ impl Set {
         let (shares, split, audience, set) = (from.take()?, from.take()?, from.take()?, from.take()?);
         let (recipients, greeting_len) = (from.take()?, from.take()?);
         let tail = from.bytes(8 * usize::from(recipients) + usize::from(greeting_len))?;
-        let (flags, session, counter, request, reserved) = (0, 0, 0, 0, 0);
-        let fields = Send {
-            flags,
-            session,
-            counter,
-            request,
-            total_fen,
-            split,
-            audience,
-            shares,
-            recipients,
-            set,
-            greeting_len,
-            reserved,
-        };
-        let view = SendView::of(fields, tail).ok_or(BROKEN)?;
+        let terms = Terms { expires_ms, seed, set, split, audience, shares, recipients, greeting_len };
+        let view = terms.view(total_fen, tail).ok_or(BROKEN)?;
         self.packets.expect_id(id, &mut self.blocks)?;
         let packet = self.packets.make(&view, sender, seed, made_ms, expires_ms, &mut self.blocks);
         let fund = Account::Packet(&mut packet.left_fen);

@@ -10,7 +10,7 @@ use super::{Now, Shard, Shared};
 use crate::posting::{self, Act, NOBODY, Posting, Source, Terms, Told};
 use crate::steer;
 use crate::steer::set_of_user;
-use crate::wire::{NoticeType, Refusal, Send, SendView, ShareRow};
+use crate::wire::{NoticeType, Refusal, ShareRow};
 
 /// What is wrong with a posting: the ledger was damaged, or is not ours.
 type Restored = Result<(), &'static str>;
@@ -149,23 +149,8 @@ impl Set {
     fn sent(&mut self, posting: &Posting<'_>, shared: &Shared) -> Restored {
         let Posting { debit: user, credit: id, fen, request, hash, at_ms, .. } = *posting;
         let terms = Terms::take(posting.tail).ok_or("a packet without its terms")?;
-        let Terms { expires_ms, seed, set, split, audience, shares, recipients, greeting_len } = terms;
-        let (flags, session, counter, total_fen, reserved) = (0, 0, 0, fen, 0);
-        let fields = Send {
-            flags,
-            session,
-            counter,
-            request,
-            total_fen,
-            split,
-            audience,
-            shares,
-            recipients,
-            set,
-            greeting_len,
-            reserved,
-        };
-        let view = SendView::of(fields, &posting.tail[Terms::LEN..]).ok_or("a packet with broken terms")?;
+        let Terms { expires_ms, seed, .. } = terms;
+        let view = terms.view(fen, &posting.tail[Terms::LEN..]).ok_or("a packet with broken terms")?;
         let at = self.known(user, shared)?;
         self.packets.expect_id(id, &mut self.blocks)?;
         let packet = self.packets.make(&view, user, seed, at_ms, expires_ms, &mut self.blocks);

@@ -1,7 +1,7 @@
 //! One posting as a row of CSV: columns that its act does not use are empty.
 
 use rp_core::kind::Kind;
-use rp_core::posting::{Act, BANK, Planned, Posting, Refused, Side, Source, Terms, Told};
+use rp_core::posting::{Act, BANK, Planned, Posting, Refused, Source, Terms, Told};
 use rp_core::wire::{AUDIENCE_SET, Refusal, SPLIT_EQUAL};
 
 /// The first row.
@@ -39,9 +39,9 @@ fn put_head(position: u64, posting: &Posting<'_>, columns: &mut [String]) {
     columns[1] = set_name(set);
     columns[2] = sequence.to_string();
     columns[3] = act.name().to_string();
-    columns[4] = side_name(debit_type).to_string();
+    columns[4] = debit_type.name().to_string();
     columns[5] = debit.to_string();
-    columns[6] = side_name(credit_type).to_string();
+    columns[6] = credit_type.name().to_string();
     columns[7] = credit.to_string();
     columns[8] = fen.to_string();
     columns[9] = about.to_string();
@@ -109,17 +109,6 @@ fn put_terms(terms: &Terms, rest: &[u8], columns: &mut [String]) {
 
 fn set_name(set: u16) -> String {
     if set == BANK { "bank".to_string() } else { set.to_string() }
-}
-
-const fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Mint => "mint",
-        Side::User => "user",
-        Side::Packet => "packet",
-        Side::Campaign => "campaign",
-        Side::Transit => "transit",
-        Side::None => "none",
-    }
 }
 
 /// What holds a comma, a quote or the end of a line is quoted, and its quotes are doubled.

@@ -1,7 +1,7 @@
 //! The tables of the ledger's files, and the steps from one version of them to the next.
 
 use anyhow::{Error, Result};
-use rp_core::posting::{Act, Side};
+use rp_core::posting::Act;
 use rusqlite::{Connection, Transaction};
 
 use super::place::{Access, Place};
@@ -52,24 +52,13 @@ fn make_segment(file: &Transaction<'_>) -> rusqlite::Result<()> {
     let mut insert = file.prepare("INSERT INTO acts VALUES (?, ?, ?, ?)")?;
     for act in Act::ALL {
         let (debit, credit) = act.sides();
-        insert.execute((*act as u8, act.name(), side(debit), side(credit)))?;
+        insert.execute((*act as u8, act.name(), debit.name(), credit.name()))?;
     }
     Ok(())
 }
 
 fn make_state(file: &Transaction<'_>) -> rusqlite::Result<()> {
     file.execute_batch(STATE_TABLES)
-}
-
-const fn side(side: Side) -> &'static str {
-    match side {
-        Side::Mint => "mint",
-        Side::User => "user",
-        Side::Packet => "packet",
-        Side::Campaign => "campaign",
-        Side::Transit => "transit",
-        Side::None => "none",
-    }
 }
 
 impl Schema {
