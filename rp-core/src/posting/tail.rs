@@ -40,11 +40,11 @@ tail! {
         expires_ms: u64,
         /// What the shares of a random split are drawn from; see [`split`](crate::engine::split).
         seed: [u8; 16],
-        /// See [`Send`](crate::wire::Send).
+        /// See [`Send`].
         set: u16,
-        /// See [`Send`](crate::wire::Send).
+        /// See [`Send`].
         split: u8,
-        /// See [`Send`](crate::wire::Send).
+        /// See [`Send`].
         audience: u8,
         /// Shares.
         shares: u8,
