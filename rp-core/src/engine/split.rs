@@ -20,8 +20,10 @@ pub fn is_allowed(total_fen: u64, shares: u8, split: u8) -> bool {
 /// The share of the next taker of `left_fen` among `people` takers left, at least one.
 ///
 /// Equal: the floor, and one fen more for the first takers until the remainder is spread. Random: the double mean,
-/// uniform in `1 ..= 2 * left / people`, kept so that each later taker can get at least 1 fen and none more than 200 yuan.
+/// uniform in `1 ..= 2 * left / people - 1`. Its mean is `left / people`, so no position is better than another; where the
+/// end is no whole number, chance rounds it. Later takers always find 1 fen each, and never more than 200 yuan.
 pub fn share(left_fen: u64, people: u8, split: u8, rng: &mut impl RngCore) -> u64 {
+    const ENDS: u64 = SHARE_MIN_FEN + SHARE_MAX_FEN;
     let people = u64::from(people);
     if people == 1 {
         return left_fen;
@@ -29,10 +31,13 @@ pub fn share(left_fen: u64, people: u8, split: u8, rng: &mut impl RngCore) -> u6
     if split == SPLIT_EQUAL {
         return left_fen.div_ceil(people);
     }
-    let others = people - 1;
-    let lowest = left_fen.saturating_sub(others * SHARE_MAX_FEN).max(SHARE_MIN_FEN);
-    let highest = (2 * left_fen / people).min(left_fen - others * SHARE_MIN_FEN).min(SHARE_MAX_FEN).max(lowest);
-    lowest + below(highest - lowest + 1, rng)
+    // Beyond the middle of what is allowed the same is done from the other end: with what each lacks to the most.
+    let is_beyond = 2 * left_fen > people * ENDS;
+    let left = if is_beyond { people * ENDS - left_fen } else { left_fen };
+    let (whole, part) = (2 * left / people, 2 * left % people);
+    let highest = whole - SHARE_MIN_FEN + u64::from(below(people, rng) < part);
+    let fen = SHARE_MIN_FEN + below(highest, rng);
+    if is_beyond { ENDS - fen } else { fen }
 }
 
 /// What share number `n`, from 0, of a packet with a random split is drawn from: ChaCha12 (Aumasson 2019) keyed by the
@@ -110,17 +115,39 @@ mod tests {
 
     #[test]
     fn a_random_split_favours_no_position() {
-        // 40 000 packets of 300 fen over 3: the means of the three positions lie within 2.5 of 100 (the double mean itself
-        // gives 100.5, 100.25 and 99.25, and four standard errors are 1.3).
+        // What a taker gets beyond an equal part of what is left is zero in the mean, whatever came before; so over many
+        // packets the squares of its sums, each over its variance, are chi-square with a degree of freedom a position.
         let mut rng = ChaCha12Rng::seed_from_u64(3);
-        let mut sums = [0; 3];
-        for _ in 0..40_000 {
-            for (sum, fen) in sums.iter_mut().zip(open(300, 3, SPLIT_RANDOM, &mut rng)) {
-                *sum += fen;
+        for (total, people) in [(300, 3), (12, 10), (1_000, 10), (25, 2), (59_000, 3), (150_005, 10), (30_001, 3)] {
+            let (mut sums, mut squares) = ([0.0; 10], [0.0; 10]);
+            for _ in 0..100_000 {
+                let mut left = total;
+                for (at, fen) in open(total, people, SPLIT_RANDOM, &mut rng).into_iter().enumerate() {
+                    let beyond = fen as f64 - left as f64 / (usize::from(people) - at) as f64;
+                    sums[at] += beyond;
+                    squares[at] += beyond * beyond;
+                    left -= fen;
+                }
             }
+            // The last has no choice.
+            let positions = 0..usize::from(people) - 1;
+            let chi_square: f64 = positions.map(|at| sums[at] * sums[at] / squares[at]).sum();
+            // Exceeded by chance once in ten thousand, with 1, 2 and 9 degrees of freedom.
+            let limit = [15.1, 18.4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 33.7][usize::from(people) - 2];
+            assert!(chi_square < limit, "{total} fen for {people}: {chi_square}, {sums:?}");
         }
-        for sum in sums {
-            assert!(sum.abs_diff(4_000_000) < 100_000, "{sums:?}");
+    }
+
+    #[test]
+    fn of_two_takers_each_is_the_luckier_one_as_often() {
+        let mut rng = ChaCha12Rng::seed_from_u64(4);
+        let rounds = 200_000;
+        let mut first = 0_i64;
+        for _ in 0..rounds {
+            let shares = open(1_001, 2, SPLIT_RANDOM, &mut rng);
+            first += i64::from(shares[0] > shares[1]);
         }
+        // Four standard errors.
+        assert!((2 * first - rounds).abs() < 4 * 448, "{first} of {rounds}");
     }
 }
