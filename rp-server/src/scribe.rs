@@ -17,9 +17,12 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::ledger::{Ledger, Outcome};
 
-/// Bytes of postings that may wait for the ledger, of each writer: a tenth of a second of all that a worker can do.
-const RING_BYTES: usize = 4 << 20;
-const _: () = assert!(RING_BYTES > 4 * EVENT_MAX);
+/// Bytes of postings that may wait for the ledger, of each writer: longer than the longest commit, of all that a worker can do.
+/// In time all of them are touched, and stay in memory.
+const RING_BYTES: usize = 2 << 20;
+const _: () = assert!(RING_BYTES > 2 * EVENT_MAX);
+/// Bytes of them that are taken out at a time: at least one event.
+const READ_AHEAD: usize = EVENT_MAX;
 /// Postings of a group at most: the next ones wait for all of them.
 const GROUP_MAX: usize = 4096;
 /// A group of so many was made under load.
@@ -171,7 +174,7 @@ impl Scribe {
                 scribe: sleeper.waker(),
                 face: face.clone(),
             });
-            inbound.push(Inbound { ring: consumer, bytes: Vec::new(), durable, writer, count: 0 });
+            inbound.push(Inbound { ring: consumer, bytes: Vec::with_capacity(READ_AHEAD), durable, writer, count: 0 });
         }
         let position = ledger.end().position;
         face.position.store(position, Ordering::Relaxed);
@@ -267,14 +270,12 @@ impl Scribe {
 impl Inbound {
     /// Moves whole postings, so many at most, to the end of a group; how many.
     fn take(&mut self, most: usize, group: &mut Vec<u8>) -> usize {
-        if self.bytes.is_empty() {
-            let waiting = self.ring.slots();
-            if let Ok(chunk) = self.ring.read_chunk(waiting) {
-                let (first, second) = chunk.as_slices();
-                self.bytes.extend_from_slice(first);
-                self.bytes.extend_from_slice(second);
-                chunk.commit_all();
-            }
+        let waiting = self.ring.slots().min(READ_AHEAD - self.bytes.len());
+        if let Ok(chunk) = self.ring.read_chunk(waiting) {
+            let (first, second) = chunk.as_slices();
+            self.bytes.extend_from_slice(first);
+            self.bytes.extend_from_slice(second);
+            chunk.commit_all();
         }
         let (count, end) = events(&self.bytes, |count, _| count < most);
         group.extend(self.bytes.drain(..end));

@@ -19,6 +19,8 @@ const SEGMENT_BYTES: u64 = 32 << 20;
 const SLICE_BYTES: usize = 1 << 20;
 /// How long a commit waits for somebody who has no business to write: a shell, a second server.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Of pages that a file open for writing keeps in memory, in KiB: those of one large group.
+const CACHE_KIB: i64 = 512;
 
 /// Where a ledger is.
 #[derive(Clone, Debug)]
@@ -105,6 +107,8 @@ impl Place {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         if access == Access::Make {
             connection.pragma_update(None, "journal_mode", "WAL")?;
+            // What is appended is not read again, and several files are open at a time.
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
