@@ -96,6 +96,8 @@ pub struct PhaseRecord {
     pub latency_us: Histogram<u64>,
     /// The same of the running second.
     pub latency_second_us: Histogram<u64>,
+    /// Latencies of packets made and shares taken, in microseconds from when they were to be asked for.
+    pub money_latency_us: Histogram<u64>,
     /// Every second.
     pub per_second: Vec<Second>,
 }
@@ -126,6 +128,7 @@ impl PhaseRecord {
             hostile: 0,
             latency_us: latencies(),
             latency_second_us: latencies(),
+            money_latency_us: latencies(),
             per_second: vec![Second::default(); seconds.max(1) as usize],
         }
     }
@@ -159,6 +162,11 @@ impl PhaseRecord {
         self.shakes.answered += 1;
         self.second(due_us).answered += 1;
         self.latency_second_us.saturating_record(now_us.saturating_sub(due_us).max(1));
+    }
+
+    /// A packet is made, or a share taken.
+    pub fn moved_money(&mut self, due_us: u64, now_us: u64) {
+        self.money_latency_us.saturating_record(now_us.saturating_sub(due_us).max(1));
     }
 
     /// Ends the running second: its latencies join the phase's.

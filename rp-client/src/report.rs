@@ -76,6 +76,8 @@ pub struct Phase {
     /// Waiting that the server asked for, and that was done.
     pub backed_off: BackedOff,
     pub latency_us: Latency,
+    /// Of packets made and shares taken.
+    pub money_latency_us: Latency,
     pub per_second: Vec<Second>,
 }
 
@@ -214,6 +216,7 @@ fn phase(record: &PhaseRecord) -> Phase {
         refusals: counts(refusals),
         backed_off: BackedOff { times: record.backed_off.times, seconds: record.backed_off.us as f64 / 1e6 },
         latency_us: latency(&record.latency_us),
+        money_latency_us: latency(&record.money_latency_us),
         per_second: per_second.collect(),
     }
 }

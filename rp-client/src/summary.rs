@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::Flags;
-use crate::report::{Phase, Report};
+use crate::report::{Latency, Phase, Report};
 
 /// Clocks that differ by more than this, in microseconds, are warned of.
 const OFFSET_WARN_US: i64 = 10_000;
@@ -94,6 +94,10 @@ fn line(phase: &Phase) -> String {
                 "", requests.due, requests.answered, requests.refused, requests.lost, requests.retries
             );
         }
+    }
+    if phase.sends.answered + phase.grabs.answered > 0 {
+        let Latency { p50, p99, p999, max, .. } = phase.money_latency_us;
+        let _ = writeln!(text, "{:<14} packets and grabs: p50 {p50} p99 {p99} p99.9 {p999} max {max} us", "");
     }
     if !phase.refusals.is_empty() {
         let _ = writeln!(text, "{:<14} refusals: {:?}", "", phase.refusals);

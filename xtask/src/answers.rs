@@ -217,6 +217,9 @@ pub struct Phase {
     pub refusals: Counts,
     /// From the due time to the answer.
     pub latency_us: Latency,
+    /// The same of packets made and shares taken.
+    #[serde(default)]
+    pub money_latency_us: Latency,
     /// Each second of the phase.
     pub per_second: Vec<Second>,
 }

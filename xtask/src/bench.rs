@@ -30,7 +30,7 @@ use churn::Churn;
 use ground::Ground;
 use ledger::Ledger;
 use login::Login;
-use plan::{CHAPTERS, Extent, PACKETS};
+use plan::{CHAPTERS, Extent};
 use rows::Row;
 use subject::{Baselines, Subject};
 use turn::{Sample, Turn};
@@ -75,7 +75,7 @@ pub struct Results {
     pub churn: Option<Churn>,
     /// Log-ins past the stack at both ends, likewise.
     pub logins: Vec<Login>,
-    /// Commits and what waits for them, likewise.
+    /// The ledger, likewise.
     #[serde(default)]
     pub ledger: Ledger,
 }
@@ -119,8 +119,7 @@ impl BenchArgs {
         };
         let rounds = if wants("login") { extent.logins } else { 0 };
         let logins = login::run(&programs, extent.churn.0, rounds)?;
-        let packets = if self.quick { &PACKETS[..1] } else { &PACKETS[..] };
-        let ledger = if wants("ledger") { ledger::run(&programs, packets)? } else { Ledger::default() };
+        let ledger = ledger::run(&programs, self.quick, wants)?;
         let results = Results { machine, extent, samples, churn, logins, ledger };
         let folder = if self.only.is_empty() { Some(summary::folder_of_today(&self.out)?) } else { None };
         self.report(&results, folder.as_deref())

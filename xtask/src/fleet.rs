@@ -40,20 +40,24 @@ impl Fleet {
     /// # Errors
     /// When one cannot be started.
     pub fn start(programs: &Programs, room: &Room, seats: &[Seat<'_>], users: u64, flags: &[&str]) -> Result<Fleet> {
-        let mut machines = Vec::new();
-        for (seat, range) in seats.iter().zip(shares_of(users, seats.len() as u64)) {
-            let name = format!("rp-client-{}", seat.name);
-            let report = room.file(&format!("{name}.json"));
-            let mut command = seat.place.command(&programs.client);
-            command.arg("run").args(["--server", &seat.server, "--total", &users.to_string()]);
-            command.args(["--users", &format!("{}..={}", range.start(), range.end())]);
-            command.arg("--realm-key").arg(room.file("realm.key")).arg("--json").arg(&report).args(flags);
-            for source in &seat.sources {
-                command.args(["--source", source]);
-            }
-            machines.push((Program::start(&name, command, &room.file(&format!("{name}.log")))?, report));
-        }
-        Ok(Fleet { machines })
+        let seats = seats.iter().zip(shares_of(users, seats.len() as u64));
+        let machines = seats.map(|(seat, range)| start(programs, room, seat, (range, users), flags));
+        Ok(Fleet { machines: machines.collect::<Result<_>>()? })
+    }
+
+    /// Starts one client with these users, the last of all.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn start_last(
+        programs: &Programs,
+        room: &Room,
+        seat: &Seat<'_>,
+        users: RangeInclusive<u64>,
+        flags: &[&str],
+    ) -> Result<Fleet> {
+        let total = *users.end();
+        Ok(Fleet { machines: vec![start(programs, room, seat, (users, total), flags)?] })
     }
 
     /// Are all of them still at work?
@@ -96,6 +100,26 @@ impl Fleet {
             program.signal(signal);
         }
     }
+}
+
+/// Starts one client, and names its report.
+fn start(
+    programs: &Programs,
+    room: &Room,
+    seat: &Seat<'_>,
+    (users, total): (RangeInclusive<u64>, u64),
+    flags: &[&str],
+) -> Result<(Program, PathBuf)> {
+    let name = format!("rp-client-{}", seat.name);
+    let report = room.file(&format!("{name}.json"));
+    let mut command = seat.place.command(&programs.client);
+    command.arg("run").args(["--server", &seat.server, "--total", &total.to_string()]);
+    command.args(["--users", &format!("{}..={}", users.start(), users.end())]);
+    command.arg("--realm-key").arg(room.file("realm.key")).arg("--json").arg(&report).args(flags);
+    for source in &seat.sources {
+        command.args(["--source", source]);
+    }
+    Ok((Program::start(&name, command, &room.file(&format!("{name}.log")))?, report))
 }
 
 /// The unix second from which all machines shake: when the slowest has logged in, at `logins_per_s` over all at least.

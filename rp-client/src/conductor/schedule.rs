@@ -89,7 +89,7 @@ impl Schedule {
             fleet.shake(due.index, due.at_us, number, now_us, out);
         }
         while let (Some(sends), Some(due)) = (phase.sends, self.sends.next(now_us)) {
-            fleet.send(due.index, sends, self.rng.next_u64(), number, now_us, out);
+            fleet.send(due.index, (sends, self.rng.next_u64()), due.at_us, number, now_us, out);
         }
         let fired = self.shakes.next_us() == u64::MAX && self.sends.next_us() == u64::MAX;
         let second = self.start_s + u64::from(self.laid_out);

@@ -38,6 +38,7 @@ pub(super) struct MoneyRequest {
     tries: u8,
     busy: u8,
     phase: u8,
+    due_us: u64,
     /// When it was told to wait; zero when it does not.
     told_us: u64,
 }
@@ -62,25 +63,34 @@ fn ends(record: &mut PhaseRecord, what: What) -> &mut Ends {
 }
 
 impl Fleet {
-    /// A packet is to be made by this session's user; `draw` chooses its recipients.
-    pub fn send(&mut self, index: u32, sends: Sends, draw: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
+    /// A packet of this session's user is due; `draw` chooses its recipients.
+    pub fn send(
+        &mut self,
+        index: u32,
+        (sends, draw): (Sends, u64),
+        due_us: u64,
+        phase: u8,
+        now_us: u64,
+        out: &mut impl Outbox,
+    ) {
         if !self.config.bare {
-            self.begin_money(index, What::Send { sends, draw }, phase, now_us, out);
+            self.begin_money(index, What::Send { sends, draw }, due_us, phase, now_us, out);
         }
     }
 
     /// A share of a packet is to be taken by this session's user.
     pub(super) fn grab(&mut self, index: u32, packet: u64, now_us: u64, out: &mut impl Outbox) {
-        self.begin_money(index, What::Grab { packet }, self.phase, now_us, out);
+        self.begin_money(index, What::Grab { packet }, now_us, self.phase, now_us, out);
     }
 
-    fn begin_money(&mut self, index: u32, what: What, phase: u8, now_us: u64, out: &mut impl Outbox) {
+    fn begin_money(&mut self, index: u32, what: What, due_us: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
         let Some(record) = self.records.get_mut(usize::from(phase)) else { return };
         let ends = ends(record, what);
         ends.due += 1;
         let session = &mut self.sessions[index as usize];
         let hopeless = matches!(session.state, State::Dead | State::Out);
-        let made = MoneyRequest { session: index, stamp: 0, request: 0, what, tries: 0, busy: 0, phase, told_us: 0 };
+        let (stamp, request, tries, busy, told_us) = (0, 0, 0, 0, 0);
+        let made = MoneyRequest { session: index, stamp, request, what, tries, busy, phase, due_us, told_us };
         let number = if hopeless { None } else { self.money.push(made, session.money) };
         let Some(number) = number else {
             ends.lost += 1;
@@ -226,7 +236,7 @@ impl Fleet {
         let What::Send { sends, .. } = request.what else { return Err(Discard::BadField) };
         self.books.packets.add(sends.fen);
         self.hear(index, Told::Sent { request: sent.request, packet: sent.packet }, sends.fen);
-        self.records[usize::from(request.phase)].sends.answered += 1;
+        self.answer_money(&request, now_us);
         self.news(now_us).packets_sent += 1;
         self.end_money(number, now_us, out);
         Ok(())
@@ -248,10 +258,17 @@ impl Fleet {
         }
         self.books.shares.add(grabbed.share_fen);
         self.hear(index, Told::Grabbed { request: grabbed.request, packet: grabbed.packet }, grabbed.share_fen);
-        self.records[usize::from(request.phase)].grabs.answered += 1;
+        self.answer_money(&request, now_us);
         self.news(now_us).shares_taken += 1;
         self.end_money(number, now_us, out);
         Ok(())
+    }
+
+    /// It was done as asked.
+    fn answer_money(&mut self, request: &MoneyRequest, now_us: u64) {
+        let record = &mut self.records[usize::from(request.phase)];
+        ends(record, request.what).answered += 1;
+        record.moved_money(request.due_us, now_us);
     }
 
     pub(super) fn on_refused(

@@ -5,11 +5,22 @@ use serde::{Deserialize, Serialize};
 use super::subject::Subject;
 use super::turn::{Load, Turn};
 
-/// What is measured, in order; the last three are no turns but runs of their own.
-pub const CHAPTERS: [&str; 10] =
-    ["datapaths", "laden", "sizes", "capacity", "flood", "sockets", "prizes", "churn", "login", "ledger"];
-/// Packets a second of the chapter on the ledger; each is sent once and grabbed thrice.
-pub const PACKETS: [u64; 3] = [2_500, 5_000, 10_000];
+/// What is measured, in order; from "churn" on they are no turns but runs of their own.
+pub const CHAPTERS: [&str; 13] = [
+    "datapaths",
+    "laden",
+    "sizes",
+    "capacity",
+    "flood",
+    "sockets",
+    "prizes",
+    "churn",
+    "login",
+    "ledger",
+    "beside",
+    "booked",
+    "kill",
+];
 /// The rate at which datapaths are held against each other: every one of them can do it.
 pub const COMMON_RATE: u64 = 100_000;
 /// The rate of the original's last phase.

@@ -344,6 +344,7 @@ mod tests {
             grabs: Default::default(),
             refusals: Default::default(),
             latency_us: Default::default(),
+            money_latency_us: Default::default(),
             per_second: vec![second(10), second(11)],
         };
         let sample = meter.sample(&turn(Subject::Plain, 2), &phase).expect("both readings are there");

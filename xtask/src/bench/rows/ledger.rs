@@ -1,13 +1,14 @@
 //! The rows of the ledger.
 
 use super::Row;
-use crate::bench::ledger::{Commits, Durable, Ledger};
+use crate::bench::ledger::{Beside, Booked, Commits, Durable, Killed, Ledger};
+use crate::bench::turn::median;
 use crate::demo::table::Target;
 
 /// Groups of this size are held against the targets of commits: what a server in full swing makes.
 const COMMON_GROUP: u64 = 1000;
 
-/// Commits beside their baseline, then what users got durably.
+/// Commits beside their baseline, what users got durably, shakes beside it, prizes, and the way back.
 pub(super) fn rows(ledger: &Ledger, rows: &mut Vec<Row>) {
     for commits in &ledger.commits {
         let Commits { group, per_s: [ours, bare], p99_us: [p99, bare_p99], longest_us } = *commits;
@@ -21,28 +22,60 @@ pub(super) fn rows(ledger: &Ledger, rows: &mut Vec<Row>) {
         let longest = Row::new(format!("{name}: the longest commit, files closed beside it"), "ms", longest_us / 1e3);
         rows.push(aimed(longest, Target::AtMost(50.0)));
     }
-    let best = ledger.durable.iter().filter(|load| load.is_answered()).max_by_key(|load| load.rate);
-    for load in &ledger.durable {
-        let Durable { rate, server_us, again, agrees, .. } = *load;
-        let note = format!("{again} asked again, books {}", if agrees { "agree" } else { "differ by what was lost" });
-        rows.push(
-            Row::new(format!("{rate} durable sends and grabs a second: server CPU each"), "us", server_us).note(note),
-        );
+    durable(ledger, rows);
+    for Beside { who, rate, alone_us, beside_us, p99_us: [alone_p99, p99], packets } in &ledger.beside {
+        let of = |rounds: &[f64]| median(rounds.iter().copied()).unwrap_or(0.0);
+        let name = format!("a shake at {rate}/s beside a busy ledger: {who}");
+        let note = format!("{packets} packets made meanwhile; p99 {p99:.0} us, alone {alone_p99:.0} us");
+        let row = Row::new(name, "us", of(beside_us)).beside("without packets", of(alone_us)).note(note);
+        rows.push(row.target(Target::AtMost(1.05)));
     }
-    if !ledger.durable.is_empty() {
-        let most = best.map_or(0, |load| load.rate) as f64;
-        let row = Row::new("durable sends and grabs, all of the server on one core", "1/s", most);
-        rows.push(
-            row.target(Target::AtLeast(100_000.0))
-                .note("the highest rate asked at which nothing was asked twice".into()),
+    if let Some(Booked { released, shakes, booked, differ, server_share, late }) = &ledger.booked {
+        let note = format!(
+            "{shakes:.0} shakes/s sent, {late} late; the server's threads took {server_share:.2} cores; {differ} counted otherwise \
+             than booked"
         );
+        let row = Row::new("prizes booked durably, for a minute", "1/s", *booked).beside("released", *released as f64);
+        rows.push(row.note(note).target(Target::AtLeast(0.99)));
+    }
+    if let Some(Killed { sessions, postings, serves_s, back_s, most_logins }) = &ledger.killed {
+        let name = format!("killed with {sessions} sessions and {postings} postings");
+        rows.push(Row::new(format!("{name}: serves again"), "s", *serves_s));
+        let row = Row::new(format!("{name}: all are back"), "s", *back_s).target(Target::AtMost(60.0));
+        rows.push(row.note(format!("at most {most_logins} log-ins within a second")));
     }
 }
 
-impl Durable {
-    /// Everything was answered, and nothing had to be asked twice.
-    fn is_answered(&self) -> bool {
-        let [asked, made] = self.packets;
-        made == asked && self.shares == 3 * asked && self.again == 0
+fn durable(ledger: &Ledger, rows: &mut Vec<Row>) {
+    let on_disk = || ledger.durable.iter().filter(|load| load.on_disk && load.sealed);
+    for load in on_disk() {
+        let Durable { rate, server_us, again, agrees, .. } = *load;
+        let note = format!("{again} asked again, books {}", if agrees { "agree" } else { "differ by what was lost" });
+        let row = Row::new(format!("{rate} durable sends and grabs a second: server CPU each"), "us", server_us);
+        let open = ledger.durable.iter().find(|open| open.rate == rate && open.on_disk && !open.sealed);
+        rows.push(match open {
+            Some(open) => row.beside("not sealed", open.server_us).note(note),
+            None => row.note(note),
+        });
+    }
+    let Some(best) =
+        on_disk().filter(|load| load.is_answered()).map(|load| load.rate).max().or(on_disk().next().map(|_| 0))
+    else {
+        return;
+    };
+    let row = Row::new("durable sends and grabs, all of the server on one core", "1/s", best as f64);
+    rows.push(
+        row.target(Target::AtLeast(100_000.0)).note("the highest rate asked at which nothing was asked twice".into()),
+    );
+    // The smallest groups are what a server makes that is not in full swing.
+    let Some(commits) = ledger.commits.first() else { return };
+    for load in ledger.durable.iter().filter(|load| !load.on_disk) {
+        let Some(kept) = on_disk().find(|kept| kept.rate == load.rate) else { continue };
+        let added = kept.latency_us[1] - load.latency_us[1];
+        let name = format!("{} sends and grabs a second: what the disk adds to the p99 of an answer", load.rate);
+        let row =
+            Row::new(name, "us", added).beside(format!("p99 of a bare commit of {}", commits.group), commits.p99_us[1]);
+        let [kept, load] = [kept, load].map(|load| load.latency_us[1]);
+        rows.push(row.target(Target::AtMost(3.0)).note(format!("{kept:.0} us with, {load:.0} us without")));
     }
 }
