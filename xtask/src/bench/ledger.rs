@@ -22,7 +22,7 @@ use crate::server::Server;
 pub use beside::Beside;
 pub use booked::Booked;
 pub use commits::Commits;
-pub use durable::Durable;
+pub use durable::{Durable, Way};
 pub use kill::Killed;
 
 /// Until a fleet has ended: many times what it takes.

@@ -1,7 +1,7 @@
 //! The rows of the ledger.
 
 use super::Row;
-use crate::bench::ledger::{Beside, Booked, Commits, Durable, Killed, Ledger};
+use crate::bench::ledger::{Beside, Booked, Commits, Durable, Killed, Ledger, Way};
 use crate::bench::turn::median;
 use crate::demo::table::Target;
 
@@ -47,35 +47,36 @@ pub(super) fn rows(ledger: &Ledger, rows: &mut Vec<Row>) {
 }
 
 fn durable(ledger: &Ledger, rows: &mut Vec<Row>) {
-    let on_disk = || ledger.durable.iter().filter(|load| load.on_disk && load.sealed);
-    for load in on_disk() {
-        let Durable { rate, server_us, again, agrees, .. } = *load;
-        let note = format!("{again} asked again, books {}", if agrees { "agree" } else { "differ by what was lost" });
-        let row = Row::new(format!("{rate} durable sends and grabs a second: server CPU each"), "us", server_us);
-        let open = ledger.durable.iter().find(|open| open.rate == rate && open.on_disk && !open.sealed);
-        rows.push(match open {
-            Some(open) => row.beside("not sealed", open.server_us).note(note),
-            None => row.note(note),
-        });
+    let find = |way, rate| ledger.durable.iter().find(move |load: &&Durable| (load.way, load.rate) == (way, rate));
+    let common = Way::COMMON;
+    for (way, how) in [(common, "sockets"), (Way { past_the_stack: true, ..common }, "AF_XDP at both ends")] {
+        let loads: Vec<_> = ledger.durable.iter().filter(|load| load.way == way).collect();
+        for load in &loads {
+            let Durable { rate, server_us, again, agrees, latency_us: [p50, p99, _], .. } = **load;
+            let agree = if agrees { "agree" } else { "differ by what was lost" };
+            let note = format!("p50 {p50:.0}, p99 {p99:.0} us; {again} asked again, books {agree}");
+            let name = format!("{rate} durable sends and grabs a second, {how}: server CPU each");
+            rows.push(Row::new(name, "us", server_us).note(note));
+        }
+        let answered = loads.iter().filter(|load| load.is_answered()).map(|load| load.rate).max().unwrap_or(0);
+        if !loads.is_empty() {
+            let row = Row::new(format!("durable sends and grabs, one worker, {how}"), "1/s", answered as f64);
+            let note = "the highest rate asked at which nothing was asked twice".into();
+            rows.push(row.target(Target::AtLeast(100_000.0)).note(note));
+        }
     }
-    let Some(best) =
-        on_disk().filter(|load| load.is_answered()).map(|load| load.rate).max().or(on_disk().next().map(|_| 0))
-    else {
-        return;
-    };
-    let row = Row::new("durable sends and grabs, all of the server on one core", "1/s", best as f64);
-    rows.push(
-        row.target(Target::AtLeast(100_000.0)).note("the highest rate asked at which nothing was asked twice".into()),
-    );
+    let Some(kept) = ledger.durable.first() else { return };
+    let rate = kept.rate;
+    if let Some(open) = find(Way { sealed: false, ..common }, rate) {
+        let row = Row::new(format!("{rate} sends and grabs a second, sealed: server CPU each"), "us", kept.server_us);
+        rows.push(row.beside("not sealed", open.server_us));
+    }
     // The smallest groups are what a server makes that is not in full swing.
-    let Some(commits) = ledger.commits.first() else { return };
-    for load in ledger.durable.iter().filter(|load| !load.on_disk) {
-        let Some(kept) = on_disk().find(|kept| kept.rate == load.rate) else { continue };
-        let added = kept.latency_us[1] - load.latency_us[1];
-        let name = format!("{} sends and grabs a second: what the disk adds to the p99 of an answer", load.rate);
-        let row =
-            Row::new(name, "us", added).beside(format!("p99 of a bare commit of {}", commits.group), commits.p99_us[1]);
-        let [kept, load] = [kept, load].map(|load| load.latency_us[1]);
-        rows.push(row.target(Target::AtMost(3.0)).note(format!("{kept:.0} us with, {load:.0} us without")));
+    if let (Some(unkept), Some(commits)) = (find(Way { on_disk: false, ..common }, rate), ledger.commits.first()) {
+        let [with, without] = [kept, unkept].map(|load| load.latency_us[1]);
+        let name = format!("{rate} sends and grabs a second: what the disk adds to the p99 of an answer");
+        let row = Row::new(name, "us", with - without);
+        let row = row.beside(format!("p99 of a bare commit of {}", commits.group), commits.p99_us[1]);
+        rows.push(row.target(Target::AtMost(3.0)).note(format!("{with:.0} us with, {without:.0} us without")));
     }
 }
