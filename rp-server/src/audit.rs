@@ -14,7 +14,7 @@ mod packets;
 mod users;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,9 @@ pub struct AuditArgs {
     /// Folder of the ledger, whether a server runs on it or not
     #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
+    /// Folder that holds files which were archived; repeatable
+    #[arg(long, value_name = "FOLDER")]
+    archive: Vec<PathBuf>,
     /// What clients wrote down (`rp-client --acknowledged`): the ledger must have every line of it; repeatable
     #[arg(long, value_name = "FILE")]
     acknowledged: Vec<PathBuf>,
@@ -80,7 +83,7 @@ impl AuditArgs {
     }
 
     fn audit(&self) -> Result<Result<(Figures, Option<Heard>), Wrong>> {
-        let mut reader = open(&self.data)?;
+        let mut reader = open(&self.data, &self.archive)?;
         let model = Model::new(reader.sets());
         let figures = match follow(&mut reader, model) {
             Ok(model) => model.figures(),
@@ -129,13 +132,23 @@ impl Wrong {
     }
 }
 
-/// Opens the ledger of a folder to read it.
+/// Opens the ledger of a folder to read it; archived files are in the folders `archives`.
 ///
 /// # Errors
 /// There is none, or it cannot be read.
-pub fn open(data: &std::path::Path) -> Result<SqliteReader> {
-    ensure!(data.join("state.db").exists(), "there is no ledger in {}: give its folder by --data", data.display());
-    SqliteReader::open(&Place::new(data))
+pub fn open(data: &Path, archives: &[PathBuf]) -> Result<SqliteReader> {
+    is_ledger(data)?;
+    SqliteReader::open(&Place::new(data))?.with_archives(archives)
+}
+
+/// Says when there is no ledger in a folder.
+///
+/// # Errors
+/// There is none.
+pub fn is_ledger(data: &Path) -> Result<()> {
+    let is_there = ["state.db", "backup.whole"].iter().any(|name| data.join(name).exists());
+    ensure!(is_there, "there is no ledger in {}: give its folder by --data", data.display());
+    Ok(())
 }
 
 /// Follows every posting that there is.

@@ -49,7 +49,7 @@ enum Command {
     Mint(MintArgs),
     /// Recompute every fen from the ledger's postings; fails on the first fault.
     Audit(AuditArgs),
-    /// Write the ledger out for other programs.
+    /// Write the ledger out, copy it, move old files of it to an archive.
     #[command(subcommand)]
     Ledger(LedgerOrder),
     /// Issue a ticket.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::audit::open;
+use crate::copies::{ArchiveArgs, BackupArgs};
 use crate::ledger::Reader;
 
 /// Orders about the ledger.
@@ -19,6 +20,10 @@ use crate::ledger::Reader;
 pub enum LedgerOrder {
     /// Write every posting as a row of CSV
     Export(ExportArgs),
+    /// Copy the ledger to a folder from which a server can start, beside its server
+    Backup(BackupArgs),
+    /// Move the oldest closed files to a folder, beside the server
+    Archive(ArchiveArgs),
 }
 
 /// Flags of `rp-server ledger export`.
@@ -27,6 +32,9 @@ pub struct ExportArgs {
     /// Folder of the ledger, whether a server runs on it or not
     #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
+    /// Folder that holds files which were archived; repeatable
+    #[arg(long, value_name = "FOLDER")]
+    archive: Vec<PathBuf>,
     /// First position to write
     #[arg(long, value_name = "POSITION", default_value_t = 1)]
     from: u64,
@@ -39,17 +47,19 @@ impl LedgerOrder {
     /// Carries the order out.
     ///
     /// # Errors
-    /// The ledger cannot be read, or the rows cannot be written.
+    /// The ledger cannot be read, or what was asked for cannot be written.
     pub fn run(self) -> Result<()> {
         match self {
             LedgerOrder::Export(args) => args.run(),
+            LedgerOrder::Backup(args) => args.run(),
+            LedgerOrder::Archive(args) => args.run(),
         }
     }
 }
 
 impl ExportArgs {
     fn run(&self) -> Result<()> {
-        let mut reader = open(&self.data)?;
+        let mut reader = open(&self.data, &self.archive)?;
         match &self.output {
             Some(path) => {
                 let file = File::create(path).with_context(|| format!("making {}", path.display()))?;

@@ -5,7 +5,10 @@
 //! far it was. [`sqlite`] is what a server runs on, [`memory`] what forgets. A replicated engine can take the same place:
 //! what it must keep is in [`Ledger`], [`Keeper`] and [`Reader`], and `rp-server/tests/ledger` tries all alike.
 
+pub mod archive;
+pub mod backup;
 mod chain;
+mod copying;
 mod heads;
 mod lock;
 mod log;

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod copies;
 pub mod export;
 pub mod gate;
 pub mod ledger;

@@ -3,9 +3,10 @@
 //! First it only looks: projections by their checksums, postings from the lowest floor on by their chain, the end by the
 //! mark. What is damaged is refused as it was found. Then it takes the ledger over, which ends every earlier owner.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use rp_core::posting::Posting;
 
+use super::backup;
 use super::chain::Chain;
 use super::heads::Heads;
 use super::lock::Lock;
@@ -34,6 +35,7 @@ struct Found {
 /// A [`Refusal`]: it is damaged, newer, another's or not writable; or what `restore` says.
 pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     let lock = Lock::take(&place.dir)?;
+    backup::bring_in(place)?;
     schema::bring_up(place, &schema::STATE, &schema::SEGMENT)?;
     let found = match State::look(place)? {
         Some(state) if state.sets() != place.sets => {
@@ -43,7 +45,7 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
         None => nothing(place)?,
     };
     let mut state = State::own(place)?;
-    let id = state.id();
+    let (id, archived) = (state.id(), state.archived()?);
     if state.epoch() == 0 {
         // From here on a ledger without its first file has lost it.
         Segment::open(place, 1, id, 0)?;
@@ -57,7 +59,7 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     let upkeep = Upkeep::start(place, id, epoch, last)?;
     (first..last).for_each(|number| upkeep.settle(number));
     let ledger = SqliteLedger::new(place, segment, upkeep, found.heads, Chain::new(id, found.end), lock);
-    let reader = Box::new(SqliteReader::of(place, id));
+    let reader = Box::new(SqliteReader::of(place, id, archived));
     Ok(Opened { ledger: Box::new(ledger), keeper: Box::new(state), reader, mark: found.mark })
 }
 
@@ -66,29 +68,34 @@ fn nothing(place: &Place) -> Result<Found> {
     let name = Place::segment_name(1);
     let first = place.open(&name, Access::Look)?;
     let others = std::fs::read_dir(&place.dir)?.flatten();
-    let has_postings = others.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("postings-"));
-    if first.is_some() || has_postings {
+    let names: Vec<String> = others.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    if first.is_some() || names.iter().any(|name| name.starts_with("postings-")) {
         return Err(place.damaged(STATE_NAME, "it is missing or empty, and postings are there"));
+    }
+    if names.iter().any(|name| name == backup::PART) {
+        return Err(place.damaged(backup::PART, "a backup into it was cut off, and there is no earlier one"));
     }
     Ok(Found { mark: Mark::default(), end: End::default(), heads: Heads::default(), files: None })
 }
 
 /// Reads what is there, and proves it.
 fn find(place: &Place, mut state: State, restore: &mut dyn Restore) -> Result<Found> {
-    let (mark, projections) = (state.last_mark()?, state.projections()?);
-    let floor = floor(&mark, &projections);
-    let mut tail = Tail { place, mark: &mark, floor, projected: Heads::default(), seen: Heads::default() };
+    let (mark, projections, archived) = (state.last_mark()?, state.projections()?, state.archived()?);
+    let mut reader = SqliteReader::of(place, state.id(), archived);
+    // Whatever is archived was in a projection: a SET that has none began later, or it is lost.
+    let base = if reader.is_complete()? { 0 } else { archived.end.position };
+    let floor = floor(&mark, &projections, base);
+    let mut tail = Tail { place, mark: &mark, floor, base, projected: Heads::default(), seen: Heads::default() };
     for projection in &projections {
         tail.projected.put(projection.set, projection.sequence).map_err(|gap| place.damaged(STATE_NAME, gap))?;
         restore.projection(projection).with_context(|| format!("the projection of SET {}", projection.set))?;
     }
-    let mut reader = SqliteReader::of(place, state.id());
-    let end = reader.scan(floor + 1, &mut |stored| tail.take(stored.end, &stored.posting, restore))?;
-    let end = end.unwrap_or_default();
+    let read = reader.scan(floor + 1, &mut |stored| tail.take(stored.end, &stored.posting, restore));
+    let end = read.map_err(|error| lacking(error, &reader))?.unwrap_or_default();
     let Some(last) = reader.last()? else {
         return match (state.epoch(), mark.end.position) {
             (0, 0) => Ok(Found { mark, end, heads: Heads::default(), files: None }),
-            _ => Err(place.damaged(&Place::segment_name(1), "it is missing")),
+            _ => Err(place.damaged(&Place::segment_name(archived.number + 1), "it is missing")),
         };
     };
     let name = Place::segment_name(last.number);
@@ -105,16 +112,37 @@ fn find(place: &Place, mut state: State, restore: &mut dyn Restore) -> Result<Fo
         let found = format!("it is older than the postings: opening {} of {}", state.epoch(), last.epoch);
         return Err(place.damaged(STATE_NAME, found));
     }
-    let heads = tail.heads(&name)?;
+    let heads = tail.heads(&name).map_err(|error| lacking(error, &reader))?;
     let first = reader.first_number();
     Ok(Found { mark, end, heads, files: Some((first, last)) })
 }
 
-/// The position behind which everything must be read: no projection lacks more, nor may a SET lack its projection.
-fn floor(mark: &Mark, projections: &[Projection]) -> u64 {
+/// A SET whose postings are archived, and that has no projection: with its postings it can be made anew.
+#[derive(Debug)]
+struct Unprojected(u16);
+
+impl std::error::Error for Unprojected {}
+
+impl std::fmt::Display for Unprojected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "state.db has no projection of SET {}", self.0)
+    }
+}
+
+/// Says what is needed of the archive, if that is what is wrong.
+fn lacking(error: Error, reader: &SqliteReader) -> Error {
+    match error.downcast::<Unprojected>() {
+        Ok(unprojected) => reader.wants().context(unprojected),
+        Err(other) => other,
+    }
+}
+
+/// The position behind which everything must be read: no projection lacks more. Where a SET lacks its projection, that is
+/// behind `base`.
+pub(super) fn floor(mark: &Mark, projections: &[Projection], base: u64) -> u64 {
     let is_projected = |set| projections.iter().any(|projection| projection.set == set);
     if !mark.heads.iter().all(|(set, _)| is_projected(set)) {
-        return 0;
+        return base;
     }
     projections.iter().map(|projection| projection.floor).fold(mark.end.position, u64::min)
 }
@@ -124,6 +152,8 @@ struct Tail<'a> {
     place: &'a Place,
     mark: &'a Mark,
     floor: u64,
+    /// What precedes was archived.
+    base: u64,
     projected: Heads,
     seen: Heads,
 }
@@ -144,7 +174,10 @@ impl Tail<'_> {
             0 => self.projected.follow(set, sequence),
             _ => self.seen.follow(set, sequence),
         };
-        follows.map_err(|gap| self.place.damaged("postings", format!("{gap}, at position {}", end.position)))?;
+        follows.map_err(|gap| match (self.base, projected) {
+            (1.., 0) => Unprojected(set).into(),
+            _ => self.place.damaged("postings", format!("{gap}, at position {}", end.position)),
+        })?;
         if sequence > projected {
             restore.posting(end.position, posting).with_context(|| format!("posting {}", end.position))?;
         }
@@ -162,6 +195,7 @@ impl Tail<'_> {
             heads.put(set, seen)?;
         }
         match self.mark.heads.iter().find(|(set, last)| !heads.hold(*set, *last)) {
+            Some((set, _)) if self.base > 0 && heads.of(set) == 0 => Err(Unprojected(set).into()),
             Some((set, last)) => {
                 let found = format!("SET {set} ends at {}, and {last} were there", heads.of(set));
                 Err(self.place.damaged(name, found))

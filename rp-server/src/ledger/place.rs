@@ -61,6 +61,26 @@ impl Place {
         }
     }
 
+    /// Another folder, with all else alike.
+    pub fn at(&self, dir: &Path) -> Place {
+        Place { dir: dir.to_path_buf(), ..self.clone() }
+    }
+
+    /// The numbers of the segments whose files are here, in order.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn segments(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("postings-")?.strip_suffix(".db"));
+            numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     /// The file of a segment, counted from 1.
     pub fn segment_name(number: u32) -> String {
         format!("postings-{number:06}.db")

@@ -49,6 +49,20 @@ pub enum Refusal {
         /// That server's process, empty when it did not say.
         pid: String,
     },
+    /// Another process copies or moves its files.
+    Copied {
+        /// Its folder.
+        dir: PathBuf,
+        /// That process, empty when it did not say.
+        pid: String,
+    },
+    /// What is asked for was moved to an archive.
+    Archived {
+        /// The ledger's folder.
+        dir: PathBuf,
+        /// The files that are wanted.
+        files: String,
+    },
     /// The folder, or a file in it, cannot be written.
     Unwritable {
         /// The folder.
@@ -88,6 +102,18 @@ impl fmt::Display for Refusal {
                 f,
                 "another rp-server (process {}) has the ledger in {}: stop it, or give another folder by --data",
                 if pid.is_empty() { "unknown" } else { pid },
+                dir.display()
+            ),
+            Refusal::Copied { dir, pid } => write!(
+                f,
+                "a backup or an archive of the ledger in {} is under way (process {}): wait for its end",
+                dir.display(),
+                if pid.is_empty() { "unknown" } else { pid }
+            ),
+            Refusal::Archived { dir, files } => write!(
+                f,
+                "{files} of the ledger in {0} are archived and not at hand: to read the ledger, give the folder that \
+                 holds them by --archive; to start a server that needs them, copy them back into {0}",
                 dir.display()
             ),
             Refusal::Unwritable { dir, said } => write!(

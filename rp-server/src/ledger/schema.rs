@@ -19,11 +19,11 @@ pub struct Schema {
 }
 
 /// The files of postings.
-pub const SEGMENT: Schema = Schema { application: 0x5250_5031, steps: &[make_segment] };
+pub const SEGMENT: Schema = Schema { application: 0x5250_5031, steps: &[make_segment, |_| Ok(())] };
 /// The file of [`STATE`].
 pub const STATE_NAME: &str = "state.db";
 /// `state.db`.
-pub const STATE: Schema = Schema { application: 0x5250_5331, steps: &[make_state] };
+pub const STATE: Schema = Schema { application: 0x5250_5331, steps: &[make_state, make_archive] };
 
 // A ledger's files go from version to version together.
 const _: () = assert!(SEGMENT.steps.len() == STATE.steps.len());
@@ -47,6 +47,9 @@ CREATE TABLE mark (id INTEGER PRIMARY KEY, position, chain, heads BLOB, ledger_m
 CREATE TABLE projection ("set" INTEGER PRIMARY KEY, sequence, floor, bytes BLOB, checksum);
 "#;
 
+/// One row when there is something in it.
+const ARCHIVE_TABLE: &str = "CREATE TABLE archive (id INTEGER PRIMARY KEY, number, position, chain, checksum)";
+
 fn make_segment(file: &Transaction<'_>) -> rusqlite::Result<()> {
     file.execute_batch(SEGMENT_TABLES)?;
     let mut insert = file.prepare("INSERT INTO acts VALUES (?, ?, ?, ?)")?;
@@ -59,6 +62,10 @@ fn make_segment(file: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn make_state(file: &Transaction<'_>) -> rusqlite::Result<()> {
     file.execute_batch(STATE_TABLES)
+}
+
+fn make_archive(file: &Transaction<'_>) -> rusqlite::Result<()> {
+    file.execute_batch(ARCHIVE_TABLE)
 }
 
 impl Schema {
@@ -163,7 +170,9 @@ pub fn bring_up(place: &Place, state: &Schema, segment: &Schema) -> Result<()> {
     if !is_older(STATE_NAME, state)? {
         return Ok(());
     }
-    for name in (1..).map(Place::segment_name) {
+    // Archived ones are not here.
+    let first = place.vfs.is_none().then(|| place.segments()).transpose()?.and_then(|numbers| numbers.first().copied());
+    for name in (first.unwrap_or(1)..).map(Place::segment_name) {
         let Some(mut file) = place.open(&name, Access::Write)? else { break };
         segment.migrate(place, &name, &mut file, &|_| Ok(()))?;
     }
@@ -187,9 +196,14 @@ mod tests {
 
     const NEXT_SEGMENT: Schema = Schema {
         application: SEGMENT.application,
-        steps: &[make_segment, |file| file.execute_batch("ALTER TABLE posting ADD COLUMN colour DEFAULT 'red'")],
+        steps: &[
+            make_segment,
+            |_| Ok(()),
+            |file| file.execute_batch("ALTER TABLE posting ADD COLUMN colour DEFAULT 'red'"),
+        ],
     };
-    const NEXT_STATE: Schema = Schema { application: STATE.application, steps: &[make_state, |_| Ok(())] };
+    const NEXT_STATE: Schema =
+        Schema { application: STATE.application, steps: &[make_state, make_archive, |_| Ok(())] };
 
     fn minted() -> Vec<u8> {
         let posting = rp_core::posting::Posting {
@@ -226,7 +240,7 @@ mod tests {
             for number in [1, 2] {
                 let name = Place::segment_name(number);
                 let file = place.open(&name, Access::Look).expect("it is sound").expect("it is there");
-                assert_eq!(NEXT_SEGMENT.version_of(&place, &name, &file).expect("it is known"), 2);
+                assert_eq!(NEXT_SEGMENT.version_of(&place, &name, &file).expect("it is known"), 3);
                 NEXT_SEGMENT.check(&place, &name, &file).expect("its tables are those that would be made");
             }
         }
@@ -234,7 +248,7 @@ mod tests {
         let colour: String = first.query_one("SELECT colour FROM posting", [], |row| row.get(0)).expect("a column");
         assert_eq!(colour, "red");
         let refusal = sqlite::open(&place, &mut ()).err().expect("it is newer").to_string();
-        assert!(refusal.contains("has version 2, written by a newer rp-server; this one knows 1"), "{refusal}");
+        assert!(refusal.contains("has version 3, written by a newer rp-server; this one knows 2"), "{refusal}");
         std::fs::remove_dir_all(&dir).expect("it was made");
     }
 }

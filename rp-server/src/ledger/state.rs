@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use rp_core::key::{Key, sip};
-use rusqlite::{Connection, Row, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
 use super::heads::Heads;
 use super::place::{Access, Place};
@@ -24,13 +24,13 @@ pub struct State {
     is_owned: bool,
 }
 
-/// The id of the ledger in a folder, and the SETs of its server.
-///
-/// # Errors
-/// There is no ledger, or it is damaged.
-pub fn identity(place: &Place) -> Result<(Key, u32)> {
-    let state = State::look(place)?.ok_or_else(|| missing(place))?;
-    Ok((state.id, state.sets))
+/// The files that were moved to an archive: all up to one of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Archived {
+    /// The last of them; 0 when there is none.
+    pub number: u32,
+    /// Its last posting.
+    pub end: End,
 }
 
 fn missing(place: &Place) -> anyhow::Error {
@@ -49,6 +49,24 @@ impl State {
             true => State::read(place, file, false).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// Opens the state of a ledger that there must be, to look at it.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged or of another version.
+    pub fn find(place: &Place) -> Result<State> {
+        State::look(place)?.ok_or_else(|| missing(place))
+    }
+
+    /// Opens it to write beside its owner.
+    ///
+    /// # Errors
+    /// As of [`State::find`].
+    pub fn join(place: &Place) -> Result<State> {
+        State::find(place)?;
+        let file = place.open(NAME, Access::Write)?;
+        State::read(place, file.ok_or_else(|| missing(place))?, false)
     }
 
     /// Opens it for its owner, and makes it where there is none.
@@ -127,6 +145,33 @@ impl State {
             _ => Err(self.place.damaged(NAME, "the checksum of the mark is wrong")),
         }
     }
+
+    /// What was moved to an archive.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn archived(&self) -> Result<Archived> {
+        let row = self.file.query_one("SELECT number, position, chain, checksum FROM archive", [], |row| {
+            let word = |column: usize| row.get::<_, i64>(column).map(|word| word as u64);
+            Ok((Archived { number: row.get(0)?, end: End { position: word(1)?, chain: word(2)? } }, word(3)?))
+        });
+        match row.optional().map_err(|error| self.place.refused(NAME, &error))? {
+            None => Ok(Archived::default()),
+            Some((archived, checksum)) if checksum == archived_sum(&self.id, archived) => Ok(archived),
+            Some(_) => Err(self.place.damaged(NAME, "the checksum of what is archived is wrong")),
+        }
+    }
+
+    /// Keeps what was moved to an archive.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn put_archived(&mut self, archived: Archived) -> Result<()> {
+        let Archived { number, end } = archived;
+        let words = (number, end.position as i64, end.chain as i64, archived_sum(&self.id, archived) as i64);
+        let put = self.file.execute("REPLACE INTO archive VALUES (1, ?, ?, ?, ?)", words);
+        put.map(drop).map_err(|error| self.place.refused(NAME, &error))
+    }
 }
 
 impl Keeper for State {
@@ -199,6 +244,10 @@ fn put_mark(file: &Connection, id: &Key, mark: &Mark) -> rusqlite::Result<()> {
 
 fn epoch_sum(id: &Key, epoch: u64, sets: u32) -> u64 {
     sip(id, [epoch, sets.into()].map(u64::to_le_bytes).as_flattened())
+}
+
+fn archived_sum(id: &Key, Archived { number, end }: Archived) -> u64 {
+    sip(id, [number.into(), end.position, end.chain].map(u64::to_le_bytes).as_flattened())
 }
 
 fn mark_sum(id: &Key, mark: &Mark) -> u64 {

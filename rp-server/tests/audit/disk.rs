@@ -24,14 +24,26 @@ static FOLDERS: AtomicU32 = AtomicU32::new(0);
 pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub fn new() -> Folder {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         Folder(std::env::temp_dir().join(format!("rp-audit-{}-{number}", std::process::id())))
     }
 
-    fn open(&self) -> Opened {
-        let place = Place { sets: SETS, segment_bytes: SEGMENT_BYTES, ..Place::new(&self.0) };
-        sqlite::open(&place, &mut ()).expect("the folder for temporary files can be written")
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A ledger with as many SETs and as short files in this folder.
+    pub fn place_at(&self, dir: &Path) -> Place {
+        Place { sets: SETS, segment_bytes: SEGMENT_BYTES, ..Place::new(dir) }
+    }
+
+    pub fn open_at(&self, dir: &Path) -> Opened {
+        sqlite::open(&self.place_at(dir), &mut ()).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    pub fn open(&self) -> Opened {
+        self.open_at(&self.0)
     }
 
     /// A file beside the ledger's.
@@ -52,7 +64,7 @@ impl Folder {
         (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default(), said)
     }
 
-    fn export(&self, words: &[&str]) -> String {
+    fn rows(&self, words: &[&str]) -> String {
         let output = self.run(&[&["ledger", "export"], words].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("rows are text")
@@ -71,7 +83,7 @@ impl Drop for Folder {
     }
 }
 
-fn commit(opened: &mut Opened, lines: &[Line]) {
+pub fn commit(opened: &mut Opened, lines: &[Line]) {
     for lines in lines.chunks(GROUP) {
         let mut group = Vec::new();
         for line in lines {
@@ -91,7 +103,7 @@ pub fn written(lines: &[Line]) -> Folder {
     folder
 }
 
-fn files(folder: &Path) -> usize {
+pub fn files(folder: &Path) -> usize {
     let names =
         std::fs::read_dir(folder).expect("the ledger is there").map(|entry| entry.expect("an entry").file_name());
     names
@@ -112,17 +124,17 @@ fn a_ledger_on_disk_is_audited_and_exported() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains(&format!("issued    {} fen", world.issued)) && said.contains("all is right"), "{said}");
 
-    let rows = folder.export(&[]);
+    let rows = folder.rows(&[]);
     assert_eq!(rows.matches("\r\n").count(), world.lines.len() + 1);
     let minted: u64 = rows.lines().filter(|row| row.contains(",minted,")).map(column_fen).sum();
     let lines = world.lines.iter().filter(|line| line.head.act == Act::Minted);
     assert_eq!(minted, lines.map(|line| line.head.fen).sum::<u64>());
     let from = world.lines.len() - 9;
-    let last = folder.export(&["--from", &from.to_string()]);
+    let last = folder.rows(&["--from", &from.to_string()]);
     assert_eq!(last.lines().count(), 11);
     assert!(rows.ends_with(last.split_once("\r\n").expect("a header").1));
     let path = folder.0.join("rows.csv");
-    folder.export(&["--output", path.to_str().expect("a temporary folder's name is text")]);
+    folder.rows(&["--output", path.to_str().expect("a temporary folder's name is text")]);
     assert_eq!(std::fs::read_to_string(path).expect("it was written"), rows);
 }
 

@@ -1,5 +1,8 @@
 //! The audit takes what is right, however it came about, and names the rule of what is wrong.
 
+mod archives;
+mod backups;
+mod copies;
 mod disk;
 mod engine;
 mod faults;

@@ -1,0 +1,228 @@
+//! A copy of a whole ledger, made beside its server, that opens by itself.
+//!
+//! What is closed is copied first and never again. Then `state.db`, then what has been written since: so the copied mark and
+//! projections are never ahead of the copied postings. All of it is made in a folder inside the backup's, proven, synced,
+//! renamed once, and only then moved in, file by file, which whoever finds it cut off completes: there is an earlier
+//! backup or this one, and nothing between.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rp_core::key::Key;
+use serde::{Deserialize, Serialize};
+
+use super::copying::{Progress, copy, make_anew, put, sync};
+use super::lock::{self, Lock};
+use super::place::Place;
+use super::reader::SqliteReader;
+use super::schema::STATE_NAME;
+use super::segment::Label;
+use super::state::{Archived, State};
+use super::{End, Keeper as _};
+
+/// Where a backup is made.
+pub const PART: &str = "backup.part";
+/// Its name from when it is whole until it is moved in.
+const WHOLE: &str = "backup.whole";
+/// What tells a backup from a ledger.
+pub const NOTE: &str = "backup.json";
+
+/// What a backup says of itself.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// The ledger's id.
+    ledger: Key,
+    /// How many times the ledger had been opened for writing: a server that opens the copy is one more.
+    epoch: u64,
+    /// The last posting in it, and its checksum.
+    position: u64,
+    chain: u64,
+    /// Files up to this number were archived, and may not be here.
+    archived: u32,
+    /// When, in milliseconds since 1970.
+    made_ms: u64,
+}
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Files of postings that were copied.
+    pub files: u32,
+    /// Those that an earlier backup had.
+    pub kept: u32,
+    /// Bytes that were copied, `state.db` among them.
+    pub bytes: u64,
+    /// The last posting.
+    pub position: u64,
+    /// What is not in it: the files up to this number, which are archived, and their last posting.
+    pub archived: (u32, u64),
+}
+
+/// Copies the ledger in one folder to another, whether a server runs on it or not; where an earlier backup of it is, what
+/// is new.
+///
+/// # Errors
+/// The ledger is damaged, the other folder holds something else, or the disk refuses. An earlier backup is as it was.
+pub fn backup(from: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied> {
+    let place = Place::new(from);
+    complete(&place)?;
+    let ledger = SqliteReader::open(&place)?;
+    let _copying = Lock::take_to_copy(from)?;
+    fs::create_dir_all(to).with_context(|| format!("making the folder {}", to.display()))?;
+    ensure!(
+        fs::canonicalize(from)? != fs::canonicalize(to)?,
+        "{} is the ledger itself: give another folder by --to",
+        to.display()
+    );
+    let is_backup = accepts(to)?;
+    let _held = Lock::take(to)?;
+    let there = place.at(to);
+    bring_in(&there)?;
+    let (state, part) = (State::find(&place)?, place.at(&to.join(PART)));
+    let id = state.id();
+    if is_backup {
+        follows(&there, id, SqliteReader::of(&place, id, state.archived()?))?;
+    }
+    drop((state, ledger));
+    make_anew(&part.dir)?;
+    let made = make(&place, &there, &part, id, progress);
+    if made.is_err() {
+        // Room for others; what is left of it is thrown away the next time.
+        let _gone = fs::remove_dir_all(&part.dir);
+    }
+    let copied = made?;
+    fs::rename(&part.dir, to.join(WHOLE)).context("renaming what was copied")?;
+    sync(to)?;
+    bring_in(&there)?;
+    Ok(copied)
+}
+
+/// May a backup be made here? `true` where an earlier one is.
+fn accepts(to: &Path) -> Result<bool> {
+    let names: Vec<String> = fs::read_dir(to)
+        .with_context(|| format!("reading the folder {}", to.display()))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    if names.iter().any(|name| [NOTE, WHOLE].contains(&name.as_str())) {
+        return Ok(true);
+    }
+    let ours = [PART, lock::NAME, "lost+found"];
+    match names.iter().find(|name| !ours.contains(&name.as_str())) {
+        None => Ok(false),
+        Some(name) => bail!("{} is no backup, and holds {name}: give an empty folder by --to", to.display()),
+    }
+}
+
+/// Holds an earlier backup to being one of this ledger, and of nothing that this ledger has not.
+fn follows(there: &Place, id: Key, mut ledger: SqliteReader) -> Result<()> {
+    let dir = there.dir.display();
+    let note = fs::read(there.dir.join(NOTE)).with_context(|| format!("reading {NOTE} in {dir}"))?;
+    let note: Note = serde_json::from_slice(&note).with_context(|| format!("reading {NOTE} in {dir}"))?;
+    ensure!(note.ledger == id, "{dir} is a backup of another ledger: give another folder by --to");
+    ensure!(
+        State::find(there)?.epoch() == note.epoch,
+        "a server has run on the backup in {dir}, so it is a ledger of its own: give another folder by --to"
+    );
+    let end = End { position: note.position, chain: note.chain };
+    let is_ours = end.position <= ledger.archived().end.position || ledger.end_at(end.position)? == Some(end);
+    ensure!(
+        is_ours,
+        "the backup in {dir} goes up to posting {}, which this ledger does not have: was it restored from an older \
+         copy? Nothing was changed: give another folder by --to",
+        end.position
+    );
+    Ok(())
+}
+
+/// Makes all that is new, and proves it.
+fn make(place: &Place, there: &Place, part: &Place, id: Key, progress: Progress<'_>) -> Result<Copied> {
+    let [ledger, earlier, fresh] = [place, there, part].map(|place| SqliteReader::of(place, id, Archived::default()));
+    let archived = State::find(place)?.archived()?;
+    let mut copied = Copied { archived: (archived.number, archived.end.position), ..Copied::default() };
+    let (mut number, mut before, mut state) = (archived.number + 1, archived.end, None);
+    let label = loop {
+        let name = Place::segment_name(number);
+        let (label, end) = ledger.end_of(number)?.ok_or_else(|| place.damaged(&name, "it is missing"))?;
+        if !label.closed && state.is_none() {
+            copied.bytes += copy(place, STATE_NAME, part, progress)?;
+            state = Some(State::find(part)?);
+            // It may be closed meanwhile.
+            continue;
+        }
+        let is_there = |(found, found_end): (Label, End)| found.closed && found_end == end;
+        if label.closed && earlier.end_of(number)?.is_some_and(is_there) {
+            copied.kept += 1;
+            (number, before) = (number + 1, end);
+            continue;
+        }
+        copied.bytes += copy(place, &name, part, progress)?;
+        copied.files += 1;
+        let (label, end) = fresh.prove_file(number, Some(before))?;
+        before = end;
+        if !label.closed {
+            break label;
+        }
+        number += 1;
+    };
+    copied.position = before.position;
+    let mut state = state.expect("an open file is copied behind it");
+    ensure!(
+        label.epoch <= state.epoch(),
+        "a server was started on {} meanwhile: run the backup again",
+        place.dir.display()
+    );
+    let mark = state.last_mark()?.end;
+    let floors = state.projections()?.into_iter().map(|projection| projection.floor);
+    let known = floors.fold(mark.position, u64::max);
+    if before.position < known {
+        let found = format!("the ledger ends at posting {}, and {known} were there", before.position);
+        return Err(place.damaged(&Place::segment_name(label.number), found));
+    }
+    let note = Note {
+        ledger: id,
+        epoch: state.epoch(),
+        position: before.position,
+        chain: before.chain,
+        archived: archived.number,
+        made_ms: super::Time::now(0)?.unix_ms,
+    };
+    drop((state, fresh));
+    let file = part.dir.join(NOTE);
+    fs::write(&file, serde_json::to_vec(&note)?).with_context(|| format!("writing {}", file.display()))?;
+    fs::File::open(&file)?.sync_all()?;
+    sync(&part.dir)?;
+    Ok(copied)
+}
+
+/// Moves in what a backup made whole, if it was cut off before it did so itself. The folder must be held.
+///
+/// # Errors
+/// The disk refuses.
+pub fn bring_in(place: &Place) -> Result<()> {
+    let whole = place.dir.join(WHOLE);
+    if place.vfs.is_some() || !whole.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&whole)? {
+        put(&entry?.path(), &place.dir)?;
+    }
+    sync(&place.dir)?;
+    match fs::remove_dir(&whole) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("removing what was moved in"),
+        _ => sync(&place.dir),
+    }
+}
+
+/// The same for one who does not hold the folder.
+///
+/// # Errors
+/// Another holds it, or the disk refuses.
+pub fn complete(place: &Place) -> Result<()> {
+    if place.vfs.is_some() || !place.dir.join(WHOLE).exists() {
+        return Ok(());
+    }
+    let _held = Lock::take(&place.dir)?;
+    bring_in(place)
+}
