@@ -4,6 +4,8 @@
 //! second of both (medians of the rounds) and their ratio, and the latencies of a commit in microseconds. The bare loop
 //! has the same table, pragmas and group size, and never checkpoints; `auto` is the same loop with SQLite's own
 //! checkpoints, as it comes. With `--open POSTINGS` it builds a ledger of so many and prints how long its opening takes.
+//! With `--backup POSTINGS` it builds one, and commits `--rate` postings a second (50 000) in groups of the first size, in turns
+//! beside a backup of all of it and alone, as long each.
 #![allow(missing_docs)]
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rp_core::posting::{self, Act, POSTING_MAX, Posting, Source};
+use rp_server::ledger::backup::backup;
 use rp_server::ledger::{Ledger, Outcome, Place, sqlite};
 use rusqlite::Connection;
 
@@ -23,14 +26,17 @@ struct Arguments {
     groups: Vec<usize>,
     segment_mib: u64,
     open: Option<u64>,
+    backup: Option<u64>,
+    rate: f64,
 }
 
 fn arguments() -> Result<Arguments> {
     let usage = "usage: ledger_speed [--dir DIR] [--seconds N] [--rounds N] [--groups N,N] [--segment-mib N] \
-                 [--open POSTINGS]";
+                 [--open POSTINGS] [--backup POSTINGS] [--rate POSTINGS]";
     let dir = std::env::temp_dir().join(format!("rp-ledger-speed-{}", std::process::id()));
+    let groups = vec![64, 256, 1000, 4000];
     let mut parsed =
-        Arguments { dir, seconds: 1.0, rounds: 5, groups: vec![64, 256, 1000, 4000], segment_mib: 32, open: None };
+        Arguments { dir, seconds: 1.0, rounds: 5, groups, segment_mib: 32, open: None, backup: None, rate: 50_000.0 };
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let value = words.next().context(usage)?;
@@ -39,6 +45,8 @@ fn arguments() -> Result<Arguments> {
             "--seconds" => parsed.seconds = value.parse().context(usage)?,
             "--rounds" => parsed.rounds = value.parse().context(usage)?,
             "--segment-mib" => parsed.segment_mib = value.parse().context(usage)?,
+            "--backup" => parsed.backup = Some(value.parse().context(usage)?),
+            "--rate" => parsed.rate = value.parse().context(usage)?,
             "--open" => parsed.open = Some(value.parse().context(usage)?),
             "--groups" => parsed.groups = value.split(',').map(str::parse).collect::<Result<_, _>>().context(usage)?,
             _ => bail!(usage),
@@ -227,8 +235,76 @@ fn opening(arguments: &Arguments, postings: u64) -> Result<String> {
     Ok(format!("open={position} write_s={:.2} open_s={:.2}", written.as_secs_f64(), took.as_secs_f64()))
 }
 
+/// Commits at a steady rate until told to stop; what each took.
+fn paced(
+    ledger: &mut dyn Ledger,
+    stream: &mut Stream,
+    size: usize,
+    rate: f64,
+    done: &dyn Fn() -> bool,
+) -> Result<Vec<f64>> {
+    let (begun, mut commits_us) = (Instant::now(), Vec::new());
+    while !done() {
+        let due = Duration::from_secs_f64(commits_us.len() as f64 * size as f64 / rate);
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        let group = stream.next(size);
+        let started = Instant::now();
+        ours(ledger, group)?;
+        commits_us.push(started.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(commits_us)
+}
+
+/// What a backup takes, and what it does to commits beside it.
+fn backing_up(arguments: &Arguments, postings: u64) -> Result<String> {
+    let (from, to) = (arguments.dir.join("ledger"), arguments.dir.join("copy"));
+    let place = Place { segment_bytes: arguments.segment_mib << 20, ..Place::new(&from) };
+    let (mut stream, size) = (Stream::new(), arguments.groups[0]);
+    let mut ledger = sqlite::open(&place, &mut ())?.ledger;
+    while stream.written < postings {
+        ours(&mut *ledger, stream.next(4000))?;
+    }
+    let mut figures: [Figures; 2] = std::array::from_fn(|_| Figures::default());
+    let (mut seconds, mut bytes, mut longest) = (Vec::new(), 0, [Vec::new(), Vec::new()]);
+    for _ in 0..arguments.rounds {
+        let started = Instant::now();
+        let copying = std::thread::spawn({
+            let (from, to) = (from.clone(), to.clone());
+            move || backup(&from, &to, &mut |_, _| {})
+        });
+        let beside = paced(&mut *ledger, &mut stream, size, arguments.rate, &|| copying.is_finished())?;
+        let took = started.elapsed();
+        let copied = copying.join().map_err(|_| anyhow::anyhow!("the backup panicked"))??;
+        (bytes, seconds) = (copied.bytes, [seconds, vec![took.as_secs_f64()]].concat());
+        std::fs::remove_dir_all(&to)?;
+        let started = Instant::now();
+        let alone = paced(&mut *ledger, &mut stream, size, arguments.rate, &|| started.elapsed() > took)?;
+        for (at, commits_us) in [beside, alone].into_iter().enumerate() {
+            longest[at].push(commits_us.iter().copied().fold(0.0, f64::max).round());
+            figures[at].commits_us.extend(commits_us);
+        }
+    }
+    ledger.close()?;
+    seconds.sort_by(f64::total_cmp);
+    let latencies = [("beside", 0), ("alone", 1)].map(|(name, at)| figures[at].latencies(name)).join(" ");
+    Ok(format!(
+        "backup={postings} group={size} rate={} mb={:.0} median_s={:.2} {latencies} longest_beside_us={:?} longest_alone_us={:?}",
+        arguments.rate,
+        bytes as f64 / 1e6,
+        seconds[seconds.len() / 2],
+        longest[0],
+        longest[1]
+    ))
+}
+
 fn main() -> Result<()> {
     let arguments = arguments()?;
+    if let Some(postings) = arguments.backup {
+        let line = backing_up(&arguments, postings);
+        std::fs::remove_dir_all(&arguments.dir)?;
+        println!("{}", line?);
+        return Ok(());
+    }
     if let Some(postings) = arguments.open {
         let line = opening(&arguments, postings);
         std::fs::remove_dir_all(&arguments.dir)?;

@@ -78,14 +78,17 @@ impl ArchiveArgs {
         let done = archive(&self.data, &self.to, self.keep, &mut |name, bytes| shown.add(name, bytes));
         shown.end();
         let Moved { files, bytes, archived, needed, left } = done?;
+        let gone = match archived.1 {
+            0 => "nothing is archived".to_owned(),
+            last => format!("postings 1 to {last} are archived"),
+        };
         println!(
-            "moved {} of postings, {:.1} MB, in {:.1} s; postings 1 to {} are archived, {} closed stay, and the next start \
-             reads from posting {needed} on",
+            "moved {} of postings, {:.1} MB, in {:.1} s; {gone}, {} that are closed stay, and the next start reads from \
+             posting {needed} on",
             counted(files),
             bytes as f64 / MEGABYTE,
             begun.elapsed().as_secs_f64(),
-            archived.1,
-            left
+            counted(left)
         );
         Ok(())
     }

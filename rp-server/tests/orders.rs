@@ -76,6 +76,23 @@ impl<'a> Server<'a> {
     }
 }
 
+impl Server<'_> {
+    /// Waits until so much is issued, and the sums have come.
+    fn has_issued(&self, fen: u64) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.status_at_rest()["money"]["issued_fen"] != fen {
+            assert!(Instant::now() < until, "{}", self.status_at_rest());
+        }
+    }
+
+    /// Ends it in order.
+    fn end(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().expect("there is a kill").success());
+        assert!(self.child.wait().expect("it is our child").success());
+    }
+}
+
 impl Drop for Server<'_> {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -118,6 +135,50 @@ fn flags_that_cannot_be_are_refused_and_nothing_is_lost() {
     ] {
         folder.is_refused(&flags.join(" "), &[&run[..], &flags].concat(), &[why]);
     }
+}
+
+#[test]
+fn a_server_s_ledger_is_copied_and_archived_beside_it_and_it_starts_from_either() {
+    let folder = Folder::new("copies");
+    let said = |words: &[&str]| {
+        let output = folder.run(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let audited = |words: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&said(&[&["audit", "--json"], words].concat())).expect("it is JSON")
+    };
+    let server = Server::start(&folder, &[]);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..3).for_each(|_| drop(said(&["mint", "--users", "1..=150000", "--fen", "5"]))));
+        while !writer.is_finished() {
+            said(&["ledger", "backup", "--to", "copy"]);
+            assert_eq!(audited(&["--data", "copy"])["right"], true);
+        }
+        writer.join().expect("all have their money");
+    });
+    said(&["ledger", "backup", "--to", "copy"]);
+    // Nothing is projected before two million postings, so all is needed.
+    assert!(said(&["ledger", "archive", "--to", "old", "--keep", "0"]).starts_with("moved 0 files"));
+    let all = 3 * 5 * 150_000;
+    server.has_issued(all);
+    server.end();
+
+    let server = Server::start(&folder, &["--data", "copy"]);
+    server.has_issued(all);
+    server.end();
+    let server = Server::start(&folder, &[]);
+    server.has_issued(all);
+    let moved = said(&["ledger", "archive", "--to", "old", "--keep", "0"]);
+    assert!(!moved.starts_with("moved 0"), "{moved}");
+    assert_eq!(folder.run(&["audit"]).status.code(), Some(2));
+    said(&["mint", "--users", "1..=10", "--fen", "5"]);
+    server.has_issued(all + 50);
+    drop(server);
+    // Killed, and without the archive.
+    let server = Server::start(&folder, &[]);
+    server.has_issued(all + 50);
+    assert_eq!(audited(&["--archive", "old"])["figures"]["issued_fen"], all + 50);
 }
 
 #[test]

@@ -138,62 +138,81 @@ fn follows(there: &Place, id: Key, mut ledger: SqliteReader) -> Result<()> {
 
 /// Makes all that is new, and proves it.
 fn make(place: &Place, there: &Place, part: &Place, id: Key, progress: Progress<'_>) -> Result<Copied> {
-    let [ledger, earlier, fresh] = [place, there, part].map(|place| SqliteReader::of(place, id, Archived::default()));
     let archived = State::find(place)?.archived()?;
     let mut copied = Copied { archived: (archived.number, archived.end.position), ..Copied::default() };
-    let (mut number, mut before, mut state) = (archived.number + 1, archived.end, None);
-    let label = loop {
+    let files = gather(place, there, part, id, &mut copied, progress)?;
+    let fresh = SqliteReader::of(part, id, Archived::default());
+    let (mut end, mut epoch) = (archived.end, 0);
+    for (number, kept) in (archived.number + 1..).zip(files) {
+        match kept {
+            Some(kept) => end = kept,
+            None => {
+                let (label, proven) = fresh.prove_file(number, Some(end))?;
+                (end, epoch) = (proven, label.epoch);
+            }
+        }
+    }
+    let mut state = State::find(part)?;
+    ensure!(epoch <= state.epoch(), "a server was started on {} meanwhile: try again", place.dir.display());
+    let floors = state.projections()?.into_iter().map(|projection| projection.floor);
+    let known = floors.fold(state.last_mark()?.end.position, u64::max);
+    if end.position < known {
+        let found = format!("the ledger ends at posting {}, and {known} were there", end.position);
+        return Err(place.damaged("postings", found));
+    }
+    copied.position = end.position;
+    let note = Note {
+        ledger: id,
+        epoch: state.epoch(),
+        position: end.position,
+        chain: end.chain,
+        archived: archived.number,
+        made_ms: super::Time::now(0)?.unix_ms,
+    };
+    let file = part.dir.join(NOTE);
+    fs::write(&file, serde_json::to_vec(&note)?).with_context(|| format!("writing {}", file.display()))?;
+    fs::File::open(&file)?.sync_all()?;
+    sync(&part.dir)?;
+    Ok(copied)
+}
+
+/// Copies what is not there; for each file, from the first that is not archived on, its end where it stays as it is there.
+///
+/// Nothing is proven yet: a writer in full swing must not get away.
+fn gather(
+    place: &Place,
+    there: &Place,
+    part: &Place,
+    id: Key,
+    copied: &mut Copied,
+    progress: Progress<'_>,
+) -> Result<Vec<Option<End>>> {
+    let [ledger, earlier, fresh] = [place, there, part].map(|place| SqliteReader::of(place, id, Archived::default()));
+    let mut files = Vec::new();
+    let (mut number, mut has_state) = (copied.archived.0 + 1, false);
+    loop {
         let name = Place::segment_name(number);
         let (label, end) = ledger.end_of(number)?.ok_or_else(|| place.damaged(&name, "it is missing"))?;
-        if !label.closed && state.is_none() {
+        if !label.closed && !has_state {
             copied.bytes += copy(place, STATE_NAME, part, progress)?;
-            state = Some(State::find(part)?);
+            has_state = true;
             // It may be closed meanwhile.
             continue;
         }
         let is_there = |(found, found_end): (Label, End)| found.closed && found_end == end;
         if label.closed && earlier.end_of(number)?.is_some_and(is_there) {
             copied.kept += 1;
-            (number, before) = (number + 1, end);
-            continue;
-        }
-        copied.bytes += copy(place, &name, part, progress)?;
-        copied.files += 1;
-        let (label, end) = fresh.prove_file(number, Some(before))?;
-        before = end;
-        if !label.closed {
-            break label;
+            files.push(Some(end));
+        } else {
+            copied.bytes += copy(place, &name, part, progress)?;
+            copied.files += 1;
+            files.push(None);
+            if fresh.end_of(number)?.is_none_or(|(label, _)| !label.closed) {
+                return Ok(files);
+            }
         }
         number += 1;
-    };
-    copied.position = before.position;
-    let mut state = state.expect("an open file is copied behind it");
-    ensure!(
-        label.epoch <= state.epoch(),
-        "a server was started on {} meanwhile: run the backup again",
-        place.dir.display()
-    );
-    let mark = state.last_mark()?.end;
-    let floors = state.projections()?.into_iter().map(|projection| projection.floor);
-    let known = floors.fold(mark.position, u64::max);
-    if before.position < known {
-        let found = format!("the ledger ends at posting {}, and {known} were there", before.position);
-        return Err(place.damaged(&Place::segment_name(label.number), found));
     }
-    let note = Note {
-        ledger: id,
-        epoch: state.epoch(),
-        position: before.position,
-        chain: before.chain,
-        archived: archived.number,
-        made_ms: super::Time::now(0)?.unix_ms,
-    };
-    drop((state, fresh));
-    let file = part.dir.join(NOTE);
-    fs::write(&file, serde_json::to_vec(&note)?).with_context(|| format!("writing {}", file.display()))?;
-    fs::File::open(&file)?.sync_all()?;
-    sync(&part.dir)?;
-    Ok(copied)
 }
 
 /// Moves in what a backup made whole, if it was cut off before it did so itself. The folder must be held.

@@ -59,7 +59,7 @@ fn pour(source: &Connection, path: &Path, slice: &mut dyn FnMut(u64)) -> Result<
     drop(copy);
     // Whole by itself: no log beside it that could be left behind.
     let copy = Connection::open(path)?;
-    copy.pragma_update(None, "journal_mode", "DELETE")?;
+    copy.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE")?;
     drop(copy);
     file.sync_all()?;
     Ok(file.metadata()?.len())

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use rp_server::ledger::sqlite;
+use rp_core::posting::Posting;
+use rp_server::ledger::{Outcome, sqlite};
 use rusqlite::Connection;
 
-use crate::copies::{Beside, close, name, project, projected, text};
+use crate::copies::{Beside, close, mark, name, project, projected, text};
 use crate::disk::{commit, files};
 use crate::world::World;
 
@@ -50,6 +51,24 @@ fn what_is_archived_is_audited_where_it_is() {
     assert_eq!(folder.audited(&words), world.lines.len() as u64);
     let last = world.lines.len().to_string();
     assert_eq!(folder.done(&["ledger", "export", "--from", &last]).lines().count(), 2, "no archive is asked for");
+}
+
+#[test]
+fn a_set_that_begins_behind_the_archive_needs_nothing_of_it() {
+    let world = World::play(29, 8_000);
+    let folder = projected(&world.lines);
+    let archive = Beside(folder.beside("archive"));
+    folder.archive(&archive.0, "0");
+    let mut opened = folder.open();
+    let posting = Posting { set: 9, sequence: 1, ..world.lines[0].posting() };
+    let mut bytes = vec![0; posting.len()];
+    posting.put(&mut bytes);
+    let position = world.lines.len() as u64 + 1;
+    assert_eq!(opened.ledger.commit(&bytes), Outcome::Durable { position });
+    mark(&mut opened);
+    close(opened);
+    let opened = folder.open();
+    assert_eq!((opened.ledger.end().position, opened.ledger.heads().of(9)), (position, 1));
 }
 
 #[test]
@@ -123,7 +142,7 @@ fn what_a_start_needs_stays_and_lost_projections_want_the_archive_back() {
     let said = folder.archive(&archive.0, "0");
     assert!(said.starts_with("moved 0 files") && said.contains("reads from posting 1 on"), "{said}");
     state.execute_batch("INSERT INTO projection SELECT * FROM kept").expect("room");
-    assert!(folder.archive(&archive.0, "0").contains("closed stay"));
+    assert!(folder.archive(&archive.0, "0").contains("closed stay, and"));
     close(folder.open());
 
     state.execute_batch("DELETE FROM projection").expect("room");

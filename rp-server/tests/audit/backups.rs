@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use rp_server::ledger::sqlite;
+use rusqlite::Connection;
 
 use crate::copies::{Beside, close, mark, name, project, projected, text};
-use crate::disk::{Folder, commit};
+use crate::disk::{Folder, commit, files};
 use crate::world::World;
 
 #[test]
@@ -108,6 +109,28 @@ fn a_backup_goes_nowhere_else() {
     let words = ["ledger", "backup", "--data", text(&restored), "--to", text(&newer.0)];
     folder.refused(&words, 1, &["which this ledger does not have", "older copy"]);
     assert_eq!(folder.export(&newer.0), before);
+}
+
+#[test]
+fn what_is_damaged_is_not_copied_and_the_backup_before_stays() {
+    let world = World::play(30, 6_000);
+    let folder = projected(&world.lines[..3_000]);
+    let copy = Beside(folder.beside("copy"));
+    folder.backup(&copy.0);
+    let before = folder.export(&copy.0);
+    let mut opened = folder.open();
+    commit(&mut opened, &world.lines[3_000..]);
+    close(opened);
+    folder.change("UPDATE posting SET fen = fen + 1 WHERE position = 20");
+    let file = folder.file(&name(files(folder.path()) as u32 - 2));
+    let open = Connection::open(file).expect("it is there");
+    let sql = "UPDATE posting SET fen = fen + 1 WHERE position = (SELECT min(position) + 5 FROM posting)";
+    assert_eq!(open.execute(sql, []).expect("it can be written"), 1);
+    drop(open);
+    let words = ["ledger", "backup", "--to", text(&copy.0)];
+    folder.refused(&words, 1, &["the checksum of posting", "is wrong"]);
+    assert_eq!(folder.export(&copy.0), before);
+    assert!(!copy.0.join("backup.part").exists());
 }
 
 #[test]

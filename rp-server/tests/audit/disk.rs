@@ -71,7 +71,7 @@ impl Folder {
     }
 
     /// Changes a file behind the ledger's back.
-    fn change(&self, sql: &str) {
+    pub fn change(&self, sql: &str) {
         let file = Connection::open(self.0.join("postings-000001.db")).expect("it is there");
         assert_eq!(file.execute(sql, []).expect("it can be written"), 1, "{sql}");
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use rp_server::ledger::backup::backup;
 use rp_server::ledger::{Heads, Outcome, Place, sqlite};
 
 use crate::house::{Folder, Line, Taken, commit, plain};
@@ -94,6 +95,35 @@ fn fill(dir: &Path, expected: &mut Vec<Line>) -> Option<String> {
         }
     }
     None
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_disk_leaves_the_backup_before() {
+    let (source, disk) = (Folder::new(), Disk::new(2500));
+    let mut opened = sqlite::open(&source.place(), &mut ()).expect("an empty folder");
+    let (mut heads, mut expected, mut copied) = (Heads::default(), Vec::new(), 0);
+    let said = (0..).find_map(|seed| {
+        let group = plain(&mut heads, 400, seed);
+        let position = commit(&mut opened, &group);
+        let lines = (position - 399..).zip(rp_core::posting::each(&group)).map(|(at, posting)| Line::of(at, &posting));
+        expected.extend(lines);
+        match backup(&source.place().dir, &disk.path(), &mut |_, _| {}) {
+            Ok(made) => copied = made.position as usize,
+            Err(error) => return Some(format!("{error:#}")),
+        }
+        None
+    });
+    let said = said.expect("a disk is full some day");
+    assert!(
+        (said.contains("full") || said.contains("space")) && copied > 400 && copied < expected.len(),
+        "{copied}: {said}"
+    );
+    assert!(!disk.path().join("backup.part").exists(), "what was begun is gone");
+    disk.mount(&["-o", "remount,size=64m"]);
+    let mut taken = Taken::default();
+    drop(sqlite::open(&place(&disk.path()), &mut taken).unwrap_or_else(|error| panic!("{error:#}")));
+    assert!(taken.lines == expected[..copied]);
 }
 
 #[test]
