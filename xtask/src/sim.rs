@@ -51,6 +51,10 @@ impl SimArgs {
                         let from = next.fetch_add(BATCH, Ordering::Relaxed);
                         if let Err(error) = play(from..from + BATCH) {
                             stop.store(true, Ordering::Relaxed);
+                            println!(
+                                "one of the seeds {from} to {} failed; the others under way are waited for",
+                                from + BATCH - 1
+                            );
                             failed.lock().expect("nobody panics with it").get_or_insert(error);
                             return;
                         }
@@ -59,8 +63,7 @@ impl SimArgs {
                 });
             }
         });
-        signal::check()?;
-        failed.into_inner().expect("nobody panics with it").map_or(Ok(()), Err)
+        failed.into_inner().expect("nobody panics with it").map_or_else(signal::check, Err)
     }
 }
 

@@ -209,8 +209,9 @@ fn play(seed: u64) -> Story {
             fate.end(&mut world, &mut story);
         }
     }
-    world.server.store.disk(|disk| disk.disarm());
-    if world.server.life.is_err() {
+    // A disk that has failed may not have been written to since.
+    let has_failed = world.server.store.disk(|disk| disk.disarm());
+    if has_failed || world.server.life.is_err() {
         fate.end(&mut world, &mut story);
     }
     world.gather();
