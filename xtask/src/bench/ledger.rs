@@ -13,7 +13,6 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::ground::GENERATOR_CPU;
-use super::subject::SUBJECT_CPU;
 use crate::fleet::Seat;
 use crate::lab::{Lab, Place};
 use crate::programs::Programs;
@@ -70,10 +69,10 @@ pub fn run(programs: &Programs, is_quick: bool, wants: impl Fn(&str) -> bool) ->
     Ok(ledger)
 }
 
-/// A server on the subjects' CPU, with a ledger of its own.
+/// A server with a ledger of its own. Its worker pins itself to the first CPU, the subjects'; its other threads run where there
+/// is room, as they do on a server of more than one core.
 fn start_server(lab: &Lab, programs: &Programs, flags: &[&str]) -> Result<Server> {
-    let place = Place::inside(lab.server()).on_cpu(SUBJECT_CPU);
-    Server::start(programs, place, lab.room(), &[&UNLIMITED, flags].concat())
+    Server::start(programs, Place::inside(lab.server()), lab.room(), &[&UNLIMITED, flags].concat())
 }
 
 /// A client machine of the lab, on the generators' CPU.

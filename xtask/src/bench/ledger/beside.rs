@@ -42,8 +42,10 @@ pub struct Beside {
     pub alone_us: Vec<f64>,
     /// The same beside packets.
     pub beside_us: Vec<f64>,
-    /// 99 of a hundred shakes are answered within this, in microseconds: alone and beside packets, medians of the rounds.
-    pub p99_us: [f64; 2],
+    /// Half of the shakes are answered within this, in microseconds: alone and beside packets, medians of the rounds.
+    pub p50_us: [f64; 2],
+    /// Shakes that the generator sent late, in all, beside packets.
+    pub late: u64,
     /// Packets that were made in all.
     pub packets: u64,
 }
@@ -148,7 +150,7 @@ fn judge(
         Ok([of(|spent| spent.worker_ns), of(|spent| spent.receive_ns)])
     };
     let (mut alone_us, mut beside_us) = (Vec::new(), Vec::new());
-    let mut p99_us = [Vec::new(), Vec::new()];
+    let (mut p50_us, mut late) = ([Vec::new(), Vec::new()], 0);
     for round in 0..ROUNDS {
         let phase = |name: &str| {
             let name = format!("{name} {round}");
@@ -159,11 +161,12 @@ fn judge(
         let [alone_shakes, beside_shakes] = shakes.map(|phase| phase.answered.max(1) as f64);
         alone_us.push((alone[0] + alone[1]) / alone_shakes);
         beside_us.push((both[0] - packets[0] + both[1] - packets[1]) / beside_shakes);
-        shakes.iter().zip(&mut p99_us).for_each(|(phase, all)| all.push(phase.latency_us.p99));
+        shakes.iter().zip(&mut p50_us).for_each(|(phase, all)| all.push(phase.latency_us.p50));
+        late += shakes[1].generator_late;
     }
     let packets = server.status()?.money.made.count;
     ensure!(packets > 0, "no packet was made beside the shakes");
-    let p99_us = p99_us.map(|all| median(all).unwrap_or(0.0));
+    let p50_us = p50_us.map(|all| median(all).unwrap_or(0.0));
     println!("{who}: {alone_us:.3?} us a shake alone, {beside_us:.3?} beside {packets} packets");
-    Ok(Beside { who: who.into(), rate, alone_us, beside_us, p99_us, packets })
+    Ok(Beside { who: who.into(), rate, alone_us, beside_us, p50_us, late, packets })
 }

@@ -1,20 +1,17 @@
 //! Users who send and grab until they are answered, which is when the disk has it; and the same without disk, without sealing
 //! and past the network stack.
-//!
-//! The worker has the subjects' CPU for itself. The ledger's thread runs where there is room, beside the clients.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{LIMIT, UNLIMITED, scenario, seat};
+use super::{LIMIT, scenario, seat, start_server};
 use crate::bench::ground::{COALESCE as CLIENT_COALESCE, GENERATOR_CPU};
 use crate::bench::subject::{COALESCE, SUBJECT_CPU, wait_for_xdp};
 use crate::fleet::{Fleet, common_start};
-use crate::lab::{Lab, Place, quiet};
+use crate::lab::{Lab, quiet};
 use crate::programs::Programs;
-use crate::server::Server;
 use crate::{machine, signal};
 
 /// Packets a second; each is sent once and grabbed thrice.
@@ -99,8 +96,7 @@ fn durable(programs: &Programs, packet_rate: u64, way: Way) -> Result<Durable> {
     }
     let (client, link) = &lab.clients()[0];
     let (interface, client_interface) = (link.server_interface(), link.client_interface());
-    let flags = [&UNLIMITED[..], &way.flags(), &["--interface", &interface]].concat();
-    let server = Server::start(programs, Place::inside(lab.server()), lab.room(), &flags)?;
+    let server = start_server(&lab, programs, &[&way.flags()[..], &["--interface", &interface]].concat())?;
     server.ask(&["mint", "--users", &format!("1..={USERS}"), "--fen", "1000000"])?;
     quiet(lab.server(), &interface, SUBJECT_CPU, COALESCE)?;
     let start_s = common_start(USERS, LOGINS_PER_S);

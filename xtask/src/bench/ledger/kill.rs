@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{LIMIT, UNLIMITED, scenario, seat, start_server};
-use crate::bench::subject::SUBJECT_CPU;
+use super::{LIMIT, scenario, seat, start_server};
 use crate::fleet::Fleet;
-use crate::lab::{Lab, Place};
+use crate::lab::Lab;
 use crate::programs::Programs;
 use crate::server::Server;
 use crate::signal::{self, Signal};
@@ -55,8 +54,7 @@ pub(super) fn run(programs: &Programs) -> Result<Killed> {
     std::thread::sleep(Duration::from_secs(3));
     server.program().kill()?;
     let killed = Instant::now();
-    let place = Place::inside(lab.server()).on_cpu(SUBJECT_CPU);
-    server = Server::start(programs, place, lab.room(), &UNLIMITED)?;
+    server = start_server(&lab, programs, &[])?;
     let serves_s = killed.elapsed().as_secs_f64();
     let most_logins = wait_for_all(&server, &mut fleet)?;
     let back_s = killed.elapsed().as_secs_f64();

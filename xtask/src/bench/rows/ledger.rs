@@ -23,10 +23,12 @@ pub(super) fn rows(ledger: &Ledger, rows: &mut Vec<Row>) {
         rows.push(aimed(longest, Target::AtMost(50.0)));
     }
     durable(ledger, rows);
-    for Beside { who, rate, alone_us, beside_us, p99_us: [alone_p99, p99], packets } in &ledger.beside {
+    for Beside { who, rate, alone_us, beside_us, p50_us: [alone, beside], late, packets } in &ledger.beside {
         let of = |rounds: &[f64]| median(rounds.iter().copied()).unwrap_or(0.0);
         let name = format!("a shake at {rate}/s beside a busy ledger: {who}");
-        let note = format!("{packets} packets made meanwhile; p99 {p99:.0} us, alone {alone_p99:.0} us");
+        let note = format!(
+            "{packets} packets made meanwhile; p50 {beside:.0} us, alone {alone:.0} us; {late} sent late by the generator"
+        );
         let row = Row::new(name, "us", of(beside_us)).beside("without packets", of(alone_us)).note(note);
         rows.push(row.target(Target::AtMost(1.05)));
     }
