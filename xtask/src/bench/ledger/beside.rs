@@ -124,12 +124,10 @@ fn hold(seconds: u64, send: &str) -> String {
     format!("[[phase]]\nkind = \"hold\"\nseconds = {seconds}\n{send}")
 }
 
-/// The rate is one over all users, of whom half are here.
 fn blast(name: &str, rate: u64) -> String {
     let burst = (rate / 4000).clamp(16, 128);
     format!(
-        "[[phase]]\nkind = \"blast\"\nname = \"{name}\"\nseconds = {TURN_S}\nrate = {}\nblast = {{ burst = {burst} }}\n",
-        2 * rate
+        "[[phase]]\nkind = \"blast\"\nname = \"{name}\"\nseconds = {TURN_S}\nrate = {rate}\nblast = {{ burst = {burst} }}\n"
     )
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{LIMIT, scenario, seat, start_server};
+use super::{LIMIT, UNLIMITED, scenario, seat};
 use crate::answers::Sum;
 use crate::bench::ground::{COALESCE as CLIENT_COALESCE, GENERATOR_CPU, STRANDS};
 use crate::bench::subject::{COALESCE, SUBJECT_CPU};
 use crate::fleet::{Fleet, common_start};
-use crate::lab::{Lab, quiet};
+use crate::lab::{Lab, Place, quiet};
 use crate::programs::Programs;
+use crate::server::Server;
 use crate::{command, machine, signal};
 
 const SESSIONS: u64 = 500_000;
@@ -52,7 +53,11 @@ pub(super) fn run(programs: &Programs) -> Result<Booked> {
     let mut lab = Lab::build_with(1, STRANDS, programs)?;
     lab.free_client_end(0);
     let interfaces = lab.clients()[0].1.server_interfaces();
-    let server = start_server(&lab, programs, &["--transport", "af-xdp", "--interface", &interfaces.join(",")])?;
+    let listed = interfaces.join(",");
+    let flags = [&UNLIMITED[..], &["--transport", "af-xdp", "--interface", &listed]].concat();
+    // All of it on one CPU: generator, sink and the fleet that hears of its prizes fill the other.
+    let place = Place::inside(lab.server()).on_cpu(SUBJECT_CPU);
+    let server = Server::start(programs, place, lab.room(), &flags)?;
     for interface in &interfaces {
         quiet(lab.server(), interface, SUBJECT_CPU, COALESCE)?;
     }
