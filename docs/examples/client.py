@@ -122,6 +122,7 @@ def seal_of(key, head, body):
 
 # Requests, by name: the first byte.
 HELLO, LOGIN, PING, SHAKE, SEND, GRAB, DETAIL, BALANCE = 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48
+HISTORY = 0x49
 NOTICE_ACK, BYE, ECHO, TOTALS = 0x4A, 0x4B, 0x4C, 0x4D
 
 # The flag of what is sealed, and of a WELCOME that says so.
@@ -140,6 +141,7 @@ REPLIES = {
            "session counter request packet sender total_fen left_fen made_ms"
            " state shares taken best first count greeting_len reserved", 24),
     0x68: ("BALANCE_IS", "I Q Q Q", "session counter request balance_fen", 24),
+    0x69: ("HISTORY_PAGE", "I Q Q Q B", "session counter request next count", 24),
     0x6A: ("NOTICE", "I Q Q B Q Q Q Q", "session counter notice about_type about from fen at_ms", 24),
     0x6B: ("GOODBYE", *HEAD),
     0x6C: ("ECHOED", *HEAD),
@@ -153,7 +155,7 @@ REPLIES = {
 }
 BEAR_MONEY = {first for first, (*_, trailer) in REPLIES.items() if trailer == 24}
 REFUSALS = ("", "empty", "expired", "already_yours", "not_for_you", "unknown_packet", "insufficient", "full", "conflict",
-            "stale", "malformed", "busy")
+            "stale", "malformed", "busy", "not_kept")
 AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -190,6 +192,10 @@ def parse(datagram):
             return None
         values["rows"] = list(struct.iter_unpack("<QQI", tail[:rows]))
         values["greeting"] = tail[rows:].decode()
+    elif name == "HISTORY_PAGE":
+        if len(tail) != 25 * values["count"]:
+            return None
+        values["rows"] = list(struct.iter_unpack("<QBQQ", tail))
     elif tail:
         return None
     return values
@@ -400,6 +406,19 @@ class Client:
     def balance(self):
         return self.by_request(BALANCE, "BALANCE_IS", random.getrandbits(64), b"")["balance_fen"]
 
+    def history(self, before=0):
+        """One page of what moved the user's money, newest first."""
+        return self.by_request(HISTORY, "HISTORY_PAGE", random.getrandbits(64), struct.pack("<Q", before))
+
+    def whole_history(self):
+        """All rows, newest first: at_ms, act, about, fen."""
+        page = self.history()
+        rows = page["rows"]
+        while page["next"]:
+            page = self.history(page["next"])
+            rows += page["rows"]
+        return rows
+
     def wait_for(self, is_wanted, seconds):
         """The first notice, of those that came already or come within some seconds, that is wanted; or None."""
         until = time.monotonic() + seconds
@@ -422,7 +441,7 @@ def main():
     parser.add_argument("--user", type=int, required=True, metavar="N")
     parser.add_argument("--ticket", type=bytes.fromhex, required=True, metavar="HEX", help="as rp-server ticket prints it")
     parser.add_argument("--secret", type=bytes.fromhex, required=True, metavar="HEX")
-    parser.add_argument("do", nargs="+", help="shake, ping, balance, bye, grab=PACKET, detail=PACKET,"
+    parser.add_argument("do", nargs="+", help="shake, ping, balance, history, bye, grab=PACKET, detail=PACKET,"
                         " send=FEN/SHARES/USER,USER,..")
     arguments = parser.parse_args()
     client = Client(arguments.server, arguments.user, arguments.ticket, arguments.secret)
@@ -435,7 +454,7 @@ def main():
                 answer = client.send(int(fen), int(shares), to=[int(user) for user in users.split(",")])
             elif verb in ("grab", "detail"):
                 answer = getattr(client, verb)(int(detail, 0))
-            elif verb in ("shake", "ping", "balance", "bye"):
+            elif verb in ("shake", "ping", "balance", "history", "bye"):
                 answer = getattr(client, verb)()
             else:
                 parser.error(f"{verb} is nothing that this client does")

@@ -74,6 +74,8 @@ impl Reading {
         let thrown: u64 = self.books.discarded.iter().sum::<u64>() - before.books.discarded.iter().sum::<u64>();
         agree(thrown, "we threw away:", 0, "it should be:");
         let (old, new) = (&before.books, &self.books);
+        let false_histories = new.false_histories - old.false_histories;
+        agree(false_histories, "histories without what we had sent:", 0, "it should be:");
         for (name, old, new, word) in [
             ("prizes", old.prizes, new.prizes, 66),
             ("packets made", old.packets, new.packets, 68),
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn each_kind_of_difference_is_named_once() {
         let before = reading(|_, _| {});
-        let rows: [(&str, Reading); 6] = [
+        let rows: [(&str, Reading); 7] = [
             (
                 "we sent shake: 3, but the server received: 2",
                 reading(|words, books| {
@@ -130,6 +132,7 @@ mod tests {
             ("we received nothing: 0, but the server sent: 1", reading(|words, _| words[36] = 1)),
             ("not one of our requests", reading(|words, _| words[0] = 1)),
             ("we threw away: 1", reading(|_, books| books.discarded[0] = 1)),
+            ("histories without what we had sent: 1", reading(|_, books| books.false_histories = 1)),
             (
                 "we count prizes: 1, but the server: 2",
                 reading(|words, books| {

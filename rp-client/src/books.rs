@@ -82,6 +82,8 @@ pub struct Books {
     pub shares: Sum,
     /// Packets that came back.
     pub refunded: Sum,
+    /// Histories in which a packet that we had just sent was not as we sent it.
+    pub false_histories: u64,
 }
 
 impl Default for Books {
@@ -94,6 +96,7 @@ impl Default for Books {
             packets: Sum::default(),
             shares: Sum::default(),
             refunded: Sum::default(),
+            false_histories: 0,
         }
     }
 }

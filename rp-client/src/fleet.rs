@@ -5,6 +5,7 @@
 //! money have a number of their own and are repeated beside it. Every request ends as answered, refused or lost.
 
 mod ask;
+mod history;
 mod login;
 mod money;
 mod notice;

@@ -76,6 +76,8 @@ pub struct PhaseRecord {
     pub sends: Ends,
     /// Shares to take.
     pub grabs: Ends,
+    /// Histories to read.
+    pub histories: Ends,
     /// Refusals by number.
     pub refusals: [u64; REFUSALS],
     /// What sessions waited because they were told to; counts when the wait ends.
@@ -118,6 +120,7 @@ impl PhaseRecord {
             shakes: Ends::default(),
             sends: Ends::default(),
             grabs: Ends::default(),
+            histories: Ends::default(),
             refusals: [0; REFUSALS],
             backed_off: BackedOff::default(),
             duplicate: 0,
@@ -177,6 +180,6 @@ impl PhaseRecord {
 
     /// Everything that has not ended yet.
     pub fn outstanding(&self) -> u64 {
-        self.shakes.outstanding() + self.sends.outstanding() + self.grabs.outstanding()
+        [self.shakes, self.sends, self.grabs, self.histories].iter().map(Ends::outstanding).sum()
     }
 }

@@ -71,6 +71,8 @@ pub struct Phase {
     pub hostile: u64,
     pub sends: Requests,
     pub grabs: Requests,
+    /// Histories to read.
+    pub histories: Requests,
     /// Refusals of all requests, by type.
     pub refusals: Counts,
     /// Waiting that the server asked for, and that was done.
@@ -213,6 +215,7 @@ fn phase(record: &PhaseRecord) -> Phase {
         hostile: record.hostile,
         sends: requests(&record.sends),
         grabs: requests(&record.grabs),
+        histories: requests(&record.histories),
         refusals: counts(refusals),
         backed_off: BackedOff { times: record.backed_off.times, seconds: record.backed_off.us as f64 / 1e6 },
         latency_us: latency(&record.latency_us),

@@ -86,7 +86,7 @@ fn line(phase: &Phase) -> String {
         latency.p999,
         latency.max
     );
-    for (name, requests) in [("packets", &phase.sends), ("grabs", &phase.grabs)] {
+    for (name, requests) in [("packets", &phase.sends), ("grabs", &phase.grabs), ("histories", &phase.histories)] {
         if requests.due > 0 {
             let _ = writeln!(
                 text,

@@ -6,6 +6,7 @@
 
 mod abroad;
 mod accounts;
+pub mod asks;
 pub mod bank;
 pub mod blocks;
 pub mod board;
@@ -24,6 +25,7 @@ mod prizes;
 mod projection;
 mod requests;
 mod restore;
+mod retelling;
 mod session;
 mod set;
 mod shake;
@@ -50,6 +52,7 @@ use crate::reason::Reason;
 use crate::steer;
 use crate::ticket::Realm;
 use crate::wire::{Origin, Peer};
+use asks::{Ask, Asks};
 use board::Board;
 use books::{BankBooks, Books};
 use journal::{Address, Journal};
@@ -106,6 +109,8 @@ pub struct Config {
     pub is_gated: bool,
     /// What bears money travels readable: for load tests only.
     pub is_unsealed: bool,
+    /// The ledger can be read back: histories and forgotten packets are answered from it.
+    pub keeps_postings: bool,
 }
 
 /// The SETs of one worker.
@@ -156,6 +161,7 @@ impl Shard {
             rng,
             outbox: Outbox::default(),
             journal: Journal::default(),
+            asks: Asks::default(),
             books,
             all_books,
             bank,
@@ -281,6 +287,18 @@ impl Shard {
         self.stirred[at] = true;
         self.sets[at].note(now, note, &mut self.shared, tx);
         self.shared.journal.end_event();
+    }
+
+    /// The next question that only the ledger can answer, and can: all that it depends on is on disk.
+    pub fn pop_ask(&mut self) -> Option<Ask> {
+        self.shared.asks.pop(&self.shared.journal)
+    }
+
+    /// Sends an answer from the ledger to who asked, by the door that he asked at.
+    pub fn deliver(&mut self, answer: &[u8], to: Peer, door: u16, tx: &mut impl Transmit) {
+        tx.buffer()[..answer.len()].copy_from_slice(answer);
+        let client = self.shared.board.clients().find(Origin::from(&to).ip);
+        self.shared.send(tx, answer.len(), to, door, client);
     }
 
     /// Does what time demands: idle sessions end, packets expire, notices go out again, untaken prizes go back.

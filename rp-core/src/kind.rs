@@ -54,7 +54,7 @@ kinds! {
     Detail = 7, "detail";
     /// How much the user has.
     Balance = 8, "balance";
-    /// Pages of what was sent and received; reserved, not served by version 1 servers without a ledger on disk.
+    /// What moved the user's money, newest first.
     History = 9, "history";
     /// A notice was seen.
     NoticeAck = 10, "notice_ack";
@@ -81,6 +81,8 @@ kinds! {
     DetailPage = 39, "detail_page";
     /// The balance.
     BalanceIs = 40, "balance_is";
+    /// One page of the user's history.
+    HistoryPage = 41, "history_page";
     /// Something happened to the user's money.
     Notice = 42, "notice";
     /// The session is closed.
@@ -140,6 +142,8 @@ impl Kind {
                 | Kind::DetailPage
                 | Kind::Balance
                 | Kind::BalanceIs
+                | Kind::History
+                | Kind::HistoryPage
                 | Kind::Notice
                 | Kind::Prize
                 | Kind::Refused
@@ -147,8 +151,7 @@ impl Kind {
         )
     }
 
-    /// Shortest and longest UDP payload of a request of this kind, tag included; (1, 0), which nothing meets, for replies
-    /// and for kinds that are not served.
+    /// Shortest and longest UDP payload of a request of this kind, tag included; (1, 0), which nothing meets, for replies.
     #[inline(always)]
     pub const fn request_length(self) -> (usize, usize) {
         match self {
@@ -163,6 +166,7 @@ impl Kind {
             Kind::Grab => (wire::Grab::LEN + wire::TRAILER, wire::Grab::LEN + wire::TRAILER),
             Kind::Detail => (wire::Detail::LEN + wire::TRAILER, wire::Detail::LEN + wire::TRAILER),
             Kind::Balance => (wire::Balance::LEN + wire::TRAILER, wire::Balance::LEN + wire::TRAILER),
+            Kind::History => (wire::History::LEN + wire::TRAILER, wire::History::LEN + wire::TRAILER),
             Kind::NoticeAck => (wire::NoticeAck::LEN + wire::TAG_LEN, wire::NoticeAck::LEN + wire::TAG_LEN),
             _ => (1, 0),
         }
@@ -182,7 +186,7 @@ pub fn request_of(first_byte: u8, payload_len: usize) -> Result<Kind, crate::rea
     let Some(kind) = Kind::of_number(first_byte & 0x3f) else {
         return Err(Reason::UnknownKind);
     };
-    if !kind.is_request() || matches!(kind, Kind::History) {
+    if !kind.is_request() {
         return Err(Reason::UnknownKind);
     }
     let (min, max) = kind.request_length();

@@ -63,6 +63,10 @@ pub const RECIPIENTS_MAX: usize = 100;
 pub const GREETING_MAX: usize = 120;
 /// Shares shown on one page of a packet's detail.
 pub const DETAIL_PAGE_SHARES: usize = 40;
+/// Rows on one page of a user's history.
+pub const HISTORY_PAGE_ROWS: usize = 47;
+/// Questions of one worker's SETs that wait for who reads the ledger; one more is refused as *busy*.
+pub const ASKS_MAX: usize = 64;
 /// Answers kept per user for repeats of a request.
 pub const ANSWERS_KEPT: usize = 16;
 /// Width of the window of request numbers below the highest seen.
@@ -116,5 +120,10 @@ const _: () = assert!(
         + crate::wire::ShareRow::LEN * DETAIL_PAGE_SHARES
         + GREETING_MAX
         + crate::wire::TRAILER
+        <= DATAGRAM_MAX
+);
+// So does a full page of a history.
+const _: () = assert!(
+    crate::wire::HistoryPage::LEN + crate::wire::HistoryRow::LEN * HISTORY_PAGE_ROWS + crate::wire::TRAILER
         <= DATAGRAM_MAX
 );

@@ -8,15 +8,16 @@ mod layout;
 mod login;
 mod money;
 mod notice;
+mod reading;
 mod session;
 
 pub use layout::Field;
 pub use login::{CHALLENGE_LEN, Challenge, HELLO_LEN, Hello, Login, LoginRefused, TICKET_LEN, Welcome};
 pub use money::{
-    AUDIENCE_LISTED, AUDIENCE_SET, Balance, BalanceIs, Detail, DetailPage, Grab, Grabbed, PacketState, Refusal,
-    Refused, SPLIT_EQUAL, SPLIT_RANDOM, Send, SendView, Sent, ShareRow,
+    AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, SPLIT_EQUAL, SPLIT_RANDOM, Send, SendView, Sent,
 };
 pub use notice::{Notice, NoticeAck, NoticeType, Prize};
+pub use reading::{Balance, BalanceIs, Detail, DetailPage, History, HistoryPage, HistoryRow, PacketState, ShareRow};
 pub use session::{Ping, Pong, SHAKE_LEN, SessionHead, TOTALS_WORDS, TotalsAre, UNKNOWN_SESSION_LEN};
 
 /// Bytes of a tag.

@@ -16,6 +16,7 @@ macro_rules! for_each_layout {
     ($row:ident) => {
         $row!(Hello, Challenge, Login, Welcome, LoginRefused, SessionHead, Ping, Pong, TotalsAre);
         $row!(Send, Sent, Grab, Grabbed, Detail, DetailPage, ShareRow, Balance, BalanceIs, Refused);
+        $row!(History, HistoryPage, HistoryRow);
         $row!(Prize, Notice, NoticeAck);
     };
 }
@@ -135,6 +136,7 @@ fn lengths_made(kind: Kind) -> Vec<usize> {
         Kind::Grab => sealed(Grab::LEN),
         Kind::Detail => sealed(Detail::LEN),
         Kind::Balance => sealed(Balance::LEN),
+        Kind::History => sealed(History::LEN),
         Kind::Send => {
             let tails = (0..=RECIPIENTS_MAX).flat_map(|users| (0..=GREETING_MAX).map(move |text| 8 * users + text));
             tails.map(|tail| Send::LEN + tail + TRAILER).collect()
@@ -159,7 +161,7 @@ fn a_request_is_known_by_exactly_the_lengths_that_are_made() {
             }
             let reason = match kind {
                 _ if first >> 6 != 1 => Reason::BadVersion,
-                None | Some(Kind::History) => Reason::UnknownKind,
+                None => Reason::UnknownKind,
                 Some(kind) if !kind.is_request() => Reason::UnknownKind,
                 Some(_) => Reason::BadLength,
             };

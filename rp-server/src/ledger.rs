@@ -7,8 +7,10 @@
 
 pub mod archive;
 pub mod backup;
+mod catalogue;
 mod chain;
 mod copying;
+mod finder;
 mod heads;
 mod lock;
 mod log;
@@ -25,6 +27,8 @@ mod state;
 mod upkeep;
 
 use anyhow::Result;
+use rp_core::engine::asks::Ask;
+use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::Posting;
 
 pub use chain::Chain;
@@ -84,6 +88,15 @@ pub trait Reader: Send {
     /// # Errors
     /// The visitor's, or what is read is damaged.
     fn read(&mut self, from: u64, visit: &mut dyn FnMut(u64, &Posting<'_>) -> Result<()>) -> Result<u64>;
+}
+
+/// Finds what is committed by whom or what it is about, beside the one who commits.
+pub trait Finder: Send {
+    /// Answers a question by all that is committed; the answer's length.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize>;
 }
 
 /// Keeps what shortens the next opening, beside the one who commits.
@@ -194,6 +207,8 @@ pub struct Opened {
     pub keeper: Box<dyn Keeper>,
     /// For one who reads.
     pub reader: Box<dyn Reader>,
+    /// For one who answers from it; `None` when it keeps no postings.
+    pub finder: Option<Box<dyn Finder>>,
     /// As it was found.
     pub mark: Mark,
 }

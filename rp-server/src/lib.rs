@@ -13,6 +13,7 @@ pub mod copies;
 pub mod export;
 pub mod gate;
 pub mod ledger;
+pub mod librarian;
 pub mod limits;
 pub mod network;
 pub mod orders;

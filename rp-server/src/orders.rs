@@ -359,6 +359,10 @@ fn print_status(status: &Status) {
         "ledger: durability {}, {} postings, {} commits of {} us, the longest {} us",
         ledger.durability, ledger.postings, ledger.commits, ledger.commit_mean_us, ledger.commit_longest_us
     );
+    println!(
+        "read from it: {} answers of {} us, the longest {} us, {} dropped",
+        ledger.answered, ledger.answer_mean_us, ledger.answer_longest_us, ledger.answers_dropped
+    );
     let memory = &status.memory;
     println!(
         "memory {:.1} MB, kernel maps {:.1} MB",

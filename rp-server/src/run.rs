@@ -203,7 +203,7 @@ impl RunArgs {
         let wakers: Vec<Waker> = sleepers.iter().map(Sleeper::waker).collect();
         recovery::place(&mut vault.shards, &mut vault.bank, &board, is_gated);
         let ledger = vault.said().to_owned();
-        let Kept { shards, bank, desks, archive, keeping } = vault.keep(&wakers)?;
+        let Kept { shards, bank, desks, archive, hatches, librarian, keeping } = vault.keep(&wakers)?;
         let (rings, bank_rings) = connect(&wakers);
         let sight = Arc::new(Sight {
             sets: self.sets as u32,
@@ -224,11 +224,12 @@ impl RunArgs {
             board: board.clone(),
             durability: self.ledger.durability,
             scribe: keeping.face.clone(),
+            librarian,
             clock,
         });
         self.say(&sight, gate.as_deref(), &sockets, polling.as_deref(), &ledger);
         let mut threads = Vec::new();
-        let mut desks = desks.into_iter();
+        let (mut desks, mut hatches) = (desks.into_iter(), hatches.into_iter());
         let threefold = rings.into_iter().zip(sleepers).zip(queues).zip(shards);
         for (number, (((rings, sleeper), queues), shard)) in threefold.enumerate() {
             let worker = Worker {
@@ -240,6 +241,7 @@ impl RunArgs {
                 rings,
                 desk: desks.next().expect("a desk for each worker and the bank"),
                 archive: archive.clone(),
+                hatch: hatches.next(),
                 sleeper,
                 doors: doors.clone(),
                 clock,
@@ -263,6 +265,7 @@ impl RunArgs {
             packet_life_us: self.packet_life * 1_000_000,
             is_gated: false,
             is_unsealed: !self.sealing,
+            keeps_postings: self.ledger.durability == Durability::Disk,
         }
     }
 

@@ -23,6 +23,7 @@ pub use status::{ClientStatus, GateStatus, LedgerStatus, Memory, Money, Second, 
 
 use crate::clock::Clock;
 use crate::gate::xsks::Transport;
+use crate::librarian::LibrarianFace;
 use crate::run::Durability;
 use crate::scribe::ScribeFace;
 use crate::worker::{Face, Homes};
@@ -74,14 +75,16 @@ pub struct Sight {
     pub durability: Durability,
     /// Who keeps them.
     pub scribe: Arc<ScribeFace>,
+    /// Who reads them.
+    pub librarian: Arc<LibrarianFace>,
     /// The time.
     pub clock: Clock,
 }
 
 impl Sight {
-    /// A worker's thread has ended, asked or not.
+    /// The thread of a worker, or the librarian's, has ended, asked or not.
     pub fn is_a_worker_gone(&self) -> bool {
-        self.workers.iter().any(|worker| worker.face.gone.load(Relaxed))
+        self.workers.iter().any(|worker| worker.face.gone.load(Relaxed)) || self.librarian.gone.load(Relaxed)
     }
 
     /// Datagrams dropped for their checksum: of those past the stack, since it drops the others itself.
@@ -162,12 +165,17 @@ impl Sight {
 
     fn ledger(&self) -> LedgerStatus {
         let (scribe, commits) = (&self.scribe, self.scribe.commits.load(Relaxed));
+        let (librarian, answered) = (&self.librarian, self.librarian.answered.load(Relaxed));
         LedgerStatus {
             durability: self.durability.name().to_string(),
             postings: scribe.position.load(Relaxed),
             commits,
             commit_mean_us: scribe.commit_us.load(Relaxed) / commits.max(1),
             commit_longest_us: scribe.longest_us.load(Relaxed),
+            answered,
+            answer_mean_us: librarian.answer_us.load(Relaxed) / answered.max(1),
+            answer_longest_us: librarian.longest_us.load(Relaxed),
+            answers_dropped: librarian.dropped.load(Relaxed),
         }
     }
 

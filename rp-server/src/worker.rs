@@ -31,6 +31,7 @@ pub use rings::{BankRings, Rings, connect};
 
 use crate::archivist::Archive;
 use crate::clock::Clock;
+use crate::librarian::Hatch;
 use crate::scribe::Desk;
 use folding::Folding;
 use replies::Replies;
@@ -56,6 +57,8 @@ pub struct Worker {
     pub desk: Desk,
     /// Takes projections.
     pub archive: Archive,
+    /// Where it asks what only the ledger knows, if that can be read.
+    pub hatch: Option<Hatch>,
     /// Sleeps on its sockets, then on its queues; its wakers are with the others.
     pub sleeper: Sleeper,
     /// The addresses that clients ask.
@@ -101,7 +104,8 @@ impl Worker {
             let mut looks = true;
             if !busy {
                 self.sleeper.announce();
-                if self.rings.has_notes() || self.desk.has_news() {
+                let has_answers = self.hatch.as_ref().is_some_and(Hatch::has_answers);
+                if self.rings.has_notes() || self.desk.has_news() || has_answers {
                     self.sleeper.stay();
                 } else {
                     self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
@@ -128,6 +132,9 @@ impl Worker {
             self.shard.tick(now, &mut replies);
             keep(&mut self.desk, &mut self.shard, &mut replies);
             self.rings.carry(now, &mut self.shard, &mut replies);
+            if let Some(hatch) = &mut self.hatch {
+                hatch.serve(&mut self.shard, &mut replies);
+            }
             replies.flush();
             folding.beat(now, &mut self.shard, &self.desk, &self.archive);
         }

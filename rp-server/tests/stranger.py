@@ -4,6 +4,7 @@ Called by stranger.rs: `stranger.py money|luck|late ADDR:PORT USER:TICKET:SECRET
 fen each, others nothing. Any difference from the document ends it with a sentence and exit code 1.
 """
 
+import json
 import struct
 import sys
 import time
@@ -12,6 +13,8 @@ import client as stranger
 from client import Client, NoAnswer, Refused, Unknown
 
 START_FEN = 100_000
+# Packets of its users that a SET remembers.
+PACKETS_KEPT = 4096
 
 
 def check(what, told, expected):
@@ -65,7 +68,7 @@ def falsehoods(seven):
     is_silent("a wrong length", seven, [shake + b"\0", shake[:-1], shake[:1], b""])
     is_silent("another version", seven, [bytes([shake[0] ^ 0xC0]) + shake[1:]])
     is_silent("a kind that only servers send", seven, [seven.tagged(0x64, shake[2:10])])
-    is_silent("HISTORY, which is reserved", seven, [seven.tagged(0x49, shake[2:10])])
+    is_silent("a HISTORY that is too short", seven, [seven.tagged(stranger.HISTORY, shake[2:10])])
     is_silent("TOTALS, without the auditor's role", seven, [seven.head(stranger.TOTALS, 1)])
     is_silent("an echo that nobody asked for", seven, [seven.head(stranger.ECHO, 5)])
     flagged = bytes([shake[0], 1]) + shake[2:10]
@@ -222,6 +225,11 @@ def money(users):
     check("what user 8 gave", nine.grab(his)["share_fen"], 1)
     total = sum(user.balance() for user in (seven, eight, nine, ten))
     check("the sum of all balances", total, 4 * START_FEN)
+    for user in (seven, eight, nine, ten):
+        rows = user.whole_history()
+        check("a history", sum(-fen if act in (6, 11) else fen for _, act, _, fen in rows), user.balance())
+        check("its beginning", [rows[-1][at] for at in (1, 2, 3)], [2, 0, START_FEN])
+    check("what user 8 sent last", [row[1:] for row in eight.whole_history() if row[1] == 11], [(11, his, 1)])
     ending(seven, eight)
 
 
@@ -294,6 +302,84 @@ def unheard(users):
         sys.exit(f"acknowledged, and yet {late!r} came")
 
 
+# What the evening before saw, kept over a restart of the server.
+DIARY = "diary.json"
+
+
+def details(users, packets):
+    """What each user may read of each packet, but for what is new with each answer."""
+    seen = {}
+    for user in (7, 8, 9, 10):
+        for packet in packets:
+            try:
+                page = users[user].detail(packet)
+                seen[f"{user} {packet}"] = [page[name] for name in (
+                    "packet", "sender", "total_fen", "left_fen", "made_ms", "state", "shares", "taken", "best", "count",
+                    "greeting", "rows")]
+            except Refused as refused:
+                seen[f"{user} {packet}"] = str(refused)
+    return json.loads(json.dumps(seen))
+
+
+def histories(users):
+    return json.loads(json.dumps([users[user].whole_history() for user in (7, 8, 9, 10)]))
+
+
+def remembering(users):
+    """More packets than memory holds, and more rows than a page: all is read as it was."""
+    for user in users.values():
+        user.log_in()
+    seven, eight, nine, ten = (users[user] for user in (7, 8, 9, 10))
+    over = seven.send(300, 3, to=[7, 8, 9], greeting="恭喜发财")["packet"]
+    for user in (eight, nine, seven):
+        user.grab(over)
+    luck = nine.send(900, 2, to=[7, 8], split=1, greeting="")["packet"]
+    eight.grab(luck)
+    seven.grab(luck)
+    before = details(users, [over, luck])
+    for _ in range(PACKETS_KEPT):
+        seven.send(1, 1, to=[8])
+    refusal_of("a grab of what memory has forgotten", lambda: ten.grab(over), "unknown_packet")
+    check("forgotten packets", details(users, [over, luck]), before)
+    refusal_of("a packet that could have been", lambda: seven.detail(over + 7), "unknown_packet")
+    refusal_of("a packet that is yet to be", lambda: seven.detail(over + (1 << 40)), "unknown_packet")
+    pages, page = [], seven.history()
+    while page["next"]:
+        pages.append(page["count"])
+        page = seven.history(page["next"])
+    check("pages", [set(pages), len(pages) >= PACKETS_KEPT // 47], [{47}, True])
+    check("nothing before the first", eight.history(1)["rows"], [])
+    check("nothing behind the last", eight.history((1 << 64) - 1)["rows"], eight.history()["rows"])
+    for user in users.values():
+        rows = user.whole_history()
+        check("a history", sum(-fen if act in (6, 11) else fen for _, act, _, fen in rows), user.balance())
+    flood(ten)
+    with open(DIARY, "w") as diary:
+        json.dump({"packets": [over, luck], "details": before, "histories": histories(users)}, diary)
+
+
+def flood(ten):
+    """More questions at once than can wait: each is answered, by a page or *busy*, or lost; and the next is answered."""
+    for number in range(500):
+        ten.transmit(ten.money(stranger.HISTORY, number, struct.pack("<Q", 0)))
+    heard = []
+    while fields := ten.receive(time.monotonic() + 0.5):
+        heard.append(fields["name"])
+    check("what a flood hears", set(heard) - {"HISTORY_PAGE", "REFUSED", "NOTICE"}, set())
+    check("some of it is answered", "HISTORY_PAGE" in heard, True)
+    check("after the flood", ten.history()["rows"][-1][1:], (2, 0, START_FEN))
+
+
+def remembered(users):
+    """The server was started anew."""
+    for user in users.values():
+        user.log_in()
+    with open(DIARY) as diary:
+        was = json.load(diary)
+    check("packets after a restart", details(users, was["packets"]), was["details"])
+    check("histories after a restart", histories(users), was["histories"])
+
+
 def main():
     evening, server, *tickets = sys.argv[1:]
     users = {}
@@ -304,7 +390,7 @@ def main():
         luck(users)
         unheard(users)
     else:
-        {"money": money, "late": late}[evening](users)
+        {"money": money, "late": late, "remembering": remembering, "remembered": remembered}[evening](users)
     print(f"{evening}: as the document says")
 
 

@@ -24,24 +24,40 @@ impl Server {
         std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
         let free = UdpSocket::bind(format!("{host}:0")).and_then(|socket| socket.local_addr());
         let address = free.expect("loopback has a free port").to_string();
+        let mut server = Server { child: Server::run(&folder, &address, flags), folder, address };
+        server.wait();
+        server
+    }
+
+    fn run(folder: &Path, address: &str, flags: &[&str]) -> Child {
         let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
-        let child = Command::new(SERVER)
-            .args(["run", "--xdp", "off", "--workers", "2", "--listen", &address])
+        Command::new(SERVER)
+            .args(["run", "--xdp", "off", "--listen", address])
+            .args(if flags.contains(&"--workers") { &[][..] } else { &["--workers", "2"] })
             .args(flags)
-            .current_dir(&folder)
+            .current_dir(folder)
             .env("RP_ADMIN", folder.join("admin"))
             .stdout(log.try_clone().expect("a file has several handles"))
             .stderr(log)
             .spawn()
-            .expect("the server was built for this test");
-        let mut server = Server { child, folder, address };
+            .expect("the server was built for this test")
+    }
+
+    /// Waits until it serves.
+    fn wait(&mut self) {
         let until = Instant::now() + Duration::from_secs(30);
-        while !server.log().contains("serving") {
-            let ended = server.child.try_wait().expect("it is our child");
-            assert!(ended.is_none() && Instant::now() < until, "the server does not serve:\n{}", server.log());
+        while !self.log().contains("serving") {
+            let ended = self.child.try_wait().expect("it is our child");
+            assert!(ended.is_none() && Instant::now() < until, "the server does not serve:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        server
+    }
+
+    /// Ends it as an operator does, and starts it again on its ledger.
+    fn restart(&mut self, flags: &[&str]) {
+        self.end();
+        self.child = Server::run(&self.folder, &self.address, flags);
+        self.wait();
     }
 
     fn log(&self) -> String {
@@ -77,6 +93,7 @@ impl Server {
         let output = Command::new("python3")
             .arg(here.join("tests/stranger.py"))
             .args([evening, &self.address])
+            .current_dir(&self.folder)
             .args(users.iter().map(|user| self.ticket(*user)))
             .env("PYTHONPATH", here.join("../docs/examples"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -101,10 +118,15 @@ impl Server {
             }
             assert!(Instant::now() < until, "the books do not balance: {status}");
         }
+        self.end();
+        assert!(self.log().contains("books balanced"), "{}", self.log());
+    }
+
+    fn end(&mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.is_ok_and(|status| status.success()), "kill is part of every system");
         let ended = self.child.wait().expect("it is our child");
-        assert!(ended.success() && self.log().contains("books balanced"), "{ended}\n{}", self.log());
+        assert!(ended.success(), "{ended}\n{}", self.log());
     }
 }
 
@@ -169,6 +191,18 @@ fn a_stranger_seals_nothing_where_the_welcome_says_so() {
     assert!(server.log().contains("sealing     OFF"), "{}", server.log());
     server.mint();
     server.evening("late", &[7, 8]);
+    server.stop();
+}
+
+/// One SET, so that its memory is soon full; in clear, for the stranger is slow to seal.
+#[test]
+fn what_memory_forgets_the_ledger_tells_and_a_restart_changes_nothing() {
+    let flags = ["--sets", "1", "--workers", "1", "--sealing", "off", "--session-rate", "0"];
+    let mut server = Server::start("remember", "127.0.0.1", &flags);
+    server.mint();
+    server.evening("remembering", &[7, 8, 9, 10]);
+    server.restart(&flags);
+    server.evening("remembered", &[7, 8, 9, 10]);
     server.stop();
 }
 

@@ -213,6 +213,8 @@ pub struct Phase {
     pub sends: Requests,
     /// Shares to take.
     pub grabs: Requests,
+    /// Histories to read.
+    pub histories: Requests,
     /// Refusals of all requests, by type.
     pub refusals: Counts,
     /// From the due time to the answer.

@@ -1,4 +1,4 @@
-//! Requests that move money: SEND and GRAB, each repeated under its own number until it is answered.
+//! Requests about money: SEND, GRAB and HISTORY, each repeated under its own number until it is answered.
 //!
 //! A request outlives its session: after a log-in again it goes on under the new one, and the server answers alike what
 //! it has done already.
@@ -6,7 +6,9 @@
 use rp_core::acknowledged::Told;
 use rp_core::kind::Kind;
 use rp_core::sealing::close_money;
-use rp_core::wire::{AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, Refusal, Refused, Send, SendView, Sent, TRAILER};
+use rp_core::wire::{
+    AUDIENCE_LISTED, AUDIENCE_SET, Grab, Grabbed, History, Refusal, Refused, Send, SendView, Sent, TRAILER,
+};
 
 use super::ask::WAIT_US;
 use super::pool::{NODE_MAX, NONE};
@@ -27,24 +29,24 @@ const SILENT_MAX: u8 = 4;
 /// What users write on their packets.
 const GREETING: &str = "恭喜发财";
 
-/// One request that moves money.
+/// One request about money.
 #[derive(Clone, Copy)]
 pub(super) struct MoneyRequest {
     session: u32,
     stamp: u32,
     /// The user's request number; 0 until it is first sent.
     request: u64,
-    what: What,
+    pub what: What,
     tries: u8,
     busy: u8,
-    phase: u8,
+    pub phase: u8,
     due_us: u64,
     /// When it was told to wait; zero when it does not.
     told_us: u64,
 }
 
 #[derive(Clone, Copy)]
-enum What {
+pub(super) enum What {
     /// The recipients follow from the draw, so that a repeat has the same body.
     Send {
         sends: Sends,
@@ -53,12 +55,18 @@ enum What {
     Grab {
         packet: u64,
     },
+    /// Of a user who sent this packet with so much in it.
+    History {
+        packet: u64,
+        fen: u64,
+    },
 }
 
 fn ends(record: &mut PhaseRecord, what: What) -> &mut Ends {
     match what {
         What::Send { .. } => &mut record.sends,
         What::Grab { .. } => &mut record.grabs,
+        What::History { .. } => &mut record.histories,
     }
 }
 
@@ -83,7 +91,7 @@ impl Fleet {
         self.begin_money(index, What::Grab { packet }, now_us, self.phase, now_us, out);
     }
 
-    fn begin_money(&mut self, index: u32, what: What, due_us: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
+    pub(super) fn begin_money(&mut self, index: u32, what: What, due_us: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
         let Some(record) = self.records.get_mut(usize::from(phase)) else { return };
         let ends = ends(record, what);
         ends.due += 1;
@@ -179,6 +187,9 @@ impl Fleet {
         let session = &self.sessions[request.session as usize];
         let slot = out.slot(self.socket(request.session));
         let len = match request.what {
+            What::History { .. } => {
+                History { flags: 0, session: session.id, counter, request: request.request, before: 0 }.put(slot)
+            }
             What::Grab { packet } => {
                 Grab { flags: 0, session: session.id, counter, request: request.request, packet }.put(slot)
             }
@@ -238,6 +249,7 @@ impl Fleet {
         self.hear(index, Told::Sent { request: sent.request, packet: sent.packet }, sends.fen);
         self.answer_money(&request, now_us);
         self.news(now_us).packets_sent += 1;
+        self.look_for(index, &sent, sends.fen, now_us, out);
         self.end_money(number, now_us, out);
         Ok(())
     }
@@ -286,6 +298,7 @@ impl Fleet {
         let kind = match request.what {
             What::Send { .. } => Kind::Send,
             What::Grab { .. } => Kind::Grab,
+            What::History { .. } => Kind::History,
         };
         if refused.kind != kind as u8 {
             return Err(Discard::BadField);
@@ -302,12 +315,14 @@ impl Fleet {
             return Ok(());
         }
         ends(record, request.what).refused += 1;
-        self.hear(index, Told::Refused { request: refused.request, kind, refusal }, refused.share_fen.into());
+        if kind != Kind::History {
+            self.hear(index, Told::Refused { request: refused.request, kind, refusal }, refused.share_fen.into());
+        }
         self.end_money(number, now_us, out);
         Ok(())
     }
 
-    /// Has the session a request under way that moves money?
+    /// Has the session a request about money under way?
     pub(super) fn moves_money(&self, index: u32) -> bool {
         self.sessions[index as usize].money != NONE
     }
@@ -321,7 +336,7 @@ impl Fleet {
         }
     }
 
-    fn find_money(&mut self, index: u32, request: u64) -> Option<u32> {
+    pub(super) fn find_money(&mut self, index: u32, request: u64) -> Option<u32> {
         let mut number = self.sessions[index as usize].money;
         while number != NONE && self.money.value(number).request != request {
             number = self.money.next(number);
@@ -329,7 +344,7 @@ impl Fleet {
         (number != NONE).then_some(number)
     }
 
-    fn end_money(&mut self, number: u32, now_us: u64, out: &mut impl Outbox) {
+    pub(super) fn end_money(&mut self, number: u32, now_us: u64, out: &mut impl Outbox) {
         let index = self.money.value(number).session;
         self.unlink_money(number);
         self.leave_when_free(index, now_us, out);

@@ -107,6 +107,7 @@ impl Fleet {
             Kind::Prize => self.on_prize(index, now_us, bytes, out),
             Kind::Notice => self.on_notice(index, now_us, bytes, out),
             Kind::TotalsAre => self.on_totals(index, now_us, bytes, out),
+            Kind::HistoryPage => self.on_history(index, now_us, bytes, out),
             // DETAIL PAGE and BALANCE IS answer what this client never asks.
             _ => Err(Discard::BadField),
         }

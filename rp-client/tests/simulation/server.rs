@@ -84,6 +84,7 @@ impl Engine {
                     worker,
                     idle_us,
                     packet_life_us: PACKET_LIFE_US,
+                    keeps_postings: true,
                     ..Config::default()
                 };
                 let seed = [seed as u8 ^ worker as u8; 32];
@@ -199,6 +200,7 @@ impl Server {
             shard.tick(time, &mut self.wires);
         }
         self.keep(now_us);
+        self.look_up();
         if self.store.one_in(self.folds_one_in) {
             let writer = self.store.below(BANKER as u64 + 1) as usize;
             self.fold(writer);
@@ -220,6 +222,23 @@ impl Server {
         let durable = self.store.carry(BANKER, bank.journal());
         bank.journal().durable_to(durable);
         self.life = self.store.work(now_us).map_err(|error| format!("{error:#}"));
+    }
+
+    /// Answers what only the ledger can.
+    fn look_up(&mut self) {
+        if self.life.is_err() {
+            return;
+        }
+        for shard in &mut self.engine.shards {
+            while let Some(ask) = shard.pop_ask() {
+                let mut answer = [0; DATAGRAM_MAX];
+                // A disk that fails is told by the next commit; its client asks again.
+                if let Ok(len) = self.store.answer(&ask, &mut answer) {
+                    let reader = ask.reader();
+                    shard.deliver(&answer[..len], reader.peer, reader.door, &mut self.wires);
+                }
+            }
+        }
     }
 
     /// Hands the archivist one SET of a writer's.

@@ -7,12 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Result, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
+use rp_core::engine::asks::Ask;
 use rp_core::engine::journal::{EVENT_MAX, Journal};
+use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting;
 use rp_server::audit::figures::Figures;
 use rp_server::audit::follow;
 use rp_server::audit::model::Model;
-use rp_server::ledger::{Keeper, Ledger, Mark, Outcome, Place, Projection, Restore, SqliteReader, Time, sqlite};
+use rp_server::ledger::{
+    Finder, Keeper, Ledger, Mark, Outcome, Place, Projection, Restore, SqliteReader, Time, sqlite,
+};
 
 use crate::disk::Disk;
 use crate::server::SETS;
@@ -44,6 +48,7 @@ pub struct Store {
 struct Hands {
     ledger: Box<dyn Ledger>,
     keeper: Box<dyn Keeper>,
+    finder: Box<dyn Finder>,
 }
 
 /// One writer's postings on their way.
@@ -89,7 +94,8 @@ impl Store {
     pub fn open(&mut self, restore: &mut dyn Restore) -> Result<Mark> {
         let opened = sqlite::open(&self.place, restore)?;
         self.position = opened.ledger.end().position;
-        self.opened = Some(Hands { ledger: opened.ledger, keeper: opened.keeper });
+        let finder = opened.finder.expect("a ledger on disk is read back");
+        self.opened = Some(Hands { ledger: opened.ledger, keeper: opened.keeper, finder });
         Ok(opened.mark)
     }
 
@@ -150,6 +156,11 @@ impl Store {
             self.keep()?;
         }
         Ok(())
+    }
+
+    /// As the librarian: answers from what is committed.
+    pub fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        self.opened.as_mut().expect("an open ledger").finder.answer(ask, out)
     }
 
     /// Is everything told that was carried?
@@ -213,8 +224,8 @@ impl Store {
                 self.folds.pop_front();
             }
         }
-        let Some(Hands { ledger, keeper }) = self.opened.take() else { return Ok(()) };
-        drop(keeper);
+        let Some(Hands { ledger, keeper, finder }) = self.opened.take() else { return Ok(()) };
+        drop((keeper, finder));
         ledger.close()
     }
 

@@ -284,12 +284,17 @@ impl World {
         self.tap.audit(&mut self.server.store.reader());
         for record in self.records() {
             assert_eq!(record.outstanding(), 0, "{}", record.name);
-            for ends in [record.shakes, record.sends, record.grabs] {
+            for ends in [record.shakes, record.sends, record.grabs, record.histories] {
                 assert_eq!(ends.due, ends.answered + ends.refused + ends.lost, "{}: {ends:?}", record.name);
             }
             let answered: u64 = record.per_second.iter().map(|second| second.answered).sum();
             assert_eq!(answered, record.shakes.answered);
-            assert_eq!(record.sends.lost + record.grabs.lost, 0, "{}: money was given up", record.name);
+            assert_eq!(
+                record.sends.lost + record.grabs.lost + record.histories.lost,
+                0,
+                "{}: money was given up",
+                record.name
+            );
         }
         let sum = |of: fn(&rp_client::books::Books) -> Sum| {
             self.machines

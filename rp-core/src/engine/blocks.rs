@@ -32,6 +32,11 @@ impl Default for Blocks {
 }
 
 impl Blocks {
+    /// An arena for a few blocks, which nobody keeps.
+    pub fn unreserved() -> Blocks {
+        Self { blocks: Vec::new(), free: NIL, free_count: 0 }
+    }
+
     /// Blocks that can still be taken.
     pub fn room(&self) -> usize {
         BLOCKS_PER_SET_MAX - self.blocks.len() + self.free_count

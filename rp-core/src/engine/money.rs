@@ -67,6 +67,7 @@ impl Set {
         match kind {
             Kind::Balance => self.balance(slot, account, datagram, asked, shared, tx),
             Kind::Detail => self.detail(slot, account, datagram, asked, shared, tx),
+            Kind::History => self.history(slot, account, datagram, asked, shared, tx),
             Kind::Send | Kind::Grab => {
                 let (Some(number), Some(body)) =
                     (datagram[REQUEST_AT..].first_chunk(), datagram.get(BODY_AT..datagram.len() - TRAILER))

@@ -6,13 +6,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::asks::DetailAsk;
 use super::journal::Journal;
 use super::projection::{Folded, Unfolding};
-use crate::key::{Key, SealingKey};
 use crate::limits::NOTE_CREDITS;
 pub use crate::posting::BANK;
 use crate::posting::Source;
-use crate::wire::{Peer, Refusal};
+use crate::wire::Refusal;
 
 /// A note and its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,31 +121,6 @@ pub enum Body {
     CampaignEnd,
     /// Nothing of the campaign is left here, and what was won is on disk.
     CampaignOver,
-}
-
-/// Who reads which page of a packet, and how to answer it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DetailAsk {
-    /// The reader.
-    pub user: u64,
-    /// The packet.
-    pub packet: u64,
-    /// Echoed.
-    pub request: u64,
-    /// The reader's counter for this one answer.
-    pub counter: u64,
-    /// The reader's key.
-    pub key: Key,
-    /// What the answer is sealed under, where it is.
-    pub sealing: Option<SealingKey>,
-    /// The reader's session.
-    pub session: u32,
-    /// Where to.
-    pub peer: Peer,
-    /// The address that was asked.
-    pub door: u16,
-    /// The first share to show.
-    pub first: u8,
 }
 
 /// A prize on its way.

@@ -122,36 +122,8 @@ impl Packets {
         self.made += 1;
         let room = blocks.room();
         let row = self.free.pop().unwrap_or(self.rows.len() as u16);
-        let fields = &view.fields;
-        let mut packet = Packet {
-            id: u64::from(self.set) << 48 | u64::from(self.made) << 16 | u64::from(row),
-            sender,
-            total_fen: fields.total_fen,
-            left_fen: 0,
-            made_ms: now_ms,
-            expires_ms,
-            recipients: Rows::default(),
-            takers: Rows::default(),
-            greeting: Rows::default(),
-            greeting_len: fields.greeting_len,
-            seed,
-            shares: fields.shares,
-            split: fields.split,
-            audience: fields.audience,
-            set: fields.set,
-            state: PacketState::Open,
-        };
-        // The rows of its takers are set aside, so that no grab ever finds the SET full.
-        let mut whole = packet.takers.reserve(blocks, usize::from(fields.shares));
-        for user in view.recipients() {
-            whole &= packet.recipients.push(blocks, &user.to_le_bytes());
-        }
-        for part in view.greeting.as_bytes().chunks(60) {
-            let mut row = [0; 60];
-            row[..part.len()].copy_from_slice(part);
-            whole &= packet.greeting.push(blocks, &row);
-        }
-        assert!(whole, "make_room made room for the largest packet");
+        let id = u64::from(self.set) << 48 | u64::from(self.made) << 16 | u64::from(row);
+        let packet = Packet::of(view, (id, sender), seed, (now_ms, expires_ms), blocks);
         self.blocks_held += room - blocks.room();
         self.set_wide_open += usize::from(packet.is_set_wide());
         self.forget_closed();
@@ -201,6 +173,12 @@ impl Packets {
         self.rows.get(usize::from(id as u16)).filter(|packet| packet.id == id && id != 0)
     }
 
+    /// Is this the id of a packet that was made here, or could be? One that is not found was forgotten then.
+    pub fn may_have_made(&self, id: u64) -> bool {
+        let (number, row) = ((id >> 16) as u32, usize::from(id as u16));
+        set_of_packet(id) == self.set.into() && (1..=self.made).contains(&number) && row < PACKETS_PER_SET_MAX
+    }
+
     /// Decides a grab by `user` of SET `taker_set`; a share's money moves from the packet to `credit`.
     pub fn grab(
         &mut self,
@@ -247,12 +225,9 @@ impl Packets {
         credit: Account<'_>,
     ) -> Result<(), Uncovered> {
         let found = self.rows.get_mut(usize::from(id as u16));
-        let packet = found.filter(|p| p.id == id && p.state == PacketState::Open).ok_or(Uncovered)?;
-        sums.post(Account::Packet(&mut packet.left_fen), credit, row.share_fen.into())?;
-        let mut bytes = [0; ShareRow::LEN];
-        row.put_fields(&mut bytes);
-        assert!(packet.takers.push(blocks, &bytes), "the rows of all takers were set aside");
-        if packet.taken() == usize::from(packet.shares) {
+        let packet = found.filter(|p| p.id == id).ok_or(Uncovered)?;
+        packet.give(row, blocks, sums, credit)?;
+        if packet.state != PacketState::Open {
             self.close(id as u16, PacketState::Finished);
         }
         Ok(())

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use rand_chacha::ChaCha12Rng;
 
+use super::asks::Asks;
 use super::board::Board;
 use super::books::{BankBooks, Books};
 use super::journal::{Address, Journal};
@@ -27,6 +28,8 @@ pub struct Shared {
     pub(super) outbox: Outbox,
     /// Postings to keep, and what waits for them.
     pub(super) journal: Journal,
+    /// What only the ledger can answer.
+    pub(super) asks: Asks,
     pub(super) books: Arc<Books>,
     pub(super) all_books: Vec<Arc<Books>>,
     pub(super) bank: Arc<BankBooks>,

@@ -1,7 +1,7 @@
-//! SEND, GRAB, DETAIL, BALANCE and their answers.
+//! SEND, GRAB, their answers, and the refusal of any request about money.
 //!
-//! All start with first byte, flags, session and a 64-bit counter that is new for each transmission, and end with the
-//! seal and the tag.
+//! All that bears money starts with first byte, flags, session and a 64-bit counter that is new for each transmission, and
+//! ends with the seal and the tag.
 
 use super::layout::layout;
 use super::{Field, TRAILER};
@@ -42,11 +42,13 @@ pub enum Refusal {
     Malformed = 10,
     /// Overloaded; the request number is not consumed. Try again.
     Busy = 11,
+    /// The server keeps no ledger on disk that it could be read from.
+    NotKept = 12,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Refusal; 11] = [
+    pub const ALL: [Refusal; 12] = [
         Refusal::Empty,
         Refusal::Expired,
         Refusal::AlreadyYours,
@@ -58,6 +60,7 @@ impl Refusal {
         Refusal::Stale,
         Refusal::Malformed,
         Refusal::Busy,
+        Refusal::NotKept,
     ];
 
     /// The refusal of this number.
@@ -79,6 +82,7 @@ impl Refusal {
             Refusal::Stale => "stale",
             Refusal::Malformed => "malformed",
             Refusal::Busy => "busy",
+            Refusal::NotKept => "not_kept",
         }
     }
 }
@@ -216,118 +220,6 @@ layout! {
         /// The share.
         share_fen: u64,
         /// The taker's balance after it.
-        balance_fen: u64,
-    }
-}
-
-layout! {
-    /// Who took what of a packet. `request` is only echoed: reading moves nothing and is answered with what holds.
-    Detail = Detail {
-        /// Zero.
-        flags: u8,
-        /// The session id.
-        session: u32,
-        /// New for each transmission.
-        counter: u64,
-        /// Echoed.
-        request: u64,
-        /// The packet's id.
-        packet: u64,
-        /// The first share to show.
-        first: u8,
-    }
-}
-
-/// What a packet is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum PacketState {
-    /// Shares are left.
-    Open = 0,
-    /// All shares are taken.
-    Finished = 1,
-    /// Too old; what was left went back to the sender.
-    Refunded = 2,
-}
-
-layout! {
-    /// One page of a packet's detail. Tail: `count` [`ShareRow`]s, then `greeting_len` bytes of UTF-8.
-    DetailPage = DetailPage {
-        /// Zero.
-        flags: u8,
-        /// The session id.
-        session: u32,
-        /// New for each transmission.
-        counter: u64,
-        /// As asked.
-        request: u64,
-        /// As asked.
-        packet: u64,
-        /// Who sent it.
-        sender: u64,
-        /// What was put in.
-        total_fen: u64,
-        /// What nobody has taken, or was refunded.
-        left_fen: u64,
-        /// Milliseconds since 1970 when it was made.
-        made_ms: u64,
-        /// A [`PacketState`].
-        state: u8,
-        /// Shares in all.
-        shares: u8,
-        /// Shares taken.
-        taken: u8,
-        /// The taken share with best luck, once all are taken; else 255.
-        best: u8,
-        /// The first share shown.
-        first: u8,
-        /// Rows in the tail.
-        count: u8,
-        /// Bytes of greeting in the tail.
-        greeting_len: u8,
-        /// Zero.
-        reserved: u8,
-    }
-}
-
-layout! {
-    /// One taken share.
-    ShareRow = row {
-        /// Who took it.
-        user: u64,
-        /// Milliseconds since 1970 when.
-        taken_ms: u64,
-        /// How much.
-        share_fen: u32,
-    }
-}
-
-layout! {
-    /// How much has the user? `request` is only echoed.
-    Balance = Balance {
-        /// Zero.
-        flags: u8,
-        /// The session id.
-        session: u32,
-        /// New for each transmission.
-        counter: u64,
-        /// Echoed.
-        request: u64,
-    }
-}
-
-layout! {
-    /// The balance.
-    BalanceIs = BalanceIs {
-        /// Zero.
-        flags: u8,
-        /// The session id.
-        session: u32,
-        /// New for each transmission.
-        counter: u64,
-        /// As asked.
-        request: u64,
-        /// The balance.
         balance_fen: u64,
     }
 }

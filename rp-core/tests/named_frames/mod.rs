@@ -207,8 +207,7 @@ fn kinds(row: &mut AddRow) {
     row("another version", of(0x80 | Kind::Shake as u8, 18), dropped(Reason::BadVersion));
     row("kind zero", of(0x40, 18), dropped(Reason::UnknownKind));
     row("kind 31", of(0x40 | 31, 18), dropped(Reason::UnknownKind));
-    row("history, which is not served", of(Kind::History.first_byte(), 42), dropped(Reason::UnknownKind));
-    for &kind in Kind::ALL.iter().filter(|kind| **kind != Kind::History) {
+    for &kind in Kind::ALL {
         let byte = kind.first_byte();
         if !kind.is_request() {
             row(&format!("the reply {}", kind.name()), of(byte, 18), dropped(Reason::UnknownKind));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rp_core::cookie::Baker;
+use rp_core::engine::asks::Ask;
 use rp_core::engine::bank::{Bank, BankBooks};
 use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
@@ -38,6 +39,8 @@ pub struct House {
     pub ledger: Vec<u8>,
     /// Notes that bear money are carried twice.
     pub repeats: bool,
+    /// Nobody answers from the ledger.
+    pub is_unread: bool,
     wires: Wires,
 }
 
@@ -92,6 +95,7 @@ impl House {
             sent: VecDeque::new(),
             ledger: Vec::new(),
             repeats: false,
+            is_unread: false,
             wires: Wires { buffer: [0xa5; DATAGRAM_MAX], out: Vec::new() },
         }
     }
@@ -163,7 +167,30 @@ impl House {
                 }
             }
         }
+        self.look_up();
         self.sent.extend(self.wires.out.drain(..));
+    }
+
+    /// Answers what only the ledger can, by looking at all of it.
+    fn look_up(&mut self) {
+        for shard in &mut self.shards {
+            while !self.is_unread
+                && let Some(ask) = shard.pop_ask()
+            {
+                let mut answer = [0; DATAGRAM_MAX];
+                let found = (1..).zip(posting::each(&self.ledger)).filter(|(_, posting)| ask.is_about(posting));
+                let len = match &ask {
+                    Ask::Detail(ask) => ask.answer(found.map(|(_, posting)| posting), &mut answer),
+                    Ask::History(ask) => {
+                        let is_older = |position: u64| ask.before == 0 || position < ask.before;
+                        let mut older: Vec<_> = found.filter(|(position, _)| is_older(*position)).collect();
+                        older.reverse();
+                        ask.answer(older.into_iter(), 0, &mut answer)
+                    }
+                };
+                shard.deliver(&answer[..len], ask.reader().peer, ask.reader().door, &mut self.wires);
+            }
+        }
     }
 
     /// Time passes, in steps of 5 ms.

@@ -7,6 +7,7 @@ use rp_core::cookie::Baker;
 use rp_core::key::{self, Key, SealingKey};
 use rp_core::kind::Kind;
 use rp_core::limits::{DATAGRAM_MAX, SLOT_BITS, SLOTS_PER_SET};
+use rp_core::posting::Act;
 use rp_core::sealing::close_money;
 use rp_core::steer::{set_hash, set_of_user};
 use rp_core::ticket::{ROLE_USER, Realm, Sealed, Ticket};
@@ -277,6 +278,28 @@ fn reading() -> Vec<Scene> {
         money_of("balance_is", Kind::BalanceIs, |out| {
             BalanceIs { flags, session, counter: 9, request: 2, balance_fen: 99_883 }.put(out)
         }),
+        money_of("history", Kind::History, |out| {
+            History { flags, session, counter: 7, request: 3, before: 0 }.put(out)
+        }),
+        money_of("history_page", Kind::HistoryPage, |out| {
+            let count = evening().len() as u8;
+            let mut at = HistoryPage { flags, session, counter: 11, request: 3, next: 0, count }.put(out);
+            for row in evening() {
+                at += row.put_fields(&mut out[at..]);
+            }
+            at
+        }),
+    ]
+}
+
+/// What moved the user's money, newest first.
+fn evening() -> [HistoryRow; 4] {
+    let row = |at_ms, act: Act, about, fen| HistoryRow { at_ms, act: act as u8, about, fen };
+    [
+        row(NOW_MS + 4_500, Act::Taken, packet(), 100),
+        row(NOW_MS + 4_000, Act::Sent, packet(), 300),
+        row(NOW_MS + 2_000, Act::Won, 1 << 32, 83),
+        row(NOW_MS - 3_600_000, Act::Deposited, 0, 100_000),
     ]
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
+use rp_core::engine::asks::Ask;
+use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{self, Posting};
 
 use super::chain::Chain;
 use super::heads::Heads;
-use super::{End, Keeper, Ledger, Mark, Opened, Outcome, Projection, Reader, Restore};
+use super::{End, Finder, Keeper, Ledger, Mark, Opened, Outcome, Projection, Reader, Restore};
 
 /// What openings of the same ledger share.
 #[derive(Clone)]
@@ -65,6 +67,7 @@ impl MemoryStore {
             ledger: Box::new(ledger),
             keeper: Box::new(self.clone()),
             reader: Box::new(self.clone()),
+            finder: store.keeps_postings.then(|| Box::new(self.clone()) as Box<dyn Finder>),
             mark: store.mark.clone(),
         })
     }
@@ -134,6 +137,23 @@ impl Reader for MemoryStore {
             next += 1;
         }
         Ok(next)
+    }
+}
+
+/// Looks at every posting.
+impl Finder for MemoryStore {
+    fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        let store = self.store();
+        let found = (1..).zip(posting::each(&store.bytes)).filter(|(_, posting)| ask.is_about(posting));
+        Ok(match ask {
+            Ask::Detail(ask) => ask.answer(found.map(|(_, posting)| posting), out),
+            Ask::History(ask) => {
+                let is_older = |position: &u64| ask.before == 0 || *position < ask.before;
+                let mut older: Vec<_> = found.filter(|(position, _)| is_older(position)).collect();
+                older.reverse();
+                ask.answer(older.into_iter(), 0, out)
+            }
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use rp_core::posting::Posting;
 
 use super::backup;
 use super::chain::Chain;
+use super::finder::SqliteFinder;
 use super::heads::Heads;
 use super::lock::Lock;
 use super::place::{Access, Place};
@@ -60,7 +61,8 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     (first..last).for_each(|number| upkeep.settle(number));
     let ledger = SqliteLedger::new(place, segment, upkeep, found.heads, Chain::new(id, found.end), lock);
     let reader = Box::new(SqliteReader::of(place, id, archived));
-    Ok(Opened { ledger: Box::new(ledger), keeper: Box::new(state), reader, mark: found.mark })
+    let finder = Box::new(SqliteFinder::of(SqliteReader::of(place, id, archived)));
+    Ok(Opened { ledger: Box::new(ledger), keeper: Box::new(state), reader, finder: Some(finder), mark: found.mark })
 }
 
 /// Holds a ledger that was never completed to being none.

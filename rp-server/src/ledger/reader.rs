@@ -35,11 +35,12 @@ pub struct SqliteReader {
     archives: Vec<Place>,
 }
 
-struct File {
+/// A file of postings, open to be read.
+pub(super) struct File {
     place: Place,
-    number: u32,
-    name: String,
-    connection: Connection,
+    pub number: u32,
+    pub name: String,
+    pub connection: Connection,
 }
 
 /// Takes each row with its end.
@@ -242,14 +243,15 @@ impl SqliteReader {
         self.missing(1)
     }
 
-    fn first(&self, file: &File) -> Result<Option<u64>> {
+    /// The position of a file's first posting, if it has any.
+    pub(super) fn first(&self, file: &File) -> Result<Option<u64>> {
         let first: rusqlite::Result<Option<i64>> =
             file.connection.query_one("SELECT min(position) FROM posting", [], |row| row.get(0));
         Ok(first.map_err(|error| file.place.refused(&file.name, &error))?.map(|first| first as u64))
     }
 
     /// Opens a file of postings, where it is; `None` when there is none, or it was never completed.
-    fn file(&self, number: u32) -> Result<Option<File>> {
+    pub(super) fn file(&self, number: u32) -> Result<Option<File>> {
         let archives = self.archives.iter().filter(|_| number <= self.archived.number);
         for place in std::iter::once(&self.place).chain(archives) {
             if let Some(file) = self.file_in(place, number)? {
@@ -314,6 +316,16 @@ impl SqliteReader {
         self.drain(&file, start, &mut chain, &mut |_| Ok(()))?;
         let label = self.label(&file)?;
         Ok((label, chain.map(|chain| chain.end()).unwrap_or_default()))
+    }
+
+    /// The number of the last file that has postings; 1 when none has.
+    pub(super) fn last_begun(&mut self) -> Result<u32> {
+        Ok(self.file_of(u64::MAX)?.map_or(1, |file| file.number))
+    }
+
+    /// What a file says of itself.
+    pub(super) fn label_of(&self, file: &File) -> Result<Label> {
+        segment::label(&self.place, &file.connection, self.id, file.number)
     }
 
     /// The label of the file that was read last.

@@ -1,7 +1,7 @@
-//! The thread behind the writer: makes the next file before it is needed, and brings the logs of closed ones into them, so
-//! that no commit waits for either. A simulation has no second thread: there its work is done with the commits.
+//! The thread behind the writer: makes the next file before it is needed, brings the logs of closed ones into them, so that
+//! no commit waits for either, and when nothing else is to be done gives closed files their indices. A simulation has no second thread: there its work is done with the commits.
 
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
@@ -38,7 +38,15 @@ impl Upkeep {
     pub fn start(place: &Place, id: Key, epoch: u64, last: u32) -> Result<Upkeep> {
         let (tasks, inbox) = mpsc::channel();
         let (outbox, made) = mpsc::channel();
-        let hand = Hand { place: place.clone(), id, epoch, unsettled: Vec::new(), tasks: inbox, made: outbox };
+        let hand = Hand {
+            place: place.clone(),
+            id,
+            epoch,
+            unsettled: Vec::new(),
+            unindexed: (1..last).collect(),
+            tasks: inbox,
+            made: outbox,
+        };
         let hand = if place.is_inline { Work::Inline(hand) } else { Work::Thread(hand.start()?) };
         let upkeep = Upkeep { tasks: Some(tasks), made, hand: Some(hand) };
         upkeep.order(Task::Make(last + 1));
@@ -56,10 +64,11 @@ impl Upkeep {
 
     /// Does one task, where there is no thread for it.
     pub fn help(&mut self) {
-        if let Some(Work::Inline(hand)) = &mut self.hand
-            && let Ok(task) = hand.tasks.try_recv()
-        {
-            hand.work(task);
+        if let Some(Work::Inline(hand)) = &mut self.hand {
+            match hand.tasks.try_recv() {
+                Ok(task) => hand.work(task),
+                Err(_) => drop(hand.index_next()),
+            }
         }
     }
 
@@ -98,6 +107,8 @@ struct Hand {
     epoch: u64,
     /// Closed files that somebody was reading.
     unsettled: Vec<u32>,
+    /// Closed files that may have no indices yet, the next last.
+    unindexed: Vec<u32>,
     tasks: Receiver<Task>,
     made: Sender<Result<Segment>>,
 }
@@ -110,8 +121,16 @@ impl Hand {
 
     /// Until nobody orders anything any more.
     fn work_on(mut self) {
-        while let Ok(task) = self.tasks.recv() {
-            self.work(task);
+        loop {
+            match self.tasks.try_recv() {
+                Ok(task) => self.work(task),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if self.index_next() => {}
+                Err(TryRecvError::Empty) => match self.tasks.recv() {
+                    Ok(task) => self.work(task),
+                    Err(_) => return,
+                },
+            }
         }
     }
 
@@ -124,11 +143,33 @@ impl Hand {
             Task::Settle(number, writer) => {
                 drop(writer);
                 self.unsettled.push(number);
+                self.unindexed.push(number);
                 let place = &self.place;
                 self.unsettled.retain(|number| !is_settled(place, *number));
             }
         }
     }
+
+    /// Gives one closed file its indices; `false` when no file is left.
+    fn index_next(&mut self) -> bool {
+        let Some(number) = self.unindexed.pop() else { return false };
+        match index(&self.place, number) {
+            Ok(true) if !is_settled(&self.place, number) => self.unsettled.push(number),
+            Ok(_) => {}
+            Err(error) => eprintln!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
+        }
+        true
+    }
+}
+
+/// Gives a closed file its indices, unless it has them.
+fn index(place: &Place, number: u32) -> Result<bool> {
+    let Some(mut file) = place.open(&Place::segment_name(number), Access::Write)? else { return Ok(false) };
+    let is_new = !segment::has_indices(&file)?;
+    if is_new {
+        segment::index(&mut file)?;
+    }
+    Ok(is_new)
 }
 
 /// A log that cannot be brought in stays what it was, and is as good to read.

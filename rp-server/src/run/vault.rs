@@ -21,6 +21,7 @@ use crate::archivist::{self, Archive, Marks};
 use crate::clock::Clock;
 use crate::ledger::memory::MemoryStore;
 use crate::ledger::{Opened, Place, Time, sqlite};
+use crate::librarian::{Hatch, LibrarianFace, Library};
 use crate::recovery::{self, Read, Recovery};
 use crate::scribe::{Desk, Scribe, ScribeFace};
 
@@ -93,6 +94,10 @@ pub struct Kept {
     pub desks: Vec<Desk>,
     /// Where projections go.
     pub archive: Archive,
+    /// Where the workers ask what only the ledger knows; none when it keeps nothing.
+    pub hatches: Vec<Hatch>,
+    /// What others see of the librarian.
+    pub librarian: Arc<LibrarianFace>,
     /// The threads.
     pub keeping: Keeping,
 }
@@ -104,6 +109,7 @@ pub struct Keeping {
     alarm: Waker,
     scribe: JoinHandle<Result<()>>,
     archivist: JoinHandle<Result<()>>,
+    library: Option<Library>,
 }
 
 impl DataArgs {
@@ -181,8 +187,11 @@ impl Vault {
                 scribe.run(move |ledger, is_end| marks.beat(ledger, is_end))
             })
             .context("starting the ledger's thread")?;
-        let keeping = Keeping { face, alarm, scribe, archivist };
-        Ok(Kept { shards: self.shards, bank: self.bank, desks, archive, keeping })
+        let opened = self.opened.finder.map(|finder| Library::open(finder, wakers)).transpose()?;
+        let (library, hatches) = opened.map_or((None, Vec::new()), |(library, hatches)| (Some(library), hatches));
+        let librarian = library.as_ref().map(|library| library.face.clone()).unwrap_or_default();
+        let keeping = Keeping { face, alarm, scribe, archivist, library };
+        Ok(Kept { shards: self.shards, bank: self.bank, desks, archive, hatches, librarian, keeping })
     }
 }
 
@@ -208,6 +217,7 @@ impl Keeping {
         };
         let written = join(self.scribe, "ledger's thread");
         let kept = join(self.archivist, "archivist");
-        written.and(kept)
+        let read = self.library.map_or(Ok(()), Library::close);
+        written.and(kept).and(read)
     }
 }

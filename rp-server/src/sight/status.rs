@@ -103,6 +103,14 @@ pub struct LedgerStatus {
     pub commit_mean_us: u64,
     /// The longest commit since start, in microseconds.
     pub commit_longest_us: u64,
+    /// Histories and forgotten packets that were read from it since start.
+    pub answered: u64,
+    /// Mean time of such an answer, in microseconds.
+    pub answer_mean_us: u64,
+    /// The longest since start, in microseconds.
+    pub answer_longest_us: u64,
+    /// Of them, those that found no room on their way to the worker.
+    pub answers_dropped: u64,
 }
 
 /// One worker.

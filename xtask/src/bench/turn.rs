@@ -342,6 +342,7 @@ mod tests {
             hostile: 0,
             sends: Default::default(),
             grabs: Default::default(),
+            histories: Default::default(),
             refusals: Default::default(),
             latency_us: Default::default(),
             money_latency_us: Default::default(),

@@ -69,9 +69,9 @@ impl Audit {
 pub fn complaints(report: &Report) -> Vec<String> {
     let mut found = [report.failures.as_slice(), &report.reconciled.differences].concat();
     for phase in &report.phases {
-        let lost = phase.sends.lost + phase.grabs.lost;
+        let lost = phase.sends.lost + phase.grabs.lost + phase.histories.lost;
         if lost > 0 {
-            found.push(format!("{}: {lost} requests for money were given up", phase.name));
+            found.push(format!("{}: {lost} requests about money were given up", phase.name));
         }
         for name in ["conflict", "stale"] {
             let count = phase.refusals.get(name).copied().unwrap_or(0);

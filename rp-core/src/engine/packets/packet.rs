@@ -1,9 +1,10 @@
 //! One packet: who may take, who took, what is left.
 
 use crate::engine::blocks::{Blocks, Rows};
+use crate::engine::ledger::{Account, Sums, Uncovered};
 use crate::engine::projection::Folded;
 use crate::limits::GREETING_MAX;
-use crate::wire::{AUDIENCE_SET, PacketState, ShareRow};
+use crate::wire::{AUDIENCE_SET, PacketState, SendView, ShareRow};
 
 /// Who took which share when, as the detail shows it.
 pub(super) type Takers = Rows<{ ShareRow::LEN }>;
@@ -40,6 +41,88 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// A packet with this id and sender as it was asked for, made and to expire at these milliseconds; its money is yet to be
+    /// posted to it.
+    ///
+    /// # Panics
+    /// When the arena has no room for it.
+    pub(in crate::engine) fn of(
+        view: &SendView<'_>,
+        (id, sender): (u64, u64),
+        seed: [u8; 16],
+        (made_ms, expires_ms): (u64, u64),
+        blocks: &mut Blocks,
+    ) -> Packet {
+        let fields = &view.fields;
+        let mut packet = Packet {
+            id,
+            sender,
+            total_fen: fields.total_fen,
+            left_fen: 0,
+            made_ms,
+            expires_ms,
+            recipients: Rows::default(),
+            takers: Rows::default(),
+            greeting: Rows::default(),
+            greeting_len: fields.greeting_len,
+            seed,
+            shares: fields.shares,
+            split: fields.split,
+            audience: fields.audience,
+            set: fields.set,
+            state: PacketState::Open,
+        };
+        // The rows of its takers are set aside, so that no grab ever finds the SET full.
+        let mut whole = packet.takers.reserve(blocks, usize::from(fields.shares));
+        for user in view.recipients() {
+            whole &= packet.recipients.push(blocks, &user.to_le_bytes());
+        }
+        for part in view.greeting.as_bytes().chunks(60) {
+            let mut row = [0; 60];
+            row[..part.len()].copy_from_slice(part);
+            whole &= packet.greeting.push(blocks, &row);
+        }
+        assert!(whole, "make_room made room for the largest packet");
+        packet
+    }
+
+    /// Gives a share to its taker; the last one finishes the packet.
+    ///
+    /// # Errors
+    /// It is not open, or does not hold so much.
+    pub(in crate::engine) fn give(
+        &mut self,
+        row: ShareRow,
+        blocks: &mut Blocks,
+        sums: &mut Sums,
+        credit: Account<'_>,
+    ) -> Result<(), Uncovered> {
+        if self.state != PacketState::Open {
+            return Err(Uncovered);
+        }
+        sums.post(Account::Packet(&mut self.left_fen), credit, row.share_fen.into())?;
+        let mut bytes = [0; ShareRow::LEN];
+        row.put_fields(&mut bytes);
+        assert!(self.takers.push(blocks, &bytes), "the rows of all takers were set aside");
+        if self.taken() == usize::from(self.shares) {
+            self.state = PacketState::Finished;
+        }
+        Ok(())
+    }
+
+    /// What is left goes into transit, and the packet is over.
+    ///
+    /// # Errors
+    /// It is not open.
+    pub(in crate::engine) fn refund(&mut self, sums: &mut Sums) -> Result<(), Uncovered> {
+        if self.state != PacketState::Open {
+            return Err(Uncovered);
+        }
+        self.state = PacketState::Refunded;
+        let fen = self.left_fen;
+        sums.post(Account::Packet(&mut self.left_fen), Account::Transit, fen)
+    }
+
     /// A row without a packet.
     pub(super) fn none() -> Packet {
         Packet {

@@ -1,0 +1,48 @@
+//! HISTORY: now and then a user whose packet was just made reads whether his history has it, as he sent it.
+
+use rp_core::limits::HISTORY_PAGE_ROWS;
+use rp_core::posting::Act;
+use rp_core::wire::{HistoryPage, HistoryRow, Sent, TRAILER};
+
+use super::money::What;
+use super::{Fleet, Outbox};
+use crate::books::Discard;
+
+/// One packet in so many is looked for in its sender's history, by its number in its SET.
+const LOOKED_FOR_ONE_IN: u64 = 16;
+
+impl Fleet {
+    /// A packet was made.
+    pub(super) fn look_for(&mut self, index: u32, sent: &Sent, fen: u64, now_us: u64, out: &mut impl Outbox) {
+        if (sent.packet >> 16).is_multiple_of(LOOKED_FOR_ONE_IN) {
+            self.begin_money(index, What::History { packet: sent.packet, fen }, now_us, self.phase, now_us, out);
+        }
+    }
+
+    pub(super) fn on_history(
+        &mut self,
+        index: u32,
+        now_us: u64,
+        bytes: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), Discard> {
+        let page = HistoryPage::take(bytes).ok_or(Discard::BadLength)?;
+        let count = usize::from(page.count);
+        if bytes.len() != HistoryPage::LEN + HistoryRow::LEN * count + TRAILER {
+            return Err(Discard::BadLength);
+        }
+        let Some(number) = self.find_money(index, page.request) else { return self.stray() };
+        let request = *self.money.value(number);
+        let What::History { packet, fen } = request.what else { return Err(Discard::BadField) };
+        let mut rows = bytes[HistoryPage::LEN..].chunks_exact(HistoryRow::LEN).take(count).filter_map(HistoryRow::take);
+        let is_true = match rows.find(|row| row.act == Act::Sent as u8 && row.about == packet) {
+            Some(row) => row.fen == fen,
+            // What came after it may fill the page.
+            None => count == HISTORY_PAGE_ROWS,
+        };
+        self.books.false_histories += u64::from(!is_true);
+        self.records[usize::from(request.phase)].histories.answered += 1;
+        self.end_money(number, now_us, out);
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! Finds the postings that a question is about, beside the writer and in short transactions: from the newest file to older
+//! ones, in closed files by their indices, in the one that is open by a [`Catalogue`].
+//!
+//! A closed file that has no indices yet is searched row by row, and is as good. What is read is committed; whether it is
+//! what was written is the audit's to prove.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Result, anyhow};
+use rp_core::engine::asks::{Ask, DetailAsk, HistoryAsk};
+use rp_core::limits::{DATAGRAM_MAX, HISTORY_PAGE_ROWS};
+use rp_core::posting::{Act, Posting};
+use rusqlite::Params;
+
+use super::catalogue::Catalogue;
+use super::reader::{File, SqliteReader};
+use super::{Finder, rows, segment};
+
+/// Files that stay open between questions.
+const OPEN_MAX: usize = 64;
+/// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step.
+const FILES_A_PAGE: u32 = 64;
+/// Catalogues kept of files that are closed and have no indices yet; there are more only when their making lags behind.
+const CATALOGUES_MAX: usize = 4;
+
+const AT: &str = "SELECT * FROM posting WHERE position = ?1";
+// Their condition on `fen` is that of the indices.
+const BY_DEBIT: &str = "SELECT * FROM posting WHERE debit = ?1 AND fen > 0 AND position < ?2 ORDER BY position DESC";
+const BY_CREDIT: &str = "SELECT * FROM posting WHERE credit = ?1 AND fen > 0 AND position < ?2 ORDER BY position DESC";
+/// Is there, among the movements of the accounts next below a packet, one that makes a packet? Users may have numbers like
+/// packets, so only a few are looked at.
+const PACKET_BELOW: &str = "SELECT coalesce(max(act = ?3), 0) FROM (SELECT act FROM posting INDEXED BY posting_credit \
+    WHERE credit >= ?1 AND credit < ?2 AND fen > 0 ORDER BY credit DESC LIMIT 16)";
+
+/// Finds postings in one ledger.
+pub struct SqliteFinder {
+    reader: SqliteReader,
+    /// The file that is open, or was when somebody last asked; 0 when nobody has.
+    last: u32,
+    files: BTreeMap<u32, File>,
+    catalogues: BTreeMap<u32, Catalogue>,
+    /// The position of each file's first posting, where it is known.
+    firsts: HashMap<u32, u64>,
+}
+
+/// Postings that were found, newest first.
+#[derive(Default)]
+struct Found {
+    bytes: Vec<u8>,
+    /// Position, and where it begins.
+    rows: Vec<(u64, usize)>,
+}
+
+impl Found {
+    fn push(&mut self, position: u64, posting: &Posting<'_>) {
+        let at = self.bytes.len();
+        self.bytes.resize(at + posting.len(), 0);
+        posting.put(&mut self.bytes[at..]);
+        self.rows.push((position, at));
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, Posting<'_>)> {
+        let posting = |at: usize| Posting::take(&self.bytes[at..]).expect("whole postings were put there");
+        self.rows.iter().map(move |(position, at)| (*position, posting(*at)))
+    }
+}
+
+/// What is looked for.
+struct Search<'a> {
+    ask: &'a Ask,
+    /// The user or the packet.
+    account: u64,
+    before: u64,
+    most: usize,
+}
+
+impl SqliteFinder {
+    pub(super) fn of(reader: SqliteReader) -> SqliteFinder {
+        let (files, catalogues) = (BTreeMap::new(), BTreeMap::new());
+        SqliteFinder { reader, last: 0, files, catalogues, firsts: HashMap::new() }
+    }
+
+    fn detail(&mut self, ask: &DetailAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        let search = Search { ask: &Ask::Detail(*ask), account: ask.packet, before: i64::MAX as u64, most: usize::MAX };
+        let mut found = Found::default();
+        for number in (1..=self.last).rev() {
+            self.find(number, &search, &mut found)?;
+            let is_whole = found.iter().any(|(_, posting)| posting.act == Act::Sent);
+            if is_whole || self.has_packet_below(number, ask.packet)? {
+                break;
+            }
+        }
+        Ok(ask.answer(found.iter().rev().map(|(_, posting)| posting), out))
+    }
+
+    /// Was a packet of the same SET with a lower number made in this file? Then it was made in no older one. It saves looking
+    /// everywhere for what never was, and no more.
+    fn has_packet_below(&mut self, number: u32, packet: u64) -> Result<bool> {
+        let file = self.file(number)?;
+        // A file that has not the index has been searched already.
+        let Ok(mut query) = file.connection.prepare_cached(PACKET_BELOW) else { return Ok(false) };
+        let (from, to) = (packet & !((1 << 48) - 1), packet & !0xffff);
+        let found = query.query_one((from as i64, to as i64, Act::Sent as u8), |row| row.get(0));
+        found.map_err(|error| anyhow!("{}: {error}", file.name))
+    }
+
+    fn history(&mut self, ask: &HistoryAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        let before = if ask.before == 0 { u64::MAX } else { ask.before }.min(i64::MAX as u64);
+        let newest = self.number_of(before - 1)?;
+        let oldest = newest.saturating_sub(FILES_A_PAGE - 1).max(1);
+        let mut search = Search { ask: &Ask::History(*ask), account: ask.reader.user, before, most: 0 };
+        let mut found = Found::default();
+        for number in (oldest..=newest).rev() {
+            search.most = HISTORY_PAGE_ROWS + 1 - found.rows.len();
+            if search.most > 0 {
+                self.find(number, &search, &mut found)?;
+            }
+        }
+        let unseen = if oldest == 1 { 0 } else { self.first(oldest)?.unwrap_or(0) };
+        Ok(ask.answer(found.iter(), unseen, out))
+    }
+
+    /// Finds what one file has.
+    fn find(&mut self, number: u32, search: &Search<'_>, found: &mut Found) -> Result<()> {
+        self.file(number)?;
+        let file = &self.files[&number];
+        let before = found.rows.len();
+        match self.catalogues.get(&number) {
+            Some(catalogue) => {
+                for position in catalogue.of(search.account).filter(|position| *position < search.before) {
+                    if found.rows.len() - before == search.most {
+                        break;
+                    }
+                    take(file, AT, [position as i64], search, found)?;
+                }
+            }
+            None => {
+                for sql in [BY_DEBIT, BY_CREDIT] {
+                    take(file, sql, [search.account as i64, search.before as i64], search, found)?;
+                }
+                found.rows[before..].sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
+                found.rows.truncate(before.saturating_add(search.most));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on what is in no index, and learns which file is open.
+    fn catch_up(&mut self) -> Result<()> {
+        if self.last == 0 {
+            self.last = self.reader.last_begun()?;
+        }
+        loop {
+            let number = self.last;
+            self.file(number)?;
+            let file = &self.files[&number];
+            let is_closed = self.reader.label_of(file)?.closed;
+            if !is_closed || !has_indices(file)? {
+                // What was written before it was closed is read, for that was asked first.
+                let read = self.catalogues.entry(number).or_default().read_on(&file.connection);
+                read.map_err(|error| anyhow!("{}: {error}", file.name))?;
+            }
+            if !is_closed {
+                break;
+            }
+            self.last += 1;
+        }
+        let closed: Vec<u32> = self.catalogues.range(..self.last).map(|(number, _)| *number).collect();
+        for number in closed {
+            if has_indices(self.file(number)?)? {
+                self.catalogues.remove(&number);
+            }
+        }
+        while self.catalogues.len() > CATALOGUES_MAX {
+            self.catalogues.pop_first();
+        }
+        Ok(())
+    }
+
+    /// The newest file that begins at a position or before it.
+    fn number_of(&mut self, position: u64) -> Result<u32> {
+        let (mut low, mut high) = (1, self.last + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let begins_by = self.first(middle)?.is_some_and(|first| first <= position);
+            (low, high) = if begins_by { (middle, high) } else { (low, middle) };
+        }
+        Ok(low)
+    }
+
+    fn first(&mut self, number: u32) -> Result<Option<u64>> {
+        if let Some(first) = self.firsts.get(&number) {
+            return Ok(Some(*first));
+        }
+        self.file(number)?;
+        let first = self.reader.first(&self.files[&number])?;
+        self.firsts.extend(first.map(|first| (number, first)));
+        Ok(first)
+    }
+
+    fn file(&mut self, number: u32) -> Result<&File> {
+        if !self.files.contains_key(&number) {
+            let opened = self.reader.file(number)?;
+            let file = opened.ok_or_else(|| anyhow!("file {number} of the ledger is missing"))?;
+            while self.files.len() >= OPEN_MAX {
+                self.files.pop_first();
+            }
+            self.files.insert(number, file);
+        }
+        Ok(&self.files[&number])
+    }
+}
+
+impl Finder for SqliteFinder {
+    fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        self.catch_up()?;
+        match ask {
+            Ask::Detail(ask) => self.detail(ask, out),
+            Ask::History(ask) => self.history(ask, out),
+        }
+    }
+}
+
+/// Takes rows of a statement, as many as are looked for at most.
+fn take(file: &File, sql: &str, parameters: impl Params, search: &Search<'_>, found: &mut Found) -> Result<()> {
+    let before = found.rows.len();
+    let refused = |error| anyhow!("{}: {error}", file.name);
+    let mut query = file.connection.prepare_cached(sql).map_err(refused)?;
+    let mut rows = query.query(parameters).map_err(refused)?;
+    while found.rows.len() - before < search.most
+        && let Some(row) = rows.next().map_err(refused)?
+    {
+        let stored = rows::stored(row).ok_or_else(|| anyhow!("{}: a row is no posting", file.name))?;
+        if search.ask.is_about(&stored.posting) {
+            found.push(stored.end.position, &stored.posting);
+        }
+    }
+    Ok(())
+}
+
+fn has_indices(file: &File) -> Result<bool> {
+    segment::has_indices(&file.connection).map_err(|error| anyhow!("{}: {error}", file.name))
+}
