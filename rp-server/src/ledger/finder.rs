@@ -18,6 +18,8 @@ use super::{Finder, rows, segment};
 
 /// Files that stay open between questions.
 const OPEN_MAX: usize = 64;
+/// What SQLite keeps of each of them, in KiB; the system keeps the rest.
+const CACHE_KIB: i64 = 256;
 /// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step.
 const FILES_A_PAGE: u32 = 64;
 /// Catalogues kept of files that are closed and have no indices yet; there are more only when their making lags behind.
@@ -139,6 +141,8 @@ impl SqliteFinder {
                     take(file, sql, [search.account as i64, search.before as i64], search, found)?;
                 }
                 found.rows[before..].sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
+                // A campaign and a user may have the same number, and then a prize is found twice.
+                found.rows.dedup_by_key(|(position, _)| *position);
                 found.rows.truncate(before.saturating_add(search.most));
             }
         }
@@ -202,6 +206,8 @@ impl SqliteFinder {
         if !self.files.contains_key(&number) {
             let opened = self.reader.file(number)?;
             let file = opened.ok_or_else(|| anyhow!("file {number} of the ledger is missing"))?;
+            let kept = file.connection.pragma_update(None, "cache_size", -CACHE_KIB);
+            kept.map_err(|error| anyhow!("{}: {error}", file.name))?;
             while self.files.len() >= OPEN_MAX {
                 self.files.pop_first();
             }

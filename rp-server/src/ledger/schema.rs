@@ -41,6 +41,12 @@ SELECT position, credit_type, iif(credit_type IN ('mint', 'transit'), 0, credit)
     FROM posting JOIN acts USING (act) WHERE credit_type <> 'none';
 "#;
 
+/// The indices of a closed file of postings: by who gives and by who gets, of what moves money. They serve the finder alone.
+pub const SEGMENT_INDICES: &str = "
+CREATE INDEX IF NOT EXISTS posting_debit ON posting (debit) WHERE fen > 0;
+CREATE INDEX IF NOT EXISTS posting_credit ON posting (credit) WHERE fen > 0;
+";
+
 const STATE_TABLES: &str = r#"
 CREATE TABLE ledger (id BLOB, epoch, sets, checksum);
 CREATE TABLE mark (id INTEGER PRIMARY KEY, position, chain, heads BLOB, ledger_ms, boot_ms, boot BLOB, unix_ms, checksum);

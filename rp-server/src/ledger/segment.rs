@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use super::chain::Chain;
 use super::place::{Access, Place};
 use super::rows;
-use super::schema::SEGMENT;
+use super::schema::{SEGMENT, SEGMENT_INDICES};
 
 /// What a file says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,12 +172,6 @@ pub fn renew(file: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The indices of a closed file: by who gives and by who gets, of what moves money. They serve the librarian alone.
-const INDICES: &str = "
-CREATE INDEX IF NOT EXISTS posting_debit ON posting (debit) WHERE fen > 0;
-CREATE INDEX IF NOT EXISTS posting_credit ON posting (credit) WHERE fen > 0;
-";
-
 /// Makes a closed file's indices, all or none; they are in its log then.
 ///
 /// # Errors
@@ -186,7 +180,7 @@ pub fn index(file: &mut Connection) -> rusqlite::Result<()> {
     // Sorted in memory, which a file's rows are small enough for, rather than in a folder for temporary files.
     file.pragma_update(None, "temp_store", "MEMORY")?;
     let all = file.transaction()?;
-    all.execute_batch(INDICES)?;
+    all.execute_batch(SEGMENT_INDICES)?;
     all.commit()
 }
 

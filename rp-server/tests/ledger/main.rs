@@ -4,6 +4,7 @@
 mod conformance;
 mod damage;
 mod failing;
+mod finding;
 mod full;
 mod house;
 mod sql;

@@ -1,0 +1,191 @@
+//! Questions about packets and users, answered from files with and without indices as a look at every posting answers them.
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use rp_core::engine::asks::{Ask, DetailAsk, HistoryAsk, Reader};
+use rp_core::kind::Kind;
+use rp_core::limits::DATAGRAM_MAX;
+use rp_core::posting::{Act, Posting, Terms};
+use rp_core::wire::{Field, HistoryPage, Peer, SHAKE_LEN};
+use rp_server::ledger::memory::MemoryStore;
+use rp_server::ledger::{Finder, Heads, Opened, sqlite};
+use rusqlite::Connection;
+
+use crate::house::{Folder, bytes, commit};
+
+/// Few, so that each has more than a page; two of them have numbers that packets have, too.
+const USERS: [u64; 6] = [1, 2, 3, 0x1_0000, 1 << 48 | 5 << 16, u64::MAX];
+const SETS: u64 = 3;
+
+/// Packets that are sent, taken and refunded, prizes and deposits, by users of all SETs.
+struct Doings {
+    rng: ChaCha8Rng,
+    heads: Heads,
+    made: [u64; SETS as usize],
+    /// Id, shares that are left, and their fen.
+    open: Vec<(u64, u8, u64)>,
+    packets: Vec<u64>,
+}
+
+impl Doings {
+    fn new() -> Doings {
+        let (rng, heads) = (ChaCha8Rng::seed_from_u64(7), Heads::default());
+        Doings { rng, heads, made: [0; SETS as usize], open: Vec::new(), packets: Vec::new() }
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.rng.next_u64() as usize % end
+    }
+
+    fn group(&mut self, count: usize) -> Vec<u8> {
+        (0..count).flat_map(|_| self.next()).collect()
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        let user = USERS[self.below(USERS.len())];
+        let plain = Posting::new(Act::Won, 1_700_000_000_000 + self.rng.next_u64() % 1000);
+        let mut tail = [0; Terms::LEN + 8 * USERS.len()];
+        let posting = match self.below(8) {
+            0 => Posting { credit: user, fen: 100, ..Posting { act: Act::Deposited, ..plain } },
+            1 => Posting { debit: user, fen: self.rng.next_u64() % 2, ..Posting { act: Act::Withdrawn, ..plain } },
+            2 => Posting { debit: 1, credit: user, fen: 5, about: 1 << 32 | 9, ..plain },
+            3 => Posting { debit: user, about: 3, ..Posting { act: Act::Seen, ..plain } },
+            4 => {
+                let (id, shares) = (self.make(), 3);
+                put_terms(&mut tail);
+                self.open.push((id, shares, 30));
+                Posting { debit: user, credit: id, fen: 30, tail: &tail, ..Posting { act: Act::Sent, ..plain } }
+            }
+            draw => self.take(draw == 5, user, plain),
+        };
+        let set = (posting.debit.max(posting.credit) >> 48) as u16 % SETS as u16;
+        let sequence = self.heads.of(set) + 1;
+        self.heads.follow(set, sequence).expect("it follows");
+        bytes(&Posting { set, sequence, ..posting })
+    }
+
+    fn make(&mut self) -> u64 {
+        let set = self.below(SETS as usize);
+        self.made[set] += 1;
+        let id = (set as u64) << 48 | self.made[set] << 16 | self.below(40) as u64;
+        self.packets.push(id);
+        id
+    }
+
+    /// A share of an open packet is taken, or the packet comes back.
+    fn take(&mut self, comes_back: bool, user: u64, plain: Posting<'static>) -> Posting<'static> {
+        if self.open.is_empty() {
+            return Posting { credit: user, fen: 1, ..Posting { act: Act::Deposited, ..plain } };
+        }
+        let at = self.below(self.open.len());
+        let (id, shares, left) = &mut self.open[at];
+        let (debit, fen) = (*id, if comes_back || *shares == 1 { *left } else { 10 });
+        (*shares, *left) = (*shares - 1, *left - fen);
+        if *left == 0 {
+            self.open.swap_remove(at);
+        }
+        let act = [Act::Taken, Act::Handed][self.below(2)];
+        Posting { act: if comes_back { Act::Refunded } else { act }, debit, credit: user, fen, ..plain }
+    }
+}
+
+/// Three shares for all users.
+fn put_terms(tail: &mut [u8]) {
+    let recipients = USERS.len() as u8;
+    let terms =
+        Terms { expires_ms: 1, seed: [1; 16], set: 0, split: 0, audience: 0, shares: 3, recipients, greeting_len: 0 };
+    let at = terms.put(tail);
+    for (user, room) in USERS.iter().zip(tail[at..].chunks_exact_mut(8)) {
+        user.put(room);
+    }
+}
+
+fn reader(user: u64) -> Reader {
+    let (key, peer) = ([3; 16], Peer::default());
+    Reader { user, set: 1, request: 9, counter: 4, key, sealing: None, session: 77, peer, door: 0 }
+}
+
+fn answer(finder: &mut dyn Finder, ask: &Ask) -> Vec<u8> {
+    let mut out = [0; DATAGRAM_MAX];
+    let len = finder.answer(ask, &mut out).expect("the ledger can be read");
+    assert!(len > SHAKE_LEN);
+    out[..len].to_vec()
+}
+
+/// Asks both everything; how many answers were pages.
+fn compare(one: &mut Opened, other: &mut Opened, packets: &[u64]) -> usize {
+    let mut pages = 0;
+    let finders = |opened: &mut Opened| opened.finder.take().expect("it keeps postings");
+    let (mut a, mut b) = (finders(one), finders(other));
+    let mut same = |ask: Ask| {
+        let (a, b) = (answer(&mut *a, &ask), answer(&mut *b, &ask));
+        assert_eq!(a, b, "{ask:?}");
+        pages += usize::from(a[0] != Kind::Refused.first_byte());
+        a
+    };
+    for user in USERS.into_iter().chain([4]) {
+        let mut before = 0;
+        loop {
+            let page = same(Ask::History(HistoryAsk { reader: reader(user), before }));
+            before = HistoryPage::take(&page).expect("a page").next;
+            if before == 0 {
+                break;
+            }
+        }
+        for before in [1, 2, 500, 1 << 40, u64::MAX] {
+            same(Ask::History(HistoryAsk { reader: reader(user), before }));
+        }
+    }
+    let never = packets.iter().map(|id| id ^ 63);
+    for packet in packets.iter().copied().chain(never).chain(USERS) {
+        same(Ask::Detail(DetailAsk { reader: reader(1), packet, first: 0 }));
+    }
+    (one.finder, other.finder) = (Some(a), Some(b));
+    pages
+}
+
+#[test]
+fn what_is_found_by_indices_is_what_a_look_at_everything_finds() {
+    let (folder, memory) = (Folder::new(), MemoryStore::new(true));
+    let mut ledgers = [sqlite::open(&folder.place(), &mut ()), memory.open(&mut ())].map(|opened| opened.expect("new"));
+    let mut doings = Doings::new();
+    let mut pages = 0;
+    for round in 0..60 {
+        let group = doings.group(100);
+        for opened in &mut ledgers {
+            commit(opened, &group);
+        }
+        if round % 8 == 0 {
+            // Files are closed, settled and given indices meanwhile: nobody may notice.
+            let [disk, memory] = &mut ledgers;
+            pages += compare(disk, memory, &doings.packets);
+        }
+    }
+    let [disk, mut memory] = ledgers;
+    assert!(pages > 1000, "{pages} pages");
+    let files = || folder.files().into_iter().filter(|name| name.starts_with("postings") && name.ends_with(".db"));
+    assert!(files().count() > 6, "several files");
+    disk.ledger.close().expect("there is room");
+    let indices = |name: String, sql: &str| {
+        let file = Connection::open(folder.file(&name)).expect("it is there");
+        file.query_one(sql, [], |row| row.get::<_, i64>(0)).unwrap_or_default()
+    };
+    let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'index'";
+    let has_indices = |name: String| indices(name, count) == 2;
+    assert!(files().filter(|name| has_indices(name.clone())).count() > 4, "closed files have indices");
+    // As an older rp-server left it: none has, and all is as before.
+    for name in files() {
+        let file = Connection::open(folder.file(&name)).expect("it is there");
+        file.execute_batch("DROP INDEX IF EXISTS posting_debit; DROP INDEX IF EXISTS posting_credit;")
+            .expect("it is ours");
+    }
+    let mut disk = sqlite::open(&folder.place(), &mut ()).expect("a ledger is as good without");
+    compare(&mut disk, &mut memory, &doings.packets);
+    // It gets them without being asked.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while files().filter(|name| has_indices(name.clone())).count() < 5 {
+        assert!(std::time::Instant::now() < until, "old files get their indices");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    compare(&mut disk, &mut memory, &doings.packets);
+}
