@@ -19,7 +19,7 @@ use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{self, Act, POSTING_MAX, Posting, Source};
 use rp_core::wire::Peer;
 use rp_server::ledger::backup::backup;
-use rp_server::ledger::schema::SEGMENT_INDICES;
+use rp_server::ledger::schema::segment_indices;
 use rp_server::ledger::{Ledger, Outcome, Place, sqlite};
 use rusqlite::Connection;
 
@@ -379,7 +379,7 @@ fn indexing(place: &Place, count: u32) -> Result<String> {
         file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         without += std::fs::metadata(&path)?.len();
         let started = Instant::now();
-        file.execute_batch(&format!("BEGIN; {SEGMENT_INDICES} COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"))?;
+        file.execute_batch(&format!("BEGIN; {} COMMIT; PRAGMA wal_checkpoint(TRUNCATE)", segment_indices()))?;
         ms.push(started.elapsed().as_secs_f64() * 1e3);
     }
     ms.sort_by(f64::total_cmp);

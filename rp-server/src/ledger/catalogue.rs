@@ -1,11 +1,15 @@
-//! An index in memory of the postings in one file that has none yet: where each account's movements stand, newest first.
+//! An index in memory of the postings in one file that has none yet: where what each account gave and got stands, newest
+//! first. It is of the same acts as those of closed files.
 //!
 //! It is made when somebody asks, by reading on from where it ended, and let go when the file is closed and has indices of its
 //! own: so it costs the writer nothing, and is never larger than a file gives cause for.
 
 use std::collections::HashMap;
 
+use rp_core::posting::Act;
 use rusqlite::Connection;
+
+use super::schema::{GETS, GIVES};
 
 /// Rows of one transaction.
 const BATCH: u64 = 4096;
@@ -38,7 +42,7 @@ impl Catalogue {
     /// # Errors
     /// The file cannot be read.
     pub fn read_on(&mut self, file: &Connection) -> rusqlite::Result<()> {
-        let sql = "SELECT position, debit, credit, fen FROM posting WHERE position >= ? ORDER BY position LIMIT ?";
+        let sql = "SELECT position, act, debit, credit FROM posting WHERE position >= ? ORDER BY position LIMIT ?";
         let mut query = file.prepare_cached(sql)?;
         loop {
             let start = self.next;
@@ -46,17 +50,19 @@ impl Catalogue {
             let mut count = 0;
             while let Some(row) = rows.next()? {
                 let word = |column| row.get::<_, i64>(column).map(|word| word as u64);
-                let (position, debit, credit, fen) = (word(0)?, word(1)?, word(2)?, word(3)?);
+                let (position, act, debit, credit) = (word(0)?, word(1)?, word(2)?, word(3)?);
+                let is_one_of = |acts: &[Act]| acts.iter().any(|one| *one as u64 == act);
                 if self.entries.is_empty() && self.next == 0 {
                     self.first = position;
                 }
                 self.next = position + 1;
                 count += 1;
-                if fen > 0 {
+                let gives = is_one_of(&GIVES);
+                if gives {
                     self.enter(debit, position);
-                    if credit != debit {
-                        self.enter(credit, position);
-                    }
+                }
+                if is_one_of(&GETS) && !(gives && credit == debit) {
+                    self.enter(credit, position);
                 }
             }
             if count < BATCH {
@@ -86,16 +92,16 @@ mod tests {
     #[test]
     fn an_accounts_movements_are_found_newest_first_as_the_file_grows() {
         let file = Connection::open_in_memory().expect("memory");
-        file.execute_batch("CREATE TABLE posting (position INTEGER PRIMARY KEY, debit, credit, fen)").expect("a table");
+        file.execute_batch("CREATE TABLE posting (position INTEGER PRIMARY KEY, act, debit, credit)").expect("a table");
         let mut catalogue = Catalogue::default();
         catalogue.read_on(&file).expect("it is empty");
         let (mut expected, mut position) = (Vec::new(), 1_000_u64);
         for round in 0..3 {
             for number in 0..BATCH + round {
-                let (debit, credit, fen) = (number % 7, number % 5, number % 3);
-                let row = (position as i64, debit as i64, credit as i64, fen as i64);
+                let (debit, credit, act) = (number % 7, number % 5, Act::ALL[number as usize % Act::ALL.len()]);
+                let row = (position as i64, act as u8, debit as i64, credit as i64);
                 file.execute("INSERT INTO posting VALUES (?, ?, ?, ?)", row).expect("a row");
-                if fen > 0 && (debit == 4 || credit == 4) {
+                if GIVES.contains(&act) && debit == 4 || GETS.contains(&act) && credit == 4 {
                     expected.insert(0, position);
                 }
                 position += 1;

@@ -14,7 +14,7 @@ use rusqlite::Params;
 
 use super::catalogue::Catalogue;
 use super::reader::{File, SqliteReader};
-use super::{Finder, rows, segment};
+use super::{Finder, rows, schema, segment};
 
 /// Files that stay open between questions.
 const OPEN_MAX: usize = 64;
@@ -25,18 +25,39 @@ const FILES_A_PAGE: u32 = 64;
 /// Catalogues kept of files that are closed and have no indices yet; there are more only when their making lags behind.
 const CATALOGUES_MAX: usize = 4;
 
-const AT: &str = "SELECT * FROM posting WHERE position = ?1";
-// Their condition on `fen` is that of the indices.
-const BY_DEBIT: &str = "SELECT * FROM posting WHERE debit = ?1 AND fen > 0 AND position < ?2 ORDER BY position DESC";
-const BY_CREDIT: &str = "SELECT * FROM posting WHERE credit = ?1 AND fen > 0 AND position < ?2 ORDER BY position DESC";
-/// Is there, among the movements of the accounts next below a packet, one that makes a packet? Users may have numbers like
-/// packets, so only a few are looked at.
-const PACKET_BELOW: &str = "SELECT coalesce(max(act = ?3), 0) FROM (SELECT act FROM posting INDEXED BY posting_credit \
-    WHERE credit >= ?1 AND credit < ?2 AND fen > 0 ORDER BY credit DESC LIMIT 16)";
+/// What SQLite is asked.
+struct Questions {
+    at: String,
+    by_debit: String,
+    by_credit: String,
+    /// Is there, among what the accounts next below a packet got, a packet's money? Users may have numbers like packets, so
+    /// only a few are looked at.
+    packet_below: String,
+}
+
+impl Questions {
+    fn new() -> Questions {
+        let by = |column: &str, acts: &[Act]| {
+            let acts = schema::is_one_of(acts);
+            format!("SELECT * FROM posting WHERE {column} = ?1 AND {acts} AND position < ?2 ORDER BY position DESC")
+        };
+        let gets = schema::is_one_of(&schema::GETS);
+        Questions {
+            at: "SELECT * FROM posting WHERE position = ?1".to_owned(),
+            by_debit: by("debit", &schema::GIVES),
+            by_credit: by("credit", &schema::GETS),
+            packet_below: format!(
+                "SELECT coalesce(max(act = ?3), 0) FROM (SELECT act FROM posting INDEXED BY posting_credit \
+                 WHERE credit >= ?1 AND credit < ?2 AND {gets} ORDER BY credit DESC LIMIT 16)"
+            ),
+        }
+    }
+}
 
 /// Finds postings in one ledger.
 pub struct SqliteFinder {
     reader: SqliteReader,
+    questions: Questions,
     /// The file that is open, or was when somebody last asked; 0 when nobody has.
     last: u32,
     files: BTreeMap<u32, File>,
@@ -79,7 +100,7 @@ struct Search<'a> {
 impl SqliteFinder {
     pub(super) fn of(reader: SqliteReader) -> SqliteFinder {
         let (files, catalogues) = (BTreeMap::new(), BTreeMap::new());
-        SqliteFinder { reader, last: 0, files, catalogues, firsts: HashMap::new() }
+        SqliteFinder { reader, questions: Questions::new(), last: 0, files, catalogues, firsts: HashMap::new() }
     }
 
     fn detail(&mut self, ask: &DetailAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
@@ -98,9 +119,10 @@ impl SqliteFinder {
     /// Was a packet of the same SET with a lower number made in this file? Then it was made in no older one. It saves looking
     /// everywhere for what never was, and no more.
     fn has_packet_below(&mut self, number: u32, packet: u64) -> Result<bool> {
-        let file = self.file(number)?;
+        self.file(number)?;
+        let file = &self.files[&number];
         // A file that has not the index has been searched already.
-        let Ok(mut query) = file.connection.prepare_cached(PACKET_BELOW) else { return Ok(false) };
+        let Ok(mut query) = file.connection.prepare_cached(&self.questions.packet_below) else { return Ok(false) };
         let (from, to) = (packet & !((1 << 48) - 1), packet & !0xffff);
         let found = query.query_one((from as i64, to as i64, Act::Sent as u8), |row| row.get(0));
         found.map_err(|error| anyhow!("{}: {error}", file.name))
@@ -133,15 +155,15 @@ impl SqliteFinder {
                     if found.rows.len() - before == search.most {
                         break;
                     }
-                    take(file, AT, [position as i64], search, found)?;
+                    take(file, &self.questions.at, [position as i64], search, found)?;
                 }
             }
             None => {
-                for sql in [BY_DEBIT, BY_CREDIT] {
+                for sql in [&self.questions.by_debit, &self.questions.by_credit] {
                     take(file, sql, [search.account as i64, search.before as i64], search, found)?;
                 }
                 found.rows[before..].sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
-                // A campaign and a user may have the same number, and then a prize is found twice.
+                // Who takes a share of a packet with his own number is found twice.
                 found.rows.dedup_by_key(|(position, _)| *position);
                 found.rows.truncate(before.saturating_add(search.most));
             }
@@ -246,4 +268,29 @@ fn take(file: &File, sql: &str, parameters: impl Params, search: &Search<'_>, fo
 
 fn has_indices(file: &File) -> Result<bool> {
     segment::has_indices(&file.connection).map_err(|error| anyhow!("{}: {error}", file.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn every_question_about_an_account_goes_by_its_index() {
+        let file = Connection::open_in_memory().expect("memory");
+        file.execute_batch("CREATE TABLE posting (position INTEGER PRIMARY KEY, act, debit, credit)").expect("a table");
+        file.execute_batch(&schema::segment_indices()).expect("indices");
+        let Questions { by_debit, by_credit, packet_below, .. } = Questions::new();
+        for (sql, index) in
+            [(by_debit, "posting_debit"), (by_credit, "posting_credit"), (packet_below, "posting_credit")]
+        {
+            let mut plan =
+                file.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.replace('?', ""))).expect("it can be asked");
+            let steps = plan.query_map([], |row| row.get::<_, String>(3)).expect("a plan");
+            let steps: Vec<String> = steps.map(|step| step.expect("words")).collect();
+            assert!(steps.iter().any(|step| step.contains("SEARCH") && step.contains(index)), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("ORDER BY")), "it is in order already: {steps:?}");
+        }
+    }
 }

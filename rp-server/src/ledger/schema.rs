@@ -41,12 +41,6 @@ SELECT position, credit_type, iif(credit_type IN ('mint', 'transit'), 0, credit)
     FROM posting JOIN acts USING (act) WHERE credit_type <> 'none';
 "#;
 
-/// The indices of a closed file of postings: by who gives and by who gets, of what moves money. They serve the finder alone.
-pub const SEGMENT_INDICES: &str = "
-CREATE INDEX IF NOT EXISTS posting_debit ON posting (debit) WHERE fen > 0;
-CREATE INDEX IF NOT EXISTS posting_credit ON posting (credit) WHERE fen > 0;
-";
-
 const STATE_TABLES: &str = r#"
 CREATE TABLE ledger (id BLOB, epoch, sets, checksum);
 CREATE TABLE mark (id INTEGER PRIMARY KEY, position, chain, heads BLOB, ledger_ms, boot_ms, boot BLOB, unix_ms, checksum);
@@ -55,6 +49,26 @@ CREATE TABLE projection ("set" INTEGER PRIMARY KEY, sequence, floor, bytes BLOB,
 
 /// One row when there is something in it.
 const ARCHIVE_TABLE: &str = "CREATE TABLE archive (id INTEGER PRIMARY KEY, number, position, chain, checksum)";
+
+/// Acts in whose postings the giver is looked for. A campaign gives prizes, and its number is some user's, too: whoever looks
+/// for that user must not meet every prize.
+pub const GIVES: [Act; 5] = [Act::Withdrawn, Act::Sent, Act::Taken, Act::Handed, Act::Refunded];
+/// Acts in whose postings the getter is looked for.
+pub const GETS: [Act; 6] = [Act::Deposited, Act::Won, Act::Sent, Act::Taken, Act::Received, Act::Refunded];
+
+/// The condition that a posting is of one of these acts, always in the same words, by which SQLite knows the index for it.
+pub fn is_one_of(acts: &[Act]) -> String {
+    let numbers: Vec<String> = acts.iter().map(|act| (*act as u8).to_string()).collect();
+    format!("act IN ({})", numbers.join(", "))
+}
+
+/// Makes the indices of a closed file of postings, where it has none: they serve the finder alone.
+pub fn segment_indices() -> String {
+    let index = |column: &str, acts: &[Act]| {
+        format!("CREATE INDEX IF NOT EXISTS posting_{column} ON posting ({column}) WHERE {};", is_one_of(acts))
+    };
+    index("debit", &GIVES) + &index("credit", &GETS)
+}
 
 fn make_segment(file: &Transaction<'_>) -> rusqlite::Result<()> {
     file.execute_batch(SEGMENT_TABLES)?;

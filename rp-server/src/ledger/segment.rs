@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use super::chain::Chain;
 use super::place::{Access, Place};
 use super::rows;
-use super::schema::{SEGMENT, SEGMENT_INDICES};
+use super::schema::{self, SEGMENT};
 
 /// What a file says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,7 +180,7 @@ pub fn index(file: &mut Connection) -> rusqlite::Result<()> {
     // Sorted in memory, which a file's rows are small enough for, rather than in a folder for temporary files.
     file.pragma_update(None, "temp_store", "MEMORY")?;
     let all = file.transaction()?;
-    all.execute_batch(SEGMENT_INDICES)?;
+    all.execute_batch(&schema::segment_indices())?;
     all.commit()
 }
 

@@ -1,8 +1,9 @@
 //! The thread behind the writer: makes the next file before it is needed, brings the logs of closed ones into them, so that
 //! no commit waits for either, and when nothing else is to be done gives closed files their indices. A simulation has no second thread: there its work is done with the commits.
 
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rp_core::key::Key;
@@ -10,6 +11,10 @@ use rusqlite::ErrorCode;
 
 use super::place::{Access, Place};
 use super::segment::{self, Segment};
+
+/// Indices are begun when so long nothing else was to be done. They take longer than a writer at full speed takes to fill a
+/// file, and would hold the next one up, which then grew, and its indices took the longer.
+const REST: Duration = Duration::from_secs(1);
 
 enum Task {
     Make(u32),
@@ -121,15 +126,15 @@ impl Hand {
 
     /// Until nobody orders anything any more.
     fn work_on(mut self) {
+        let mut rest = REST;
         loop {
-            match self.tasks.try_recv() {
-                Ok(task) => self.work(task),
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) if self.index_next() => {}
-                Err(TryRecvError::Empty) => match self.tasks.recv() {
-                    Ok(task) => self.work(task),
-                    Err(_) => return,
-                },
+            match self.tasks.recv_timeout(rest) {
+                Ok(task) => {
+                    self.work(task);
+                    rest = REST;
+                }
+                Err(RecvTimeoutError::Timeout) => rest = if self.index_next() { Duration::ZERO } else { REST },
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
