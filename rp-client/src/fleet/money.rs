@@ -91,7 +91,15 @@ impl Fleet {
         self.begin_money(index, What::Grab { packet }, now_us, self.phase, now_us, out);
     }
 
-    pub(super) fn begin_money(&mut self, index: u32, what: What, due_us: u64, phase: u8, now_us: u64, out: &mut impl Outbox) {
+    pub(super) fn begin_money(
+        &mut self,
+        index: u32,
+        what: What,
+        due_us: u64,
+        phase: u8,
+        now_us: u64,
+        out: &mut impl Outbox,
+    ) {
         let Some(record) = self.records.get_mut(usize::from(phase)) else { return };
         let ends = ends(record, what);
         ends.due += 1;
