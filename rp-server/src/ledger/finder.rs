@@ -103,10 +103,18 @@ impl SqliteFinder {
         SqliteFinder { reader, questions: Questions::new(), last: 0, files, catalogues, firsts: HashMap::new() }
     }
 
+    fn look(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        self.catch_up()?;
+        match ask {
+            Ask::Detail(ask) => self.detail(ask, out),
+            Ask::History(ask) => self.history(ask, out),
+        }
+    }
+
     fn detail(&mut self, ask: &DetailAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         let search = Search { ask: &Ask::Detail(*ask), account: ask.packet, before: i64::MAX as u64, most: usize::MAX };
         let mut found = Found::default();
-        for number in (1..=self.last).rev() {
+        for number in (self.oldest()..=self.last).rev() {
             self.find(number, &search, &mut found)?;
             let is_whole = found.iter().any(|(_, posting)| posting.act == Act::Sent);
             if is_whole || self.has_packet_below(number, ask.packet)? {
@@ -131,7 +139,7 @@ impl SqliteFinder {
     fn history(&mut self, ask: &HistoryAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         let before = if ask.before == 0 { u64::MAX } else { ask.before }.min(i64::MAX as u64);
         let newest = self.number_of(before - 1)?;
-        let oldest = newest.saturating_sub(FILES_A_PAGE - 1).max(1);
+        let oldest = newest.saturating_sub(FILES_A_PAGE - 1).max(self.oldest());
         let mut search = Search { ask: &Ask::History(*ask), account: ask.reader.user, before, most: 0 };
         let mut found = Found::default();
         for number in (oldest..=newest).rev() {
@@ -140,7 +148,7 @@ impl SqliteFinder {
                 self.find(number, &search, &mut found)?;
             }
         }
-        let unseen = if oldest == 1 { 0 } else { self.first(oldest)?.unwrap_or(0) };
+        let unseen = if oldest == self.oldest() { 0 } else { self.first(oldest)?.unwrap_or(0) };
         Ok(ask.answer(found.iter(), unseen, out))
     }
 
@@ -203,9 +211,14 @@ impl SqliteFinder {
         Ok(())
     }
 
-    /// The newest file that begins at a position or before it.
+    /// The oldest file at hand: those before it are archived, and histories end there.
+    fn oldest(&self) -> u32 {
+        self.reader.archived().number + 1
+    }
+
+    /// The newest file that begins at a position or before it; the oldest when all begin behind it.
     fn number_of(&mut self, position: u64) -> Result<u32> {
-        let (mut low, mut high) = (1, self.last + 1);
+        let (mut low, mut high) = (self.oldest(), self.last + 1);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             let begins_by = self.first(middle)?.is_some_and(|first| first <= position);
@@ -241,11 +254,12 @@ impl SqliteFinder {
 
 impl Finder for SqliteFinder {
     fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
-        self.catch_up()?;
-        match ask {
-            Ask::Detail(ask) => self.detail(ask, out),
-            Ask::History(ask) => self.history(ask, out),
+        let answered = self.look(ask, out);
+        if answered.is_err() && self.reader.is_outdated()? {
+            // A file was archived meanwhile.
+            return self.look(ask, out);
         }
+        answered
     }
 }
 

@@ -202,7 +202,7 @@ impl SqliteReader {
     }
 
     /// Was anything archived since it was last looked at?
-    fn is_outdated(&mut self) -> Result<bool> {
+    pub(super) fn is_outdated(&mut self) -> Result<bool> {
         let archived = State::find(&self.place)?.archived()?;
         Ok(std::mem::replace(&mut self.archived, archived) != archived)
     }

@@ -8,10 +8,10 @@ use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{Act, Posting, Terms};
 use rp_core::wire::{Field, HistoryPage, Peer, SHAKE_LEN};
 use rp_server::ledger::memory::MemoryStore;
-use rp_server::ledger::{Finder, Heads, Opened, sqlite};
+use rp_server::ledger::{Finder, Heads, Opened, Projection, archive, sqlite};
 use rusqlite::Connection;
 
-use crate::house::{Folder, bytes, commit};
+use crate::house::{Folder, bytes, commit, mark};
 
 /// Few, so that each has more than a page; two of them have numbers that packets have, too.
 const USERS: [u64; 6] = [1, 2, 3, 0x1_0000, 1 << 48 | 5 << 16, u64::MAX];
@@ -89,6 +89,10 @@ impl Doings {
     }
 }
 
+fn files(folder: &Folder) -> impl Iterator<Item = String> {
+    folder.files().into_iter().filter(|name| name.starts_with("postings") && name.ends_with(".db"))
+}
+
 /// Three shares for all users.
 fn put_terms(tail: &mut [u8]) {
     let recipients = USERS.len() as u8;
@@ -150,21 +154,22 @@ fn what_is_found_by_indices_is_what_a_look_at_everything_finds() {
     let mut ledgers = [sqlite::open(&folder.place(), &mut ()), memory.open(&mut ())].map(|opened| opened.expect("new"));
     let mut doings = Doings::new();
     let mut pages = 0;
-    for round in 0..60 {
-        let group = doings.group(100);
-        for opened in &mut ledgers {
-            commit(opened, &group);
+    let files = || files(&folder);
+    for _ in 0..3 {
+        let wanted = files().count() + 3;
+        // A file is closed when the next is made, which is another thread's work.
+        while files().count() < wanted {
+            let group = doings.group(100);
+            for opened in &mut ledgers {
+                commit(opened, &group);
+            }
         }
-        if round % 20 == 19 {
-            // Files are closed, settled and given indices meanwhile: nobody may notice.
-            let [disk, memory] = &mut ledgers;
-            pages += compare(disk, memory, &doings.packets);
-        }
+        // Files are closed, settled and given indices meanwhile: nobody may notice.
+        let [disk, memory] = &mut ledgers;
+        pages += compare(disk, memory, &doings.packets);
     }
     let [disk, mut memory] = ledgers;
     assert!(pages > 500, "{pages} pages");
-    let files = || folder.files().into_iter().filter(|name| name.starts_with("postings") && name.ends_with(".db"));
-    assert!(files().count() > 6, "several files");
     disk.ledger.close().expect("there is room");
     let has_indices = |name: &String| {
         let file = Connection::open(folder.file(name)).expect("it is there");
@@ -186,4 +191,50 @@ fn what_is_found_by_indices_is_what_a_look_at_everything_finds() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     compare(&mut disk, &mut memory, &doings.packets);
+}
+
+#[test]
+fn a_history_ends_where_the_archive_begins() {
+    let (folder, archive) = (Folder::new(), Folder::new());
+    let mut opened = sqlite::open(&folder.place(), &mut ()).expect("a new ledger");
+    let mut doings = Doings::new();
+    while files(&folder).count() < 8 {
+        let group = doings.group(100);
+        commit(&mut opened, &group);
+    }
+    mark(&mut opened);
+    let heads = opened.ledger.heads().clone();
+    for set in 0..SETS as u16 {
+        let (sequence, floor) = (heads.of(set), opened.ledger.end().position);
+        opened.keeper.keep(&Projection { set, sequence, floor, bytes: vec![1] }).expect("there is room");
+    }
+    let mut finder = opened.finder.take().expect("it keeps postings");
+    let history = |finder: &mut dyn Finder| {
+        let (mut rows, mut before) = (0, 0);
+        loop {
+            let page = answer(finder, &Ask::History(HistoryAsk { reader: reader(2), before }));
+            let page = HistoryPage::take(&page).expect("a page");
+            rows += usize::from(page.count);
+            if page.next == 0 {
+                return rows;
+            }
+            before = page.next;
+        }
+    };
+    let all = history(&mut *finder);
+    let moved = archive::archive(&folder.place().dir, &archive.place().dir, 1, &mut |_, _| {}).expect("it is moved");
+    assert!(moved.files > 3, "{moved:?}");
+    // Files that it has open it may read on.
+    let known = history(&mut *finder);
+    opened.ledger.close().expect("there is room");
+    let mut opened = sqlite::open(&folder.place(), &mut ()).expect("what is archived is not missed");
+    let mut late = opened.finder.take().expect("it keeps postings");
+    let left = history(&mut *late);
+    assert!(left > 0 && left < all, "{left} of {all}");
+    assert!(known == all || known == left, "{known} of {all}, {left} are left");
+    for packet in doings.packets {
+        let ask = Ask::Detail(DetailAsk { reader: reader(1), packet, first: 0 });
+        answer(&mut *finder, &ask);
+        answer(&mut *late, &ask);
+    }
 }
