@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, Plan, PlanError};
 use rp_core::posting::BANK;
 use rp_core::steer;
+use rtrb::PushError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -204,7 +205,7 @@ impl Control {
         let mut told = vec![false; workers as usize];
         while let Some(note) = self.bank.pop_note() {
             let worker = steer::worker_of(u32::from(note.to), workers) as usize;
-            if self.rings.to[worker].push(note).is_err() {
+            if let Err(PushError::Full(note)) = self.rings.to[worker].push(note) {
                 self.bank.unpop_note(note);
                 break;
             }

@@ -21,7 +21,7 @@ impl Set {
             let handed =
                 Posting { debit: packet, credit: user, fen, request, hash, ..Posting::new(Act::Handed, now.unix_ms()) };
             done.source = self.write(shared, handed);
-            self.unlanded.push(done);
+            self.unlanded.push(done.clone());
         }
         shared.outbox.send_after(&shared.journal, done);
     }

@@ -180,7 +180,7 @@ impl Bank {
     fn ask(&mut self, user: u64, body: Body, source: Source) {
         self.out += 1;
         let note = Note { to: set_of_user(user, self.sets) as u16, from: BANK, source, body };
-        self.unlanded.push(note);
+        self.unlanded.push(note.clone());
         self.outbox.send_after(&self.journal, note);
     }
 

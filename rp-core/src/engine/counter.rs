@@ -47,7 +47,7 @@ impl Set {
     fn answer_bank(&mut self, body: Body, source: Source, shared: &mut Shared) {
         let note = Note { source, ..Note::new(BANK, self.number, body) };
         if source.is_some() {
-            self.unlanded.push(note);
+            self.unlanded.push(note.clone());
         }
         shared.outbox.send_after(&shared.journal, note);
     }

@@ -3,6 +3,8 @@
 //! A packet of another SET is read by its owner, which answers the reader straight from there. What memory does not hold is
 //! the ledger's to answer: the question waits for whoever reads it, and the answer comes back as finished bytes.
 
+use alloc::boxed::Box;
+
 use super::asks::{Ask, DetailAsk, HistoryAsk, Reader};
 use super::blocks::Blocks;
 use super::notes::{Body, Note};
@@ -34,7 +36,7 @@ impl Set {
         let reader = self.reader(slot, account, detail.request, asked);
         let ask = DetailAsk { reader, packet: detail.packet, first: detail.first };
         if is_abroad {
-            shared.outbox.ask(Note::new(owner as u16, self.number, Body::DetailAsk(ask)));
+            shared.outbox.ask(Note::new(owner as u16, self.number, Body::DetailAsk(Box::new(ask))));
             return Outcome::Accepted;
         }
         match self.put_page(&ask, shared, tx) {

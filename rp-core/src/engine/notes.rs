@@ -3,6 +3,7 @@
 //! A note that asks is always answered by one note, and a worker may have only so many unanswered; so a ring that holds
 //! both sides' credits never overflows, and no note is ever lost or waited for.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -15,7 +16,7 @@ use crate::posting::Source;
 use crate::wire::Refusal;
 
 /// A note and its way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Note {
     /// The SET that gets it, or [`BANK`].
     pub to: u16,
@@ -35,7 +36,7 @@ impl Note {
 }
 
 /// What a note says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
     /// A user of another SET wants a share. Answered by `GrabDone`.
     GrabAsk {
@@ -63,7 +64,7 @@ pub enum Body {
     },
     /// A user of another SET reads a packet. The owner sends the page itself and answers by `Heard`: the note carries what
     /// it needs for that, because a page is larger than any note should be.
-    DetailAsk(DetailAsk),
+    DetailAsk(Box<DetailAsk>),
     /// There is a packet for a user of this SET, or for all of them. Answered by `Heard`.
     PacketFor {
         /// The recipient, or every user of the SET.

@@ -42,8 +42,8 @@ impl Shard {
             set.unlanded.retain(|note| note.source.place() > seen(note.to, from));
             for note in set.unlanded.iter() {
                 match note.body {
-                    Body::PacketFor { .. } => self.shared.outbox.ask_after(&self.shared.journal, *note),
-                    _ => self.shared.outbox.send_after(&self.shared.journal, *note),
+                    Body::PacketFor { .. } => self.shared.outbox.ask_after(&self.shared.journal, note.clone()),
+                    _ => self.shared.outbox.send_after(&self.shared.journal, note.clone()),
                 }
             }
         }
@@ -161,7 +161,7 @@ impl Set {
         self.count_made(fen, &shared.books);
         let source = Source::new(self.number, self.sequence, 0);
         for note in Self::news_abroad(self.number, &view, source, (id, user), at_ms, shared.config.sets) {
-            self.unlanded.push(note);
+            self.unlanded.push(note.clone());
         }
         self.answered(at, request, hash, answer)
     }

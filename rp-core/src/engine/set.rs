@@ -118,8 +118,8 @@ impl Set {
         match note.body {
             Body::GrabAsk { .. } => self.grab_asked(&note, now, shared),
             Body::GrabDone { .. } => self.grab_done(&note, now, shared, tx),
-            Body::DetailAsk(ask) => {
-                self.send_page(&ask, shared, tx);
+            Body::DetailAsk(ref ask) => {
+                self.send_page(ask, shared, tx);
                 shared.outbox.send_after(&shared.journal, self.heard_of(&note));
             }
             Body::PacketFor { user, packet, sender, fen, at_ms } => {

@@ -88,7 +88,7 @@ impl Set {
     ) {
         let (sets, made_ms) = (shared.config.sets, now.unix_ms());
         for note in Self::news_abroad(self.number, view, source, (packet, sender), made_ms, sets) {
-            self.unlanded.push(note);
+            self.unlanded.push(note.clone());
             shared.outbox.ask_after(&shared.journal, note);
         }
         let told = Told { fen: view.fields.total_fen, made_ms };

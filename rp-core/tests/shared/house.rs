@@ -157,7 +157,10 @@ impl House {
                 }
                 _ => false,
             };
-            let notes = notes.into_iter().flat_map(|note| std::iter::repeat_n(note, 1 + usize::from(again(&note))));
+            let notes = notes.into_iter().flat_map(|note| {
+                let times = 1 + usize::from(again(&note));
+                std::iter::repeat_n(note, times)
+            });
             for note in notes.collect::<Vec<_>>() {
                 if note.to == BANK {
                     self.bank.receive(note, self.now);

@@ -202,7 +202,7 @@ impl Bank {
         self.unlanded.retain(|note| note.source.place() > seen(note.to));
         for note in self.unlanded.iter() {
             self.out += 1;
-            self.outbox.send_after(&self.journal, *note);
+            self.outbox.send_after(&self.journal, note.clone());
         }
         let won = |part: fn(&Sum) -> &Counter| self.set_books.iter().map(|books| part(&books.prizes).read()).sum();
         let (count, fen): (u64, u64) = (won(|sum| &sum.count), won(|sum| &sum.fen));
