@@ -54,6 +54,15 @@ pub fn exact_timers() -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives memory that was freed back to the system, after work that needed much for a moment.
+pub fn give_memory_back() {
+    // SAFETY: takes no memory of ours and may be called by any thread at any time; other C libraries have nothing like it.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Anonymous resident memory of this process, in bytes.
 ///
 /// # Errors

@@ -135,6 +135,8 @@ impl RunArgs {
             AdminSocket::bind(admin.path())?
         };
         let (running, control) = self.start(&cpus)?;
+        // Loading the gate and reading the ledger back needed much for a moment.
+        rp_net::proc::give_memory_back();
         println!("  admin       {}", admin.path().display());
         println!("serving; SIGTERM or Ctrl-C stops");
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);

@@ -49,6 +49,7 @@ impl Upkeep {
             epoch,
             unsettled: Vec::new(),
             unindexed: (1..last).collect(),
+            has_sorted: false,
             tasks: inbox,
             made: outbox,
         };
@@ -114,6 +115,8 @@ struct Hand {
     unsettled: Vec<u32>,
     /// Closed files that may have no indices yet, the next last.
     unindexed: Vec<u32>,
+    /// Since memory was given back.
+    has_sorted: bool,
     tasks: Receiver<Task>,
     made: Sender<Result<Segment>>,
 }
@@ -157,7 +160,14 @@ impl Hand {
 
     /// Gives one closed file its indices; `false` when no file is left.
     fn index_next(&mut self) -> bool {
-        let Some(number) = self.unindexed.pop() else { return false };
+        let Some(number) = self.unindexed.pop() else {
+            if std::mem::take(&mut self.has_sorted) {
+                // Indices are sorted in memory.
+                rp_net::proc::give_memory_back();
+            }
+            return false;
+        };
+        self.has_sorted = true;
         match index(&self.place, number) {
             Ok(true) if !is_settled(&self.place, number) => self.unsettled.push(number),
             Ok(_) => {}
