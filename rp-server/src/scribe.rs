@@ -278,6 +278,7 @@ impl Inbound {
             chunk.commit_all();
         }
         let (count, end) = events(&self.bytes, |count, _| count < most);
+        assert!(end > 0 || self.bytes.len() < READ_AHEAD || most == 0, "an event is longer than any should be");
         group.extend(self.bytes.drain(..end));
         count
     }

@@ -106,9 +106,10 @@ impl Reader {
 pub(super) struct Asks(VecDeque<(u64, Ask)>);
 
 impl Asks {
-    /// Has a question wait; `false` when too many do.
+    /// Has a question wait; `false` when too many do, or one of the same session.
     pub fn push(&mut self, ask: Ask, journal: &Journal) -> bool {
-        let has_room = self.0.len() < ASKS_MAX;
+        let session = ask.reader().session;
+        let has_room = self.0.len() < ASKS_MAX && self.0.iter().all(|(_, other)| other.reader().session != session);
         if has_room {
             self.0.push_back((journal.written(), ask));
         }

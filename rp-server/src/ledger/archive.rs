@@ -45,6 +45,8 @@ pub fn archive(from: &Path, to: &Path, keep: u32, progress: Progress<'_>) -> Res
     let mut state = State::join(&place)?;
     let _copying = Lock::take_to_copy(from)?;
     fs::create_dir_all(to).with_context(|| format!("making the folder {}", to.display()))?;
+    // Its name, too, is on disk before anything is only there.
+    sync(&to.join(".."))?;
     let is_ledger = [STATE_NAME, NOTE].iter().any(|name| to.join(name).exists());
     ensure!(!is_ledger, "{} holds a ledger or a backup: give a folder of its own by --to", to.display());
     let needed = opening::floor(&state.last_mark()?, &state.projections()?, 0);
@@ -69,6 +71,8 @@ fn candidates(place: &Place, id: Key, archived: Archived, keep: u32, needed: u64
     for number in place.segments()? {
         match reader.end_of(number)? {
             Some((label, end)) if label.closed => closed.push((number, end)),
+            // What an earlier backup had of a file that is archived by now.
+            _ if number <= archived.number => {}
             _ => break,
         }
     }

@@ -101,8 +101,9 @@ pub fn put(file: &Path, dir: &Path) -> Result<()> {
 /// # Errors
 /// The disk refuses.
 pub fn remove(dir: &Path, name: &str) -> Result<()> {
-    remove_one(&dir.join(name))?;
-    remove_beside(dir, name)
+    // A log without its file would be taken for damage.
+    remove_beside(dir, name)?;
+    remove_one(&dir.join(name))
 }
 
 fn remove_beside(dir: &Path, name: &str) -> Result<()> {

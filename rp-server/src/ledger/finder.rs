@@ -5,8 +5,9 @@
 //! what was written is the audit's to prove.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use rp_core::engine::asks::{Ask, DetailAsk, HistoryAsk};
 use rp_core::limits::{DATAGRAM_MAX, HISTORY_PAGE_ROWS};
 use rp_core::posting::{Act, Posting};
@@ -23,7 +24,9 @@ const CACHE_KIB: i64 = 256;
 /// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step.
 const FILES_A_PAGE: u32 = 64;
 /// Catalogues kept of files that are closed and have no indices yet; there are more only when their making lags behind.
-const CATALOGUES_MAX: usize = 4;
+const CATALOGUES_MAX: u32 = 4;
+/// One question takes no longer, but for the file at hand: who asked is told to come later, or where to go on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What SQLite is asked.
 struct Questions {
@@ -60,7 +63,9 @@ pub struct SqliteFinder {
     questions: Questions,
     /// The file that is open, or was when somebody last asked; 0 when nobody has.
     last: u32,
-    files: BTreeMap<u32, File>,
+    /// With the last time, in files asked, that one was.
+    files: BTreeMap<u32, (u64, File)>,
+    asked: u64,
     catalogues: BTreeMap<u32, Catalogue>,
     /// The position of each file's first posting, where it is known.
     firsts: HashMap<u32, u64>,
@@ -99,11 +104,12 @@ struct Search<'a> {
 
 impl SqliteFinder {
     pub(super) fn of(reader: SqliteReader) -> SqliteFinder {
-        let (files, catalogues) = (BTreeMap::new(), BTreeMap::new());
-        SqliteFinder { reader, questions: Questions::new(), last: 0, files, catalogues, firsts: HashMap::new() }
+        let (files, catalogues, firsts) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
+        SqliteFinder { reader, questions: Questions::new(), last: 0, files, asked: 0, catalogues, firsts }
     }
 
     fn look(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
+        self.mind_the_archive()?;
         self.catch_up()?;
         match ask {
             Ask::Detail(ask) => self.detail(ask, out),
@@ -114,7 +120,9 @@ impl SqliteFinder {
     fn detail(&mut self, ask: &DetailAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         let search = Search { ask: &Ask::Detail(*ask), account: ask.packet, before: i64::MAX as u64, most: usize::MAX };
         let mut found = Found::default();
+        let begun = Instant::now();
         for number in (self.oldest()..=self.last).rev() {
+            ensure!(begun.elapsed() < PATIENCE, "packet {} is in none of the newest files", ask.packet);
             self.find(number, &search, &mut found)?;
             let is_whole = found.iter().any(|(_, posting)| posting.act == Act::Sent);
             if is_whole || self.has_packet_below(number, ask.packet)? {
@@ -128,7 +136,7 @@ impl SqliteFinder {
     /// everywhere for what never was, and no more.
     fn has_packet_below(&mut self, number: u32, packet: u64) -> Result<bool> {
         self.file(number)?;
-        let file = &self.files[&number];
+        let file = &self.files[&number].1;
         // A file that has not the index has been searched already.
         let Ok(mut query) = file.connection.prepare_cached(&self.questions.packet_below) else { return Ok(false) };
         let (from, to) = (packet & !((1 << 48) - 1), packet & !0xffff);
@@ -139,14 +147,17 @@ impl SqliteFinder {
     fn history(&mut self, ask: &HistoryAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         let before = if ask.before == 0 { u64::MAX } else { ask.before }.min(i64::MAX as u64);
         let newest = self.number_of(before - 1)?;
-        let oldest = newest.saturating_sub(FILES_A_PAGE - 1).max(self.oldest());
+        let mut oldest = newest.saturating_sub(FILES_A_PAGE - 1).max(self.oldest());
+        let begun = Instant::now();
         let mut search = Search { ask: &Ask::History(*ask), account: ask.reader.user, before, most: 0 };
         let mut found = Found::default();
         for number in (oldest..=newest).rev() {
             search.most = HISTORY_PAGE_ROWS + 1 - found.rows.len();
-            if search.most > 0 {
-                self.find(number, &search, &mut found)?;
+            if search.most == 0 || begun.elapsed() > PATIENCE {
+                oldest = number + 1;
+                break;
             }
+            self.find(number, &search, &mut found)?;
         }
         let unseen = if oldest == self.oldest() { 0 } else { self.first(oldest)?.unwrap_or(0) };
         Ok(ask.answer(found.iter(), unseen, out))
@@ -155,7 +166,7 @@ impl SqliteFinder {
     /// Finds what one file has.
     fn find(&mut self, number: u32, search: &Search<'_>, found: &mut Found) -> Result<()> {
         self.file(number)?;
-        let file = &self.files[&number];
+        let file = &self.files[&number].1;
         let before = found.rows.len();
         match self.catalogues.get(&number) {
             Some(catalogue) => {
@@ -179,35 +190,45 @@ impl SqliteFinder {
         Ok(())
     }
 
-    /// Reads on what is in no index, and learns which file is open.
+    /// Learns which file is open, and reads on what is in no index, of the newest files.
     fn catch_up(&mut self) -> Result<()> {
         if self.last == 0 {
             self.last = self.reader.last_begun()?;
         }
-        loop {
-            let number = self.last;
-            self.file(number)?;
-            let file = &self.files[&number];
-            let is_closed = self.reader.label_of(file)?.closed;
-            if !is_closed || !has_indices(file)? {
-                // What was written before it was closed is read, for that was asked first.
-                let read = self.catalogues.entry(number).or_default().read_on(&file.connection);
-                read.map_err(|error| anyhow!("{}: {error}", file.name))?;
-            }
-            if !is_closed {
-                break;
-            }
+        // What was written before the last one was seen open is read, for that was asked first.
+        while self.is_closed(self.last)? {
             self.last += 1;
         }
-        let closed: Vec<u32> = self.catalogues.range(..self.last).map(|(number, _)| *number).collect();
-        for number in closed {
-            if has_indices(self.file(number)?)? {
+        let first = self.last.saturating_sub(CATALOGUES_MAX).max(self.oldest());
+        self.catalogues = self.catalogues.split_off(&first);
+        for number in first..=self.last {
+            self.file(number)?;
+            let file = &self.files[&number].1;
+            if number < self.last && has_indices(file)? {
                 self.catalogues.remove(&number);
+                continue;
             }
+            let read = self.catalogues.entry(number).or_default().read_on(&file.connection);
+            read.map_err(|error| anyhow!("{}: {error}", file.name))?;
         }
-        while self.catalogues.len() > CATALOGUES_MAX {
-            self.catalogues.pop_first();
+        Ok(())
+    }
+
+    fn is_closed(&mut self, number: u32) -> Result<bool> {
+        self.file(number)?;
+        Ok(self.reader.label_of(&self.files[&number].1)?.closed)
+    }
+
+    /// Lets go of files that were archived meanwhile.
+    fn mind_the_archive(&mut self) -> Result<()> {
+        if !self.reader.has_lost(self.oldest()) || !self.reader.is_outdated()? {
+            return Ok(());
         }
+        let oldest = self.oldest();
+        self.last = if self.last < oldest { 0 } else { self.last };
+        self.files = self.files.split_off(&oldest);
+        self.catalogues = self.catalogues.split_off(&oldest);
+        self.firsts.retain(|number, _| *number >= oldest);
         Ok(())
     }
 
@@ -232,23 +253,27 @@ impl SqliteFinder {
             return Ok(Some(*first));
         }
         self.file(number)?;
-        let first = self.reader.first(&self.files[&number])?;
+        let first = self.reader.first(&self.files[&number].1)?;
         self.firsts.extend(first.map(|first| (number, first)));
         Ok(first)
     }
 
     fn file(&mut self, number: u32) -> Result<&File> {
+        self.asked += 1;
         if !self.files.contains_key(&number) {
             let opened = self.reader.file(number)?;
             let file = opened.ok_or_else(|| anyhow!("file {number} of the ledger is missing"))?;
             let kept = file.connection.pragma_update(None, "cache_size", -CACHE_KIB);
             kept.map_err(|error| anyhow!("{}: {error}", file.name))?;
             while self.files.len() >= OPEN_MAX {
-                self.files.pop_first();
+                let longest = self.files.iter().min_by_key(|(_, (asked, _))| *asked).map(|(number, _)| *number);
+                self.files.remove(&longest.unwrap_or_default());
             }
-            self.files.insert(number, file);
+            self.files.insert(number, (self.asked, file));
         }
-        Ok(&self.files[&number])
+        let (asked, file) = self.files.get_mut(&number).expect("it was put there");
+        *asked = self.asked;
+        Ok(file)
     }
 }
 

@@ -201,6 +201,12 @@ impl SqliteReader {
         self.file(number)?.ok_or_else(|| self.missing(number))
     }
 
+    /// Is a file that was in the folder no longer there?
+    pub(super) fn has_lost(&self, number: u32) -> bool {
+        let Place { dir, vfs, .. } = &self.place;
+        vfs.is_none() && !dir.join(Place::segment_name(number)).exists()
+    }
+
     /// Was anything archived since it was last looked at?
     pub(super) fn is_outdated(&mut self) -> Result<bool> {
         let archived = State::find(&self.place)?.archived()?;

@@ -190,11 +190,11 @@ pub fn bring_up(place: &Place, state: &Schema, segment: &Schema) -> Result<()> {
     if !is_older(STATE_NAME, state)? {
         return Ok(());
     }
-    // Archived ones are not here.
-    let first = place.vfs.is_none().then(|| place.segments()).transpose()?.and_then(|numbers| numbers.first().copied());
-    for name in (first.unwrap_or(1)..).map(Place::segment_name) {
-        let Some(mut file) = place.open(&name, Access::Write)? else { break };
-        segment.migrate(place, &name, &mut file, &|_| Ok(()))?;
+    // Archived ones are not here, or only some.
+    for name in place.segments()?.into_iter().map(Place::segment_name) {
+        if let Some(mut file) = place.open(&name, Access::Write)? {
+            segment.migrate(place, &name, &mut file, &|_| Ok(()))?;
+        }
     }
     let state_file = place.open(STATE_NAME, Access::Write)?;
     state_file.map_or(Ok(()), |mut file| state.migrate(place, STATE_NAME, &mut file, &|_| Ok(())))
