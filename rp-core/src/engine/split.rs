@@ -21,7 +21,8 @@ pub fn is_allowed(total_fen: u64, shares: u8, split: u8) -> bool {
 ///
 /// Equal: the floor, and one fen more for the first takers until the remainder is spread. Random: the double mean,
 /// uniform in `1 ..= 2 * left / people - 1`. Its mean is `left / people`, so no position is better than another; where the
-/// end is no whole number, chance rounds it. Later takers always find 1 fen each, and never more than 200 yuan.
+/// end is no whole number, chance rounds it. Later takers always find 1 fen each, and never more than 200 yuan: where more than half
+/// of what may be given is left, the same is drawn from the other end.
 pub fn share(left_fen: u64, people: u8, split: u8, rng: &mut impl RngCore) -> u64 {
     const ENDS: u64 = SHARE_MIN_FEN + SHARE_MAX_FEN;
     let people = u64::from(people);
