@@ -41,7 +41,7 @@ pub struct Ledger {
     /// Shakes, by who answers them.
     pub beside: Vec<Beside>,
     /// Prizes at the rate of the peak.
-    pub booked: Option<Booked>,
+    pub booked: Vec<Booked>,
     /// After a kill.
     pub killed: Option<Killed>,
 }
@@ -61,7 +61,7 @@ pub fn run(programs: &Programs, is_quick: bool, wants: impl Fn(&str) -> bool) ->
         ledger.beside = beside::run(programs)?;
     }
     if wants("booked") && !is_quick {
-        ledger.booked = Some(booked::run(programs)?);
+        ledger.booked = booked::run(programs)?;
     }
     if wants("kill") && !is_quick {
         ledger.killed = Some(kill::run(programs)?);
