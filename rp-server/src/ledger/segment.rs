@@ -153,8 +153,9 @@ impl Segment {
 /// # Errors
 /// The disk refuses, or another reads it: [`ErrorCode::DatabaseBusy`].
 pub fn settle(file: &Connection) -> rusqlite::Result<()> {
-    file.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    renew(file)
+    renew(file)?;
+    // Not before: after a sync that failed, the next one of the same pages says that all is well, and the log would go with them.
+    file.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 /// Brings a file's log into the file itself, and begins the log anew.
