@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use rp_core::limits::SETS_DEFAULT;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::log;
 use super::refusal::Refusal;
@@ -127,6 +127,12 @@ impl Place {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         if access == Access::Make {
             connection.pragma_update(None, "journal_mode", "WAL")?;
+            // It says "wal" before it has done it, and is silent when the disk fails then: the mode stays one in which the end of a
+            // commit is not synced.
+            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            if mode != "wal" {
+                return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), None));
+            }
             // What is appended is not read again, and several files are open at a time.
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         }
