@@ -15,7 +15,7 @@ use super::place::{Access, Place};
 use super::reader::SqliteReader;
 use super::refusal::Refusal;
 use super::schema::{self, STATE_NAME};
-use super::segment::{Label, Segment};
+use super::segment::{self, Label, Segment};
 use super::sqlite::SqliteLedger;
 use super::state::State;
 use super::upkeep::Upkeep;
@@ -53,6 +53,7 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     }
     let epoch = state.take_over()?;
     let (first, last) = found.files.map_or((1, 1), |(first, last)| (first, last.number));
+    segment::secure(place, last - 1)?;
     let segment = Segment::open(place, last, id, epoch)?;
     if segment.label().closed || segment.last_position()?.is_some_and(|last| last != found.end.position) {
         bail!("another rp-server wrote to the ledger in {} just now: stop it", place.dir.display());

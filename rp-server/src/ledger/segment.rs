@@ -158,6 +158,22 @@ pub fn settle(file: &Connection) -> rusqlite::Result<()> {
     file.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
+/// Makes a closed file sure: the commit that closed it may have been cut off before its sync, and what follows in the next file
+/// must not outlast it.
+///
+/// # Errors
+/// The disk refuses.
+pub fn secure(place: &Place, number: u32) -> Result<()> {
+    let name = Place::segment_name(number);
+    // It may be archived.
+    let Some(file) = place.open(&name, Access::Write)? else { return Ok(()) };
+    match renew(&file) {
+        // Somebody reads it: its log is synced, and stays.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        done => done.map_err(|error| place.refused(&name, &error)),
+    }
+}
+
 /// Brings a file's log into the file itself, and begins the log anew.
 ///
 /// After a sync that failed, the system shows in the log what the disk may not hold, and what is appended to that is lost with
