@@ -109,7 +109,9 @@ impl SqliteFinder {
     }
 
     fn look(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
-        self.mind_the_archive()?;
+        if self.reader.has_lost(self.oldest()) {
+            self.mind_the_archive()?;
+        }
         self.catch_up()?;
         match ask {
             Ask::Detail(ask) => self.detail(ask, out),
@@ -219,17 +221,17 @@ impl SqliteFinder {
         Ok(self.reader.label_of(&self.files[&number].1)?.closed)
     }
 
-    /// Lets go of files that were archived meanwhile.
-    fn mind_the_archive(&mut self) -> Result<()> {
-        if !self.reader.has_lost(self.oldest()) || !self.reader.is_outdated()? {
-            return Ok(());
+    /// Lets go of files that were archived since it was last looked at; whether any was.
+    fn mind_the_archive(&mut self) -> Result<bool> {
+        if !self.reader.is_outdated()? {
+            return Ok(false);
         }
         let oldest = self.oldest();
         self.last = if self.last < oldest { 0 } else { self.last };
         self.files = self.files.split_off(&oldest);
         self.catalogues = self.catalogues.split_off(&oldest);
         self.firsts.retain(|number, _| *number >= oldest);
-        Ok(())
+        Ok(true)
     }
 
     /// The oldest file at hand: those before it are archived, and histories end there.
@@ -280,11 +282,8 @@ impl SqliteFinder {
 impl Finder for SqliteFinder {
     fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         let answered = self.look(ask, out);
-        if answered.is_err() && self.reader.is_outdated()? {
-            // A file was archived meanwhile.
-            return self.look(ask, out);
-        }
-        answered
+        // A file may have gone between the look at the archive and the look into it.
+        if answered.is_err() && self.mind_the_archive()? { self.look(ask, out) } else { answered }
     }
 }
 
