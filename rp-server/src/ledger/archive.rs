@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rp_core::key::Key;
 
 use super::backup::{NOTE, complete};
-use super::copying::{self, Progress, copy, is_busy, make_anew, put, sync};
+use super::copying::{self, Progress, copy, make_anew, put, sync};
 use super::lock::Lock;
 use super::place::{Access, Place};
 use super::reader::SqliteReader;
@@ -123,7 +123,9 @@ fn move_one(place: &Place, there: &Place, number: u32, state: &mut State, progre
 fn settle(place: &Place, name: &str) -> Result<()> {
     let file = place.open(name, Access::Write)?.ok_or_else(|| place.damaged(name, "it is missing"))?;
     match segment::settle(&file) {
-        Err(error) if is_busy(&error) => bail!("{name} in {} is being read: try again later", place.dir.display()),
+        Err(error) if segment::is_busy(&error) => {
+            bail!("{name} in {} is being read: try again later", place.dir.display())
+        }
         settled => settled.map_err(|error| place.refused(name, &error)),
     }
 }

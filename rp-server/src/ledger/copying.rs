@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode};
 
 use super::place::{Access, Place};
 
@@ -67,11 +67,6 @@ fn pour(source: &Connection, path: &Path, slice: &mut dyn FnMut(u64)) -> Result<
 
 fn busy() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
-}
-
-/// Does somebody else hold up what was tried?
-pub fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Makes an empty folder, in place of one that was cut off.

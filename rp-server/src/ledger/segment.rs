@@ -158,6 +158,11 @@ pub fn settle(file: &Connection) -> rusqlite::Result<()> {
     file.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
+/// Does somebody else hold up what was tried?
+pub fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
 /// Makes a closed file sure: the commit that closed it may have been cut off before its sync, and what follows in the next file
 /// must not outlast it.
 ///
@@ -169,7 +174,7 @@ pub fn secure(place: &Place, number: u32) -> Result<()> {
     let Some(file) = place.open(&name, Access::Write)? else { return Ok(()) };
     match renew(&file) {
         // Somebody reads it: its log is synced, and stays.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        Err(error) if is_busy(&error) => Ok(()),
         done => done.map_err(|error| place.refused(&name, &error)),
     }
 }
@@ -254,7 +259,6 @@ fn run(file: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// A commit whose write failed lacks the frame that makes it count; of any other failure that is not known.
 fn uncommitted(error: rusqlite::Error) -> Unwritten {
     let code = error.sqlite_error().map(|error| error.extended_code);
-    let never_written = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-        || [Some(ffi::SQLITE_FULL), Some(ffi::SQLITE_IOERR_WRITE)].contains(&code);
+    let never_written = is_busy(&error) || [Some(ffi::SQLITE_FULL), Some(ffi::SQLITE_IOERR_WRITE)].contains(&code);
     if never_written { Unwritten::Refused(error) } else { Unwritten::Unsure(error) }
 }

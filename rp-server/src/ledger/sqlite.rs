@@ -10,7 +10,7 @@ use super::chain::Chain;
 use super::heads::Heads;
 use super::lock::Lock;
 use super::place::Place;
-use super::segment::{Segment, Unwritten};
+use super::segment::{self, Segment, Unwritten};
 use super::upkeep::Upkeep;
 use super::{End, Ledger, Outcome};
 
@@ -106,7 +106,7 @@ impl Ledger for SqliteLedger {
         }
         // A log that somebody reads stays, and is as good as the file.
         match self.segment.settle() {
-            Err(error) if error.sqlite_error_code() != Some(rusqlite::ErrorCode::DatabaseBusy) => Err(error.into()),
+            Err(error) if !segment::is_busy(&error) => Err(error.into()),
             _ => Ok(()),
         }
     }

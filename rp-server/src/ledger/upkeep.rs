@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rp_core::key::Key;
-use rusqlite::ErrorCode;
 
 use super::place::{Access, Place};
 use super::segment::{self, Segment};
@@ -199,7 +198,7 @@ fn is_settled(place: &Place, number: u32) -> bool {
         }
     };
     match segment::settle(&file) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => false,
+        Err(error) if segment::is_busy(&error) => false,
         Err(error) => {
             eprintln!("cannot bring the log of {name} into it: {error}");
             true

@@ -9,14 +9,15 @@ mod kill;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::ground::GENERATOR_CPU;
-use crate::fleet::Seat;
+use crate::fleet::{Fleet, Seat};
 use crate::lab::{Lab, Place};
 use crate::programs::Programs;
 use crate::server::Server;
+use crate::{machine, signal};
 
 pub use beside::Beside;
 pub use booked::Booked;
@@ -91,4 +92,14 @@ fn scenario(lab: &Lab, number: usize, phases: &str) -> Result<String> {
     let file = lab.room().file(&format!("scenario-{number}.toml"));
     std::fs::write(&file, format!("[[phase]]\nkind = \"login\"\n{phases}"))?;
     Ok(file.display().to_string())
+}
+
+/// Until a unix second has begun; the clients are at work meanwhile.
+fn wait_until(second: u64, fleet: &mut Fleet) -> Result<()> {
+    while machine::unix_us() / 1_000_000 < second {
+        signal::check()?;
+        ensure!(fleet.is_running()?, "the clients ended too early:\n{}", fleet.log_tails());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{LIMIT, scenario, seat, start_server};
+use super::{LIMIT, scenario, seat, start_server, wait_until};
 use crate::answers::Sum;
 use crate::bench::ground::{COALESCE as CLIENT_COALESCE, GENERATOR_CPU, STRANDS};
 use crate::bench::subject::{COALESCE, SUBJECT_CPU};
 use crate::fleet::{Fleet, common_start};
 use crate::lab::{Lab, quiet};
 use crate::programs::Programs;
-use crate::{command, machine, signal};
+use crate::{command, machine};
 
 const SESSIONS: u64 = 500_000;
 const LOGINS_PER_S: u64 = 15_000;
@@ -82,11 +82,7 @@ fn book(programs: &Programs, released: u64, seconds: u64) -> Result<Booked> {
     for interface in link.client_interfaces() {
         quiet(client, &interface, GENERATOR_CPU, CLIENT_COALESCE)?;
     }
-    while machine::unix_us() / 1_000_000 < start_s + 1 {
-        signal::check()?;
-        ensure!(fleet.is_running()?, "the clients ended too early:\n{}", fleet.log_tails());
-        machine::sleep_to_the_next_second();
-    }
+    wait_until(start_s + 1, &mut fleet)?;
     let (rate, budget) = (released.to_string(), (released * seconds * 100).to_string());
     let plan = ["--rate", &rate, "--budget-fen", &budget, "--to-fen", "100", "--prizes-per-user", "255"];
     server.ask(&[&["campaign", "start"][..], &plan].concat())?;

@@ -1,18 +1,16 @@
 //! Users who send and grab until they are answered, which is when the disk has it; and the same without disk, without sealing
 //! and past the network stack.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{LIMIT, scenario, seat, start_server};
+use super::{LIMIT, scenario, seat, start_server, wait_until};
 use crate::bench::ground::{COALESCE as CLIENT_COALESCE, GENERATOR_CPU};
 use crate::bench::subject::{COALESCE, SUBJECT_CPU, wait_for_xdp};
 use crate::fleet::{Fleet, common_start};
 use crate::lab::{Lab, quiet};
+use crate::machine;
 use crate::programs::Programs;
-use crate::{machine, signal};
 
 /// Packets a second; each is sent once and grabbed thrice.
 const PACKETS: [u64; 3] = [2_500, 5_000, 7_500];
@@ -110,11 +108,7 @@ fn durable(programs: &Programs, packet_rate: u64, way: Way) -> Result<Durable> {
     let mut fleet = Fleet::start(programs, lab.room(), &[seat(&lab, 0)], USERS, &flags)?;
     wait_for_xdp(client, client_interface)?;
     quiet(client, client_interface, GENERATOR_CPU, CLIENT_COALESCE)?;
-    while machine::unix_us() / 1_000_000 < start_s {
-        signal::check()?;
-        ensure!(fleet.is_running()?, "the clients ended too early:\n{}", fleet.log_tails());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(start_s, &mut fleet)?;
     let before_ns = machine::cpu_ns_of(server.pid());
     let report = fleet.reports(LIMIT)?.remove(0);
     let spent_ns = machine::cpu_ns_of(server.pid()) - before_ns;
