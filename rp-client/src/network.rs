@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rp_core::limits::DATAGRAM_MAX;
+use rp_net::xsk::FRAME_MAX;
 use rp_net::{Buffers, Local, RecvBatch, SendBatch, Sleeper, UdpSocket};
 
 use crate::fleet::Outbox;
-use cable::{Cable, FRAME_MAX};
+use cable::Cable;
 
 /// Asked for each socket; what the system grants unprivileged processes is less, and enough for small fleets.
 const BUFFERS: Buffers = Buffers { receive_bytes: 16 << 20, send_bytes: 4 << 20 };

@@ -24,6 +24,8 @@ use gauge::Gauge;
 pub use queues::queues;
 pub use watch::Watch;
 
+/// Bytes of the longest frame.
+pub const FRAME_MAX: usize = 2048;
 /// Frames on their way out.
 const TX_FRAMES: u32 = 2048;
 /// Bytes of the socket's send buffer: in copy mode each frame on its way is charged to it.
@@ -63,8 +65,7 @@ pub struct Xsk {
     completion: CompletionRing,
     socket: XdpSocket,
     batch: Packets,
-    waiting: Packets,
-    current: Option<Packet>,
+    outgoing: Outgoing,
     /// Frames that the kernel has not got back yet.
     owed: usize,
     /// A vain look polls the queue.
@@ -110,8 +111,7 @@ impl Xsk {
             completion: rings.completion_ring,
             socket,
             batch: Packets::new(RX_SLOTS),
-            waiting: Packets::new(TX_FRAMES as usize),
-            current: None,
+            outgoing: Outgoing { waiting: Packets::new(TX_FRAMES as usize), current: None },
             owed: 0,
             polls: false,
             umem,
@@ -185,27 +185,27 @@ impl Xsk {
         }
     }
 
-    /// The frames of the batch, and those to be sent.
-    pub fn parts(&mut self) -> (Frames<'_>, Outgoing<'_>) {
-        let Xsk { batch, waiting, current, umem, .. } = self;
-        (Frames { packets: &batch.held }, Outgoing { waiting, current, umem })
+    /// A frame of the batch, from its Ethernet header on.
+    #[inline]
+    pub fn frame(&self, i: usize) -> &[u8] {
+        &self.batch.held[i]
     }
 
-    /// As [`Outgoing::slot`].
+    /// Room for one frame, the same until it is committed; none while all are on their way.
     #[inline]
     pub fn slot(&mut self) -> Option<&mut [u8]> {
-        self.parts().1.into_slot()
+        self.outgoing.slot(&mut self.umem)
     }
 
-    /// As [`Outgoing::commit`].
+    /// The first `len` bytes of the slot are a frame.
     #[inline]
     pub fn commit(&mut self, len: usize) {
-        self.parts().1.commit(len);
+        self.outgoing.commit(len);
     }
 
     /// Frames that wait for the next flush.
     pub fn waiting(&self) -> usize {
-        self.waiting.held.len()
+        self.outgoing.waiting.held.len()
     }
 
     /// Sends what waits; returns how many frames the driver did not take. What finds no room goes with the next flush.
@@ -215,11 +215,11 @@ impl Xsk {
     pub fn flush(&mut self) -> io::Result<usize> {
         // First of all: when every frame is on its way, nothing waits, and only this brings them back.
         self.completion.dequeue(&mut self.umem, TX_FRAMES as usize);
-        if self.waiting.held.is_empty() && self.tx_gauge.is_empty() {
+        if self.outgoing.waiting.held.is_empty() && self.tx_gauge.is_empty() {
             return Ok(0);
         }
         // SAFETY: as in `open`.
-        unsafe { self.tx.send(&mut self.waiting, false) }?;
+        unsafe { self.tx.send(&mut self.outgoing.waiting, false) }?;
         let mut refused = 0;
         while !self.tx_gauge.is_empty() && self.tx_gauge.wants_waking() {
             let before = self.tx_gauge.consumed();
@@ -249,57 +249,24 @@ impl AsFd for Xsk {
     }
 }
 
-/// Received frames.
-#[derive(Clone, Copy)]
-pub struct Frames<'a> {
-    packets: &'a VecDeque<Packet>,
-}
-
-impl<'a> Frames<'a> {
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.packets.len()
-    }
-
-    /// Is there none?
-    pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
-    /// One of them, from its Ethernet header on.
-    #[inline]
-    pub fn frame(&self, i: usize) -> &'a [u8] {
-        &self.packets[i]
-    }
-}
-
 /// Frames to be sent.
-pub struct Outgoing<'a> {
-    waiting: &'a mut Packets,
-    current: &'a mut Option<Packet>,
-    umem: &'a mut Umem,
+struct Outgoing {
+    waiting: Packets,
+    current: Option<Packet>,
 }
 
-impl<'a> Outgoing<'a> {
-    /// Room for one frame, the same until it is committed; none while all are on their way.
-    #[inline]
-    pub fn slot(&mut self) -> Option<&mut [u8]> {
-        Outgoing { waiting: self.waiting, current: self.current, umem: self.umem }.into_slot()
-    }
-
-    fn into_slot(self) -> Option<&'a mut [u8]> {
+impl Outgoing {
+    fn slot(&mut self, umem: &mut Umem) -> Option<&mut [u8]> {
         if self.current.is_none() {
             // SAFETY: the packet stays in the `Xsk`, beside its memory.
-            let mut packet = unsafe { self.umem.alloc() }?;
+            let mut packet = unsafe { umem.alloc() }?;
             packet.adjust_tail(packet.capacity() as i32).ok()?;
-            *self.current = Some(packet);
+            self.current = Some(packet);
         }
         self.current.as_deref_mut()
     }
 
-    /// The first `len` bytes of the slot are a frame.
-    #[inline]
-    pub fn commit(&mut self, len: usize) {
+    fn commit(&mut self, len: usize) {
         let mut packet = self.current.take().expect("a slot was filled");
         let surplus = packet.len().checked_sub(len).expect("a frame fits its slot");
         packet.adjust_tail(-(surplus as i32)).expect("a shorter frame");

@@ -200,8 +200,9 @@ impl RunArgs {
         }
         let homes = Arc::new(Homes::new(sockets[0].iter()));
         let plugged = gate.as_deref_mut().map(Gate::unplug).unwrap_or_default();
-        let (mut queues, xsks) = queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
-        let polling = self.busy_poll_us.map(|us| polling::arm(&sockets, &mut queues, us));
+        let (frames, mut xsks, xsk_sights) =
+            queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
+        let polling = self.busy_poll_us.map(|us| polling::arm(&sockets, &mut xsks, us));
         let wakers: Vec<Waker> = sleepers.iter().map(Sleeper::waker).collect();
         recovery::place(&mut vault.shards, &mut vault.bank, &board, is_gated);
         let ledger = vault.said().to_owned();
@@ -212,7 +213,7 @@ impl RunArgs {
             gate: said::gate_status(gate.as_deref(), steering),
             transport: self.transport,
             sealing: self.sealing,
-            xsks,
+            xsks: xsk_sights,
             homes,
             workers: (0..cpus.len())
                 .map(|n| WorkerSight {
@@ -232,13 +233,14 @@ impl RunArgs {
         self.say(&sight, gate.as_deref(), &sockets, polling.as_deref(), &ledger);
         let mut threads = Vec::new();
         let (mut desks, mut hatches) = (desks.into_iter(), hatches.into_iter());
-        let threefold = rings.into_iter().zip(sleepers).zip(queues).zip(shards);
-        for (number, (((rings, sleeper), queues), shard)) in threefold.enumerate() {
+        let threefold = rings.into_iter().zip(sleepers).zip(xsks).zip(shards);
+        for (number, (((rings, sleeper), xsks), shard)) in threefold.enumerate() {
             let worker = Worker {
                 number,
                 cpu: cpus[number],
                 sockets: sockets[number].clone(),
-                queues,
+                xsks,
+                frames: frames.clone(),
                 shard,
                 rings,
                 desk: desks.next().expect("a desk for each worker and the bank"),

@@ -24,15 +24,16 @@ use rp_net::wait::Sleeper;
 
 pub use doors::Doors;
 pub use folding::WORTH;
-pub use frames::Queues;
+pub use frames::Frames;
 pub use homes::Homes;
-pub use replies::Losses;
+pub use replies::{Losses, Xsks};
 pub use rings::{BankRings, Rings, connect};
 
 use crate::archivist::Archive;
 use crate::clock::Clock;
 use crate::librarian::Hatch;
 use crate::scribe::Desk;
+use doors::Door;
 use folding::Folding;
 use replies::Replies;
 
@@ -47,8 +48,10 @@ pub struct Worker {
     pub cpu: usize,
     /// Its socket in the group of each address.
     pub sockets: Arc<[UdpSocket]>,
-    /// Its queues that come past the stack, if any.
-    pub queues: Queues,
+    /// Its queues that come past the stack.
+    pub xsks: Xsks,
+    /// What decides about what comes there.
+    pub frames: Frames,
     /// Its SETs.
     pub shard: Shard,
     /// Notes from and to the others.
@@ -96,7 +99,7 @@ impl Worker {
             .with_context(|| format!("pinning worker {} to CPU {}", self.number, self.cpu))?;
         self.face.thread_id.store(rp_net::proc::thread_id(), Ordering::Relaxed);
         let mut rx = RecvBatch::new();
-        let mut replies = Replies::new(&self.sockets, &self.doors, &self.face.losses);
+        let mut replies = Replies::new(&self.sockets, self.xsks, &self.doors, &self.face.losses);
         let mut folding = Folding::default();
         let (mut busy, mut heard_us) = (true, 0);
         while !self.face.stop.load(Ordering::Relaxed) {
@@ -109,17 +112,17 @@ impl Worker {
                     self.sleeper.stay();
                 } else {
                     self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
-                    looks = self.queues.xsks.is_empty();
+                    looks = replies.xsks.is_empty();
                 }
             }
-            let mut most = self.queues.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
+            let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
             for (i, socket) in self.sockets.iter().enumerate() {
                 if !looks && !self.sleeper.readable(i) {
                     continue;
                 }
                 let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
                 answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
-                replies.flush();
+                replies.flush()?;
                 most = most.max(taken);
             }
             let now = self.clock.now();
@@ -135,7 +138,7 @@ impl Worker {
             if let Some(hatch) = &mut self.hatch {
                 hatch.serve(&mut self.shard, &mut replies);
             }
-            replies.flush();
+            replies.flush()?;
             folding.beat(now, &mut self.shard, &self.desk, &self.archive);
         }
         // Replies wait for the disk to the end.
@@ -143,7 +146,7 @@ impl Worker {
             keep(&mut self.desk, &mut self.shard, &mut replies);
             std::thread::sleep(Duration::from_micros(200));
         }
-        replies.flush();
+        replies.flush()?;
         folding.end(&mut self.shard, &self.desk, &self.archive);
         self.shard.audit();
         self.shard.publish();
@@ -164,7 +167,7 @@ fn answer(shard: &mut Shard, rx: &RecvBatch, socket: usize, now: Now, replies: &
     std::hint::black_box(touched);
     for i in 0..rx.len() {
         let (payload, peer, local) = rx.datagram(i);
-        let door = replies.door(socket, &local);
+        let door = replies.door(&Door { socket: socket as u16, local, cable: None }, now);
         shard.receive(now, peer, door, payload, replies);
     }
 }

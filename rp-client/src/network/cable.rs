@@ -17,7 +17,7 @@ use rp_core::limits::{DATAGRAM_MAX, TX_SLOTS, XSK_QUEUES};
 use rp_core::wire::Origin;
 use rp_net::link::{self, Link};
 use rp_net::peer_of;
-use rp_net::xsk::{Watch, Xsk, queues};
+use rp_net::xsk::{FRAME_MAX, Watch, Xsk, queues};
 
 use crate::objects;
 
@@ -141,7 +141,7 @@ impl Cable {
     /// Copies the payload of a frame of that batch; its length, or none when the frame is false.
     #[inline]
     pub fn read(&mut self, queue: usize, i: usize, into: &mut [u8; FRAME_MAX]) -> Option<usize> {
-        let frame = self.xsks[queue].parts().0.frame(i);
+        let frame = self.xsks[queue].frame(i);
         let payload = payload_of(frame).and_then(|Range { start, end }| frame.get(start..end));
         match payload.and_then(|payload| Some((payload, into.get_mut(..payload.len())?))) {
             Some((payload, room)) => {
@@ -165,8 +165,6 @@ impl Cable {
     }
 }
 
-/// Bytes of the longest payload that a frame may bring.
-pub const FRAME_MAX: usize = 2048;
 const _: () = assert!(FRAME_MAX >= ENVELOPE_MAX + DATAGRAM_MAX);
 
 /// The interface that all the addresses are on.

@@ -23,22 +23,20 @@ fn umem(frames: u32) -> Umem {
 
 #[test]
 fn slots_are_kept_until_committed_and_leave_in_order() {
-    let (mut umem, mut waiting, mut current) = (umem(2), Packets::new(2), None);
-    let mut out = Outgoing { waiting: &mut waiting, current: &mut current, umem: &mut umem };
-    out.slot().expect("one of two")[0] = 1;
-    assert_eq!(out.slot().expect("the same")[0], 1);
+    let (mut umem, mut out) = (umem(2), Outgoing { waiting: Packets::new(2), current: None });
+    out.slot(&mut umem).expect("one of two")[0] = 1;
+    assert_eq!(out.slot(&mut umem).expect("the same")[0], 1);
     out.commit(60);
-    out.slot().expect("the other")[0] = 2;
+    out.slot(&mut umem).expect("the other")[0] = 2;
     out.commit(61);
-    assert!(out.slot().is_none(), "both are on their way");
-    let sent: Vec<(usize, u8)> = waiting.held.iter().map(|packet| (packet.len(), packet[0])).collect();
+    assert!(out.slot(&mut umem).is_none(), "both are on their way");
+    let sent: Vec<(usize, u8)> = out.waiting.held.iter().map(|packet| (packet.len(), packet[0])).collect();
     assert_eq!(sent, [(60, 1), (61, 2)]);
 }
 
 #[test]
 fn a_slot_holds_the_longest_datagram_behind_the_longest_headers() {
-    let (mut umem, mut waiting, mut current) = (umem(1), Packets::new(1), None);
-    let mut out = Outgoing { waiting: &mut waiting, current: &mut current, umem: &mut umem };
+    let (mut umem, mut out) = (umem(1), Outgoing { waiting: Packets::new(1), current: None });
     // Ethernet, two VLAN tags, IPv6, UDP.
-    assert!(out.slot().expect("one").len() >= 14 + 8 + 40 + 8 + rp_core::limits::DATAGRAM_MAX);
+    assert!(out.slot(&mut umem).expect("one").len() >= 14 + 8 + 40 + 8 + rp_core::limits::DATAGRAM_MAX);
 }

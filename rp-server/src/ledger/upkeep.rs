@@ -123,7 +123,12 @@ struct Hand {
 impl Hand {
     fn start(self) -> Result<JoinHandle<()>> {
         let thread = std::thread::Builder::new().name("ledger-upkeep".into());
-        thread.spawn(move || self.work_on()).context("starting the ledger's second thread")
+        // What it does may wait; what a worker does may not.
+        let work = move || {
+            rp_net::proc::give_way();
+            self.work_on();
+        };
+        thread.spawn(work).context("starting the ledger's second thread")
     }
 
     /// Until nobody orders anything any more.

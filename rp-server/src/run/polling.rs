@@ -7,12 +7,12 @@ use std::sync::Arc;
 use rp_net::busy::poll_queue_of;
 use rp_net::socket::UdpSocket;
 
-use crate::worker::Queues;
+use crate::worker::Xsks;
 
 /// Lets all sockets poll their card's queue, and returns what became of it, for the start-up block. Where the kernel refuses,
 /// workers still look at their sockets before they sleep.
-pub(super) fn arm(sockets: &[Arc<[UdpSocket]>], queues: &mut [Queues], us: u32) -> String {
-    match poll_all(sockets, queues, us) {
+pub(super) fn arm(sockets: &[Arc<[UdpSocket]>], xsks: &mut [Xsks], us: u32) -> String {
+    match poll_all(sockets, xsks, us) {
         Ok(()) => format!("{us} us after the last datagram before a worker sleeps; its sockets poll their queue"),
         Err(error) => format!(
             "{us} us after the last datagram before a worker sleeps; its sockets do not poll their queue: the kernel refused \
@@ -21,7 +21,7 @@ pub(super) fn arm(sockets: &[Arc<[UdpSocket]>], queues: &mut [Queues], us: u32) 
     }
 }
 
-fn poll_all(sockets: &[Arc<[UdpSocket]>], queues: &mut [Queues], us: u32) -> io::Result<()> {
+fn poll_all(sockets: &[Arc<[UdpSocket]>], xsks: &mut [Xsks], us: u32) -> io::Result<()> {
     sockets.iter().flat_map(|group| group.iter()).try_for_each(|socket| poll_queue_of(socket.as_fd(), us))?;
-    queues.iter_mut().flat_map(|queues| &mut queues.xsks).try_for_each(|(_, xsk)| xsk.poll_queue(us))
+    xsks.iter_mut().flatten().try_for_each(|(_, xsk)| xsk.poll_queue(us))
 }

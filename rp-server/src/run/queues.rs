@@ -11,9 +11,9 @@ use rp_net::wait::Sleeper;
 
 use crate::gate::xsks::Plugged;
 use crate::sight::{XskSight, XskStatus};
-use crate::worker::{Homes, Queues};
+use crate::worker::{Frames, Homes, Xsks};
 
-/// The queues of each worker, which sleeps on them too, and what is seen of them all.
+/// What decides about frames, the AF_XDP sockets of each worker, which sleeps on them too, and what is seen of them all.
 ///
 /// # Errors
 /// No file descriptor is left.
@@ -23,18 +23,17 @@ pub(super) fn share(
     listens: &[UdpSocket],
     homes: &Arc<Homes>,
     sleepers: &mut [Sleeper],
-) -> Result<(Vec<Queues>, Vec<XskSight>)> {
-    let ours = Ours { ports: ports_of(listens), sets };
-    let mut queues: Vec<Queues> =
-        sleepers.iter().map(|_| Queues { xsks: Vec::new(), ours, homes: homes.clone() }).collect();
+) -> Result<(Frames, Vec<Xsks>, Vec<XskSight>)> {
+    let frames = Frames { ours: Ours { ports: ports_of(listens), sets }, homes: homes.clone() };
+    let mut xsks: Vec<Xsks> = sleepers.iter().map(|_| Xsks::new()).collect();
     let mut sights = Vec::new();
     for Plugged { interface, interface_index, queue, worker, mode, xsk } in plugged {
         let status = XskStatus { interface, queue, worker, mode: mode.name().to_string() };
         sights.push(XskSight { status, watch: xsk.watch().context("a second handle of an AF_XDP socket")? });
         sleepers[worker].watch(xsk.as_fd());
-        queues[worker].xsks.push((interface_index, xsk));
+        xsks[worker].push((interface_index, xsk));
     }
-    Ok((queues, sights))
+    Ok((frames, xsks, sights))
 }
 
 /// The ports listened on, each once.

@@ -63,12 +63,12 @@ impl Homes {
             self.listens.iter().position(|listen| listen.port == to.port && wanted(listen))
         };
         if let Some(socket) = find(&exact) {
-            return Some(Door { socket: socket as u16, local: Local::default() });
+            return Some(Door { socket: socket as u16, local: Local::default(), cable: None });
         }
         let socket = find(&stands)?;
         let own = &self.own[..self.count.load(Relaxed)];
         let is_own = own.iter().any(|place| [place[0].load(Relaxed), place[1].load(Relaxed)] == to.ip);
-        is_own.then(|| Door { socket: socket as u16, local: Local { ip: to.ip_bytes(), interface } })
+        is_own.then(|| Door { socket: socket as u16, local: Local { ip: to.ip_bytes(), interface }, cable: None })
     }
 }
 

@@ -1,15 +1,18 @@
-//! Replies on their way: a transmit batch per socket, each reply in that of the door that was asked.
+//! Replies on their way: each leaves by the door that was asked, in a frame past the network stack where its neighbour is
+//! known, else by a socket, a batch at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rp_core::engine::Transmit;
+use anyhow::{Context, Result};
+use rp_core::engine::{Now, Transmit};
+use rp_core::frame::Envelope;
 use rp_core::limits::DATAGRAM_MAX;
-use rp_core::wire::Peer;
-use rp_net::address::Local;
+use rp_core::wire::{Origin, Peer};
 use rp_net::batch::SendBatch;
 use rp_net::socket::UdpSocket;
+use rp_net::xsk::Xsk;
 
-use super::doors::{Door, Doors};
+use super::doors::{Cable, Door, Doors};
 
 /// Replies that left the engine and not the machine.
 #[derive(Default)]
@@ -18,37 +21,52 @@ pub struct Losses {
     pub failed: AtomicU64,
 }
 
+/// AF_XDP sockets of one worker, each with the number of its interface.
+pub type Xsks = Vec<(u32, Xsk)>;
+
 /// The transmit side of one worker.
 pub struct Replies<'a> {
     sockets: &'a [UdpSocket],
     batches: Vec<SendBatch>,
+    pub(super) xsks: Xsks,
     doors: &'a Doors,
     losses: &'a Losses,
-    /// The socket of the datagram at hand: its replies are written straight into its batch.
-    current: usize,
+    /// A datagram while it is written.
+    draft: Box<[u8; DATAGRAM_MAX]>,
     last_door: (Door, u16),
+    /// About seconds.
+    tick: u64,
 }
 
 impl<'a> Replies<'a> {
-    pub(super) fn new(sockets: &'a [UdpSocket], doors: &'a Doors, losses: &'a Losses) -> Self {
+    pub(super) fn new(sockets: &'a [UdpSocket], xsks: Xsks, doors: &'a Doors, losses: &'a Losses) -> Self {
         let batches = sockets.iter().map(|_| SendBatch::new()).collect();
-        Self { sockets, batches, doors, losses, current: 0, last_door: (doors.door(0), 0) }
+        let last_door = (*doors.door(0), 0);
+        Self { sockets, batches, xsks, doors, losses, draft: Box::new([0; DATAGRAM_MAX]), last_door, tick: 0 }
     }
 
-    /// The number of the door that a datagram came through; replies are now written for its socket.
+    /// The number of the door that a datagram comes through now.
     #[inline]
-    pub(super) fn door(&mut self, socket: usize, local: &Local) -> u16 {
-        self.current = socket;
-        let door = Door { socket: socket as u16, local: *local };
-        if self.last_door.0 != door {
-            self.last_door = (door, self.doors.number(door));
+    pub(super) fn door(&mut self, door: &Door, now: Now) -> u16 {
+        if self.last_door.0 != *door {
+            self.last_door = (*door, self.doors.number(*door));
         }
+        self.tick = now.mono_us >> 20;
+        self.doors.hear(self.last_door.1, self.tick);
         self.last_door.1
     }
 
     /// Sends all that waits.
-    pub(super) fn flush(&mut self) {
+    ///
+    /// # Errors
+    /// An AF_XDP socket is broken.
+    pub(super) fn flush(&mut self) -> Result<()> {
         (0..self.batches.len()).for_each(|socket| self.flush_socket(socket));
+        for (_, xsk) in &mut self.xsks {
+            let refused = xsk.flush().context("transmitting by AF_XDP")?;
+            self.losses.failed.fetch_add(refused as u64, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn flush_socket(&mut self, socket: usize) {
@@ -61,29 +79,39 @@ impl<'a> Replies<'a> {
         let failed = batch.flush(&self.sockets[socket]).map_or(waiting, |sent| sent.failed as u64);
         self.losses.failed.fetch_add(failed, Ordering::Relaxed);
     }
+
+    /// Puts the draft into a frame; none when there is none to be had.
+    fn put_in_frame(&mut self, len: usize, to: &Peer, cable: &Cable) -> Option<()> {
+        let (_, xsk) = self.xsks.iter_mut().find(|(interface, _)| *interface == cable.interface)?;
+        let envelope = Envelope::new(cable.macs, &cable.home, &Origin::from(to));
+        let frame = xsk.slot()?;
+        frame.get_mut(envelope.head_len()..)?.get_mut(..len)?.copy_from_slice(&self.draft[..len]);
+        let frame_len = envelope.close(frame, len)?;
+        xsk.commit(frame_len);
+        Some(())
+    }
 }
 
 impl Transmit for Replies<'_> {
     #[inline]
     fn buffer(&mut self) -> &mut [u8; DATAGRAM_MAX] {
-        if self.batches[self.current].is_full() {
-            self.flush_socket(self.current);
-        }
-        self.batches[self.current].slot()
+        &mut self.draft
     }
 
     #[inline]
     fn commit(&mut self, len: usize, to: Peer, door: u16) {
-        let door = if door == self.last_door.1 { self.last_door.0 } else { self.doors.door(door) };
-        let socket = usize::from(door.socket);
-        if socket == self.current {
-            self.batches[socket].commit(len, &to, &door.local);
+        let doors = self.doors;
+        if let Some(cable) = doors.cable(door, self.tick)
+            && self.put_in_frame(len, &to, cable).is_some()
+        {
             return;
         }
-        // Rare: a notice to a session at another address than the one at hand.
-        let copy = *self.batches[self.current].slot();
-        self.current = socket;
-        self.buffer()[..len].copy_from_slice(&copy[..len]);
-        self.batches[socket].commit(len, &to, &door.local);
+        let Door { socket, local, .. } = doors.door(door);
+        let socket = usize::from(*socket);
+        if self.batches[socket].is_full() {
+            self.flush_socket(socket);
+        }
+        self.batches[socket].slot()[..len].copy_from_slice(&self.draft[..len]);
+        self.batches[socket].commit(len, &to, local);
     }
 }
