@@ -31,8 +31,8 @@ pub const XSK_QUEUES: usize = 64;
 /// Places in the gate's table of them.
 pub const XSKS_MAX: usize = XSK_INTERFACES * XSK_QUEUES;
 
-/// Accounts that one SET holds in memory; a log-in beyond is refused as *full*.
-pub const ACCOUNTS_PER_SET_MAX: usize = 8192;
+/// Accounts that one SET holds in memory; a log-in beyond is refused as *full*. As many as a hash table of 8 192 places takes.
+pub const ACCOUNTS_PER_SET_MAX: usize = 7168;
 /// Packets that one SET remembers, finished ones included; a SEND that finds only open ones is refused as *full*.
 pub const PACKETS_PER_SET_MAX: usize = 4096;
 /// Packets addressed to a whole SET that its users are told of in a second: each is a visit to every account.

@@ -4,8 +4,6 @@
 //! It is made when somebody asks, by reading on from where it ended, and let go when the file is closed and has indices of its
 //! own: so it costs the writer nothing, and is never larger than a file gives cause for.
 
-use std::collections::HashMap;
-
 use rp_core::posting::Act;
 use rusqlite::Connection;
 
@@ -13,8 +11,6 @@ use super::schema::{GETS, GIVES};
 
 /// Rows of one transaction.
 const BATCH: u64 = 4096;
-/// Behind the oldest entry of an account.
-const END: u32 = u32::MAX;
 
 /// The movements in one file.
 #[derive(Default)]
@@ -23,17 +19,10 @@ pub struct Catalogue {
     first: u64,
     /// The position behind the last that was read.
     next: u64,
-    entries: Vec<Entry>,
-    /// The newest entry of each account; users and packets may share a number, and whoever looks tells them apart.
-    newest: HashMap<u64, u32>,
-}
-
-/// One movement of one account.
-struct Entry {
-    /// Its position less the file's first.
-    row: u32,
-    /// The account's entry before it.
-    older: u32,
+    /// Half of an account's hash above a row of the file, in runs that are each in order and at least twice as long as the one
+    /// behind: eight bytes a movement, and a handful of runs. Accounts that share a hash are told apart by whoever looks, as are
+    /// users and packets that share a number.
+    runs: Vec<Vec<u64>>,
 }
 
 impl Catalogue {
@@ -47,42 +36,68 @@ impl Catalogue {
         loop {
             let start = self.next;
             let mut rows = query.query((start as i64, BATCH as i64))?;
-            let mut count = 0;
+            let (mut count, mut run) = (0, Vec::new());
             while let Some(row) = rows.next()? {
                 let word = |column| row.get::<_, i64>(column).map(|word| word as u64);
                 let (position, act, debit, credit) = (word(0)?, word(1)?, word(2)?, word(3)?);
                 let is_one_of = |acts: &[Act]| acts.iter().any(|one| *one as u64 == act);
-                if self.entries.is_empty() && self.next == 0 {
+                if self.next == 0 {
                     self.first = position;
                 }
                 self.next = position + 1;
                 count += 1;
+                let row = position - self.first;
                 let gives = is_one_of(&GIVES);
                 if gives {
-                    self.enter(debit, position);
+                    run.push(half_hash(debit) | row);
                 }
                 if is_one_of(&GETS) && !(gives && credit == debit) {
-                    self.enter(credit, position);
+                    run.push(half_hash(credit) | row);
                 }
             }
+            run.sort_unstable();
+            self.enter(run);
             if count < BATCH {
                 return Ok(());
             }
         }
     }
 
-    fn enter(&mut self, account: u64, position: u64) {
-        let at = self.entries.len() as u32;
-        let older = self.newest.insert(account, at).unwrap_or(END);
-        self.entries.push(Entry { row: (position - self.first) as u32, older });
+    fn enter(&mut self, mut run: Vec<u64>) {
+        while let Some(mut longer) = self.runs.pop_if(|before| before.len() < 2 * run.len()) {
+            longer.reserve_exact(run.len());
+            longer.append(&mut run);
+            // Two runs in a row, which it sees.
+            longer.sort();
+            run = longer;
+        }
+        if !run.is_empty() {
+            self.runs.push(run);
+        }
     }
 
-    /// Positions of an account's movements, newest first.
-    pub fn of(&self, account: u64) -> impl Iterator<Item = u64> + '_ {
-        let entry = |at: u32| self.entries.get(at as usize);
-        let newest = self.newest.get(&account).and_then(|at| entry(*at));
-        std::iter::successors(newest, move |found| entry(found.older)).map(|found| self.first + u64::from(found.row))
+    /// Positions of an account's movements, newest first, and perhaps of another's.
+    pub fn of(&self, account: u64) -> impl Iterator<Item = u64> {
+        let half = half_hash(account);
+        let mut rows = Vec::new();
+        for run in &self.runs {
+            let from = run.partition_point(|movement| *movement < half);
+            rows.extend(
+                run[from..].iter().take_while(|movement| **movement & HALF == half).map(|movement| *movement & !HALF),
+            );
+        }
+        rows.sort_unstable();
+        let first = self.first;
+        rows.into_iter().rev().map(move |row| first + row)
     }
+}
+
+/// The upper half of a word.
+const HALF: u64 = !0 << 32;
+
+/// Half of an account's hash, in the upper half.
+fn half_hash(account: u64) -> u64 {
+    account.wrapping_mul(0x9e37_79b9_7f4a_7c15) & HALF
 }
 
 #[cfg(test)]
