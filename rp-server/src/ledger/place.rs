@@ -21,6 +21,15 @@ const SLICE_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of pages that a file open for writing keeps in memory, in KiB: those of one large group.
 const CACHE_KIB: i64 = 512;
+/// Errors of a disk that could not take what was written; of a full one, too, on which a log's index finds no room.
+const UNWRITTEN: [i32; 6] = [
+    ffi::SQLITE_IOERR_WRITE,
+    ffi::SQLITE_IOERR_FSYNC,
+    ffi::SQLITE_IOERR_DIR_FSYNC,
+    ffi::SQLITE_IOERR_TRUNCATE,
+    ffi::SQLITE_IOERR_SHMSIZE,
+    ffi::SQLITE_IOERR_SHMMAP,
+];
 
 /// Where a ledger is.
 #[derive(Clone, Debug)]
@@ -131,7 +140,7 @@ impl Place {
             // commit is not synced.
             let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
             if mode != "wal" {
-                return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), None));
+                return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_WRITE), None));
             }
             // What is appended is not read again, and several files are open at a time.
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -172,11 +181,15 @@ impl Place {
 
     /// What to say of an error of SQLite's at the opening of a ledger.
     pub fn refused(&self, file: &str, error: &rusqlite::Error) -> Error {
-        match error.sqlite_error_code() {
+        let is_unwritable = match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly | ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Refusal::Unwritable { dir: self.dir.clone(), said: format!("{file}: {error}") }.into()
+                true
             }
-            _ => self.damaged(file, error),
+            _ => error.sqlite_error().is_some_and(|error| UNWRITTEN.contains(&error.extended_code)),
+        };
+        match is_unwritable {
+            true => Refusal::Unwritable { dir: self.dir.clone(), said: format!("{file}: {error}") }.into(),
+            false => self.damaged(file, error),
         }
     }
 }

@@ -66,8 +66,7 @@ impl Segment {
         let label = Label { epoch: found.epoch.max(epoch), ..found };
         put(&take, id, label).map_err(refused)?;
         take.commit().map_err(refused)?;
-        // A log that begins anew has no frames of an earlier opening behind its end. Who reads it now keeps it as it is.
-        let _begun = renew(&file);
+        take_log(place, &name, &file)?;
         place.lengthen_log(&name);
         let pages: u32 = file.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(refused)?;
         Ok(Segment { file, label: Label { epoch, ..label }, id, written_bytes: u64::from(pages) * PAGE_BYTES })
@@ -172,21 +171,30 @@ pub fn secure(place: &Place, number: u32) -> Result<()> {
     let name = Place::segment_name(number);
     // It may be archived.
     let Some(file) = place.open(&name, Access::Write)? else { return Ok(()) };
-    match renew(&file) {
+    take_log(place, &name, &file)
+}
+
+/// Makes a file's log its new owner's: brought into the file itself, and begun anew.
+///
+/// After a sync that failed, the system shows in the log what the disk may not hold, and what is appended to that is lost with
+/// it: so a new owner begins by writing it once more, or not at all. Besides, a log that begins anew has no frames of an
+/// earlier opening behind its end.
+///
+/// # Errors
+/// The disk refuses.
+pub fn take_log(place: &Place, name: &str, file: &Connection) -> Result<()> {
+    match renew(file) {
         // Somebody reads it: its log is synced, and stays.
         Err(error) if is_busy(&error) => Ok(()),
-        done => done.map_err(|error| place.refused(&name, &error)),
+        done => done.map_err(|error| place.refused(name, &error)),
     }
 }
 
 /// Brings a file's log into the file itself, and begins the log anew.
 ///
-/// After a sync that failed, the system shows in the log what the disk may not hold, and what is appended to that is lost with
-/// it: so a new owner begins by writing it once more.
-///
 /// # Errors
 /// The disk refuses, or another reads it: [`ErrorCode::DatabaseBusy`].
-pub fn renew(file: &Connection) -> rusqlite::Result<()> {
+fn renew(file: &Connection) -> rusqlite::Result<()> {
     let busy: bool = file.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 use super::heads::Heads;
 use super::place::{Access, Place};
 use super::schema::{STATE, STATE_NAME as NAME};
-use super::segment::{renew, settle};
+use super::segment::{settle, take_log};
 use super::{End, Keeper, Mark, Projection, Time};
 
 /// Pages of its log at which it is brought into the file: nobody waits for it.
@@ -83,8 +83,7 @@ impl State {
             file.execute("INSERT INTO ledger VALUES (?, 0, ?, ?)", (id, place.sets, sum))?;
             put_mark(file, &id, &Mark::default())
         })?;
-        // Who reads it now keeps it as it is.
-        let _begun = renew(&file);
+        take_log(place, NAME, &file)?;
         file.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refused)?;
         State::read(place, file, true)
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use rp_server::ledger::{Heads, Outcome, Place, sqlite};
 use rusqlite::ffi;
 
-use crate::house::{Folder, Line, Taken, commit, plain};
+use crate::house::{Folder, Line, Taken, commit, plain, read};
 
 const NAME: &CStr = c"failing";
 
@@ -16,6 +16,9 @@ const NAME: &CStr = c"failing";
 static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
 /// Is it one that fails, and none behind it?
 static ONCE: AtomicBool = AtomicBool::new(false);
+
+/// There is one such disk.
+static DISK: Mutex<()> = Mutex::new(());
 
 /// The file system that stands behind, and the methods of its files: one table for those that are locked, one for logs.
 struct Real {
@@ -145,14 +148,20 @@ fn until_it_fails(place: &Place, heads: &mut Heads) -> (Vec<Line>, Vec<Line>) {
     unreachable!("a disk fails some day")
 }
 
+/// Where a ledger is, on the disk that fails.
+fn on_it(folder: &Folder) -> Place {
+    let vfs = NAME.to_str().expect("ASCII").to_owned();
+    Place { vfs: Some(vfs), segment_bytes: 100 << 10, ..folder.place() }
+}
+
 #[test]
 fn whatever_write_or_sync_fails_nothing_acknowledged_is_lost() {
+    let _disk = DISK.lock().expect("the other test went well");
     register();
     let (mut unknown, mut was_there) = (0, 0);
     for failing in 0..260 {
         let folder = Folder::new();
-        let vfs = NAME.to_str().expect("ASCII").to_owned();
-        let place = Place { vfs: Some(vfs), segment_bytes: 100 << 10, ..folder.place() };
+        let place = on_it(&folder);
         let mut heads = Heads::default();
         LEFT.store(failing, Ordering::Relaxed);
         let (mut expected, may_be_there) = until_it_fails(&place, &mut heads);
@@ -173,8 +182,7 @@ fn whatever_write_or_sync_fails_nothing_acknowledged_is_lost() {
     ONCE.store(true, Ordering::Relaxed);
     for failing in 0..260 {
         let folder = Folder::new();
-        let vfs = NAME.to_str().expect("ASCII").to_owned();
-        let place = Place { vfs: Some(vfs), segment_bytes: 100 << 10, is_inline: true, ..folder.place() };
+        let place = Place { is_inline: true, ..on_it(&folder) };
         LEFT.store(failing, Ordering::Relaxed);
         if let Ok(mut opened) = sqlite::open(&place, &mut ()) {
             let mut heads = Heads::default();
@@ -193,4 +201,39 @@ fn whatever_write_or_sync_fails_nothing_acknowledged_is_lost() {
     ONCE.store(false, Ordering::Relaxed);
     println!("{unknown} outcomes were unknown, {was_there} of them there");
     assert!(unknown > 10, "syncs failed, too");
+}
+
+#[test]
+fn a_start_whose_disk_fails_is_refused_and_loses_nothing() {
+    let _disk = DISK.lock().expect("the other test went well");
+    register();
+    let before = Folder::new();
+    let mut opened = sqlite::open(&on_it(&before), &mut ()).expect("an empty folder");
+    let mut heads = Heads::default();
+    for seed in 0..9 {
+        commit(&mut opened, &plain(&mut heads, 40, seed));
+    }
+    let expected = read(&mut opened, 1);
+    // As a crash leaves it: with a log in the last file, and another in the one before.
+    let crashed = before.copy();
+    drop(opened);
+    let mut refused = 0;
+    for failing in 0..80 {
+        let folder = crashed.copy();
+        let place = Place { is_inline: true, ..on_it(&folder) };
+        LEFT.store(failing, Ordering::Relaxed);
+        let opened = sqlite::open(&place, &mut ());
+        let has_failed = LEFT.load(Ordering::Relaxed) < 0;
+        LEFT.store(i64::MAX, Ordering::Relaxed);
+        if let Err(error) = &opened {
+            assert!(error.to_string().contains("cannot be written"), "{failing}: {error:#}");
+            refused += 1;
+        }
+        assert_eq!(opened.is_err(), has_failed, "{failing}: who could not take over does not serve");
+        drop(opened);
+        let mut taken = Taken::default();
+        drop(sqlite::open(&place, &mut taken).unwrap_or_else(|error| panic!("{failing}: {error:#}")));
+        assert!(taken.lines == expected, "{failing}: {} of {}", taken.lines.len(), expected.len());
+    }
+    assert!(refused > 20, "starts write: {refused}");
 }

@@ -1,12 +1,14 @@
 //! A disk that is full, and one that may only be read: a file system of some megabytes, mounted for the test.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rp_server::ledger::backup::backup;
 use rp_server::ledger::{Heads, Outcome, Place, sqlite};
 
-use crate::house::{Folder, Line, Taken, commit, plain};
+use crate::house::{Folder, Line, Taken, commit, plain, read};
 
 /// A file system in memory, unmounted after the test.
 struct Disk(Folder);
@@ -19,7 +21,7 @@ impl Disk {
         disk
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         self.0.place().dir
     }
 
@@ -31,6 +33,26 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         run(Command::new("umount").arg(self.path()));
+    }
+}
+
+/// A file that leaves no more room than it should, gone with this.
+struct Ballast(PathBuf);
+
+impl Ballast {
+    fn all_but(disk: &Disk, kib: u64) -> Ballast {
+        let path = disk.path().join("ballast");
+        let mut file = File::create(&path).expect("a file");
+        while file.write_all(&[0; 4096]).is_ok() {}
+        let len = file.metadata().expect("it is open").len();
+        file.set_len(len - (kib << 10)).expect("a file can be cut");
+        Ballast(path)
+    }
+}
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).expect("it is there");
     }
 }
 
@@ -95,6 +117,29 @@ fn fill(dir: &Path, expected: &mut Vec<Line>) -> Option<String> {
         }
     }
     None
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_start_that_cannot_bring_a_log_in_is_refused_and_loses_nothing() {
+    for left_kib in [0, 100, 200] {
+        let disk = Disk::new(8000);
+        let mut opened = sqlite::open(&place(&disk.path()), &mut ()).expect("an empty folder");
+        let mut heads = Heads::default();
+        for seed in 0..20 {
+            commit(&mut opened, &plain(&mut heads, 200, seed));
+        }
+        let expected = read(&mut opened, 1);
+        drop(opened);
+        let ballast = Ballast::all_but(&disk, left_kib);
+        let refusal = sqlite::open(&place(&disk.path()), &mut ()).err().expect("the log is longer").to_string();
+        assert!(refusal.contains("cannot be written") && refusal.contains("room"), "{left_kib} KiB left: {refusal}");
+        drop(ballast);
+        let mut taken = Taken::default();
+        let mut opened = sqlite::open(&place(&disk.path()), &mut taken).unwrap_or_else(|error| panic!("{error:#}"));
+        assert!(taken.lines == expected, "{left_kib} KiB left: {} of {}", taken.lines.len(), expected.len());
+        commit(&mut opened, &plain(&mut heads, 50, 1 << 30));
+    }
 }
 
 #[test]
