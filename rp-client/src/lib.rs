@@ -4,6 +4,9 @@
 //! of a scenario, and both are driven by the simulator as by the real client. Sockets, files and the terminal are in
 //! `network`, `run` and `live`.
 
+// They panic when nobody listens: rp_net::words says what is to be said.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod audit;
 pub mod bare;
 pub mod blast;

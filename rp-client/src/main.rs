@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rp_client::cli::Cli;
 use rp_client::run::run;
+use rp_net::complain;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("rp-client: {error:#}");
+            complain!("rp-client: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder};
 use rand_core::{OsRng, TryRngCore};
+use rp_net::say;
 use rp_net::{proc, stop};
 
 use crate::bare::Bare;
@@ -68,7 +69,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
         false => None,
     };
     let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });
-    println!("{}", summary::opening(flags, population.total(), &network.description()?));
+    say!("{}", summary::opening(flags, population.total(), &network.description()?));
     stop::on_signals().context("handling signals")?;
     proc::exact_timers().context("asking for exact timers")?;
     let stolen = proc::stolen_ticks().unwrap_or(0);
@@ -101,7 +102,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         serde_json::to_writer(file, &report).with_context(|| format!("writing {}", path.display()))?;
     }
-    print!("{}", summary::closing(&report));
+    say!("{}", summary::closing(&report).trim_end());
     Ok(report.ok)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Batched UDP sockets (`socket`, `batch`), AF_XDP (`xsk`), the classic BPF program that steers without privileges (`steer`), sleeping and
 //! waking (`wait`), looking instead of waiting (`busy`), CPUs (`affinity`), socket overflow (`drops`), kernel maps as memory (`mapping`), the
-//! files of interfaces (`sysfs`) and what the process knows of itself (`proc`). This room
+//! files of interfaces (`sysfs`), what the process knows of itself (`proc`) and what it says (`words`). This room
 //! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
 
 pub mod address;
@@ -18,6 +18,7 @@ pub mod steer;
 pub mod stop;
 pub mod sysfs;
 pub mod wait;
+pub mod words;
 pub mod xsk;
 
 mod option;

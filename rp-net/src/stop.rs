@@ -36,12 +36,6 @@ fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Resul
 
 extern "C" fn ignore(_signal: libc::c_int) {}
 
-/// From here on writing to a pipe that nobody reads any more ends the process, as other programs do, instead of failing.
-pub fn at_a_closed_pipe() {
-    // SAFETY: the default action replaces that of ignoring, which the standard library sets; no handler is installed.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-}
-
 /// From here on threads of this process can be nudged.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rp_net::complain;
 
 use crate::clock::Clock;
 use crate::ledger::{End, Keeper, Ledger, Mark, Projection, Time};
@@ -78,7 +79,7 @@ fn work(keeper: &mut dyn Keeper, entries: &Receiver<Entry>) -> Result<()> {
 fn note(outcome: &mut Result<()>, kept: Result<()>) {
     if let Err(error) = kept {
         if outcome.is_ok() {
-            eprintln!("{error:#}; the ledger itself goes on, the next start may read longer");
+            complain!("{error:#}; the ledger itself goes on, the next start may read longer");
         }
         *outcome = Err(error);
     }

@@ -13,7 +13,7 @@ mod notes;
 mod packets;
 mod users;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use acknowledged::{Claims, Denied, Heard};
 use fault::{Breach, Fault, Rule};
 use figures::Figures;
 use model::Model;
+use rp_net::{complain, say};
 
 /// Exit codes: a rule or a client's word is broken; the ledger cannot be read.
 const FAULTY: u8 = 1;
@@ -61,22 +62,22 @@ impl AuditArgs {
                 let seconds = start.elapsed().as_secs_f64();
                 if self.json {
                     let told = json!({"right": true, "seconds": seconds, "figures": figures, "acknowledged": heard});
-                    println!("{told}");
+                    say!("{told}");
                 } else {
-                    heard.iter().for_each(|heard| println!("{heard}"));
-                    println!("{figures}\nall is right, in {seconds:.1} s");
+                    heard.iter().for_each(|heard| say!("{heard}"));
+                    say!("{figures}\nall is right, in {seconds:.1} s");
                 }
                 ExitCode::SUCCESS
             }
             Ok(Err(wrong)) => {
                 if self.json {
-                    println!("{}", wrong.object());
+                    say!("{}", wrong.object());
                 }
-                eprintln!("rp-server: {wrong}");
+                complain!("rp-server: {wrong}");
                 ExitCode::from(FAULTY)
             }
             Err(error) => {
-                eprintln!("rp-server: {error:#}");
+                complain!("rp-server: {error:#}");
                 ExitCode::from(UNREAD)
             }
         }
@@ -163,7 +164,7 @@ pub fn follow(reader: &mut dyn Reader, mut model: Model) -> Result<Model> {
         model.take(position, posting)?;
         sound = position;
         if shows && position.is_multiple_of(4096) && told.elapsed() > PROGRESS {
-            eprint!("\r{position} postings are right so far ");
+            let _unheard = write!(std::io::stderr(), "\r{position} postings are right so far ");
             told = Instant::now();
         }
         Ok(())

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, Plan, PlanError};
 use rp_core::posting::BANK;
 use rp_core::steer;
+use rp_net::complain;
 use rtrb::PushError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -117,7 +118,7 @@ impl Control {
         let dropped = self.sight.bad_checksums();
         if dropped > 0 && !self.has_hinted {
             self.has_hinted = true;
-            eprintln!(
+            complain!(
                 "{dropped} datagrams that came by AF_XDP had a false checksum: does a veth's other end leave checksums to a \
                  card? `ethtool -K NAME tx off` there, or --transport sockets here"
             );

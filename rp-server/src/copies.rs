@@ -2,12 +2,13 @@
 //!
 //! What they do is in `crate::ledger`; here it is asked for, shown while it goes on, and told.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use rp_net::say;
 
 use crate::audit::is_ledger;
 use crate::ledger::archive::{Moved, archive};
@@ -53,7 +54,7 @@ impl BackupArgs {
         let made = backup(&self.data, &self.to, &mut |name, bytes| shown.add(name, bytes));
         shown.end();
         let Copied { files, kept, bytes, position, archived } = made?;
-        println!(
+        say!(
             "copied state.db and {} of postings, {:.1} MB, up to posting {position}, in {:.1} s; {} there already",
             counted(files),
             bytes as f64 / MEGABYTE,
@@ -61,7 +62,7 @@ impl BackupArgs {
             if kept == 1 { "1 was".to_owned() } else { format!("{kept} were") }
         );
         if let (1.., last) = archived {
-            println!("postings 1 to {last} are archived and not in it: keep a copy of their archive, too");
+            say!("postings 1 to {last} are archived and not in it: keep a copy of their archive, too");
         }
         Ok(())
     }
@@ -82,7 +83,7 @@ impl ArchiveArgs {
             0 => "nothing is archived".to_owned(),
             last => format!("postings 1 to {last} are archived"),
         };
-        println!(
+        say!(
             "moved {} of postings, {:.1} MB, in {:.1} s; {gone}, {} that are closed stay, and the next start reads from \
              posting {needed} on",
             counted(files),
@@ -113,14 +114,14 @@ impl Shown {
     fn add(&mut self, name: &str, bytes: u64) {
         self.bytes += bytes;
         if self.is_terminal && self.told.elapsed() > PROGRESS {
-            eprint!("\r{:.0} MB copied, {name} ", self.bytes as f64 / MEGABYTE);
+            let _unheard = write!(std::io::stderr(), "\r{:.0} MB copied, {name} ", self.bytes as f64 / MEGABYTE);
             self.told = Instant::now();
         }
     }
 
     fn end(&self) {
         if self.is_terminal {
-            eprint!("\r\x1b[K");
+            let _unheard = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
 }

@@ -3,6 +3,9 @@
 //! tokio never touches a data packet here, and no kernel program is needed to serve: without one the server is slower and
 //! says so.
 
+// They panic when nobody listens: rp_net::words says what is to be said.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 pub mod archivist;
 pub mod audit;

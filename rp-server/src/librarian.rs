@@ -14,6 +14,7 @@ use rp_core::engine::asks::Ask;
 use rp_core::engine::{Shard, Transmit};
 use rp_core::limits::{ASKS_MAX, DATAGRAM_MAX};
 use rp_core::wire::{Peer, Refusal};
+use rp_net::complain;
 use rp_net::wait::{Sleeper, Waker};
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -171,7 +172,7 @@ impl Librarian {
         let found = self.finder.answer(ask, &mut answer.bytes);
         answer.len = found.unwrap_or_else(|error| {
             if !self.is_said {
-                eprintln!("cannot answer from the ledger: {error:#}; who asks is told to ask later");
+                complain!("cannot answer from the ledger: {error:#}; who asks is told to ask later");
             }
             self.is_said = true;
             ask.refuse(Refusal::Busy, &mut answer.bytes)

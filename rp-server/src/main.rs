@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rp_net::complain;
 use rp_server::cli::Cli;
 
 fn main() -> ExitCode {
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("rp-server: {error:#}");
+            complain!("rp-server: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use rp_core::engine::bank::Plan;
 use rp_core::limits::PRIZES_PER_USER_DEFAULT;
+use rp_net::say;
 use serde::Serialize;
 
 use crate::admin::ask::ask;
@@ -60,17 +61,20 @@ impl SessionsArgs {
             return print_json(&clients);
         }
         if self.by_client {
-            println!("{:>10} {:>14} {:>12} {:>14} {:>8}  client", "sessions", "received", "dropped", "sent", "prizes");
+            say!("{:>10} {:>14} {:>12} {:>14} {:>8}  client", "sessions", "received", "dropped", "sent", "prizes");
             for row in &clients {
                 let (sessions, prizes) = (row.sessions, row.prizes.count);
-                println!(
+                say!(
                     "{sessions:>10} {:>14} {:>12} {:>14} {prizes:>8}  {}",
-                    row.received, row.dropped, row.sent, row.client
+                    row.received,
+                    row.dropped,
+                    row.sent,
+                    row.client
                 );
             }
         }
         let total: u64 = clients.iter().map(|client| client.sessions).sum();
-        println!("{total} sessions from {} addresses", clients.iter().filter(|client| client.sessions > 0).count());
+        say!("{total} sessions from {} addresses", clients.iter().filter(|client| client.sessions > 0).count());
         Ok(())
     }
 }
@@ -93,11 +97,11 @@ impl TimelineArgs {
         if self.json {
             return print_json(&seconds);
         }
-        println!("{:>12} {:>10}  busiest 200 ms", "second", "shakes");
+        say!("{:>12} {:>10}  busiest 200 ms", "second", "shakes");
         for row in &seconds {
             let total: u64 = row.bins.iter().sum();
             let busiest: u64 = row.bins.windows(10).map(|bins| bins.iter().sum()).max().unwrap_or(0);
-            println!("{:>12} {total:>10}  {:.1} %", row.second, 100.0 * busiest as f64 / total.max(1) as f64);
+            say!("{:>12} {total:>10}  {:.1} %", row.second, 100.0 * busiest as f64 / total.max(1) as f64);
         }
         Ok(())
     }
@@ -124,11 +128,11 @@ impl LimitsArgs {
             return print_json(&limits);
         }
         let show = |what: &str, rate: u64| match rate {
-            0 => println!("{what:<44} no limit"),
-            rate => println!("{what:<44} {rate}/s"),
+            0 => say!("{what:<44} no limit"),
+            rate => say!("{what:<44} {rate}/s"),
         };
         show("one session (--session-rate)", limits.session_rate.into());
-        println!("{:<44} {}", "  at once (--session-burst)", limits.session_burst);
+        say!("{:<44} {}", "  at once (--session-burst)", limits.session_burst);
         show("all sessions together (--sessions-rate)", limits.sessions_rate);
         show("all without a session (--strangers-rate)", limits.strangers_rate);
         show("log-ins of one /24 or /64 (--prefix-rate)", limits.prefix_rate);
@@ -167,8 +171,8 @@ impl DenyOrder {
             DenyOrder::List => Default::default(),
         };
         match ask(admin, &Question::Deny { add, remove })? {
-            Answer::Denied(list) if list.is_empty() => println!("nobody is denied"),
-            Answer::Denied(list) => list.iter().for_each(|net| println!("{net}")),
+            Answer::Denied(list) if list.is_empty() => say!("nobody is denied"),
+            Answer::Denied(list) => list.iter().for_each(|net| say!("{net}")),
             Answer::Refused(why) => bail!("{why}"),
             _ => return unexpected(),
         }
@@ -225,10 +229,14 @@ impl CampaignOrder {
             CampaignOrder::Show => Question::CampaignShow,
         };
         match ask(admin, &question)? {
-            Answer::Done(words) => println!("{words}"),
-            Answer::Campaign { number, plan, released } => println!(
+            Answer::Done(words) => say!("{words}"),
+            Answer::Campaign { number, plan, released } => say!(
                 "campaign {number}: {} prizes a second of {}..={} fen, at most {} a user; {released} released, {} fen left",
-                plan.rate, plan.from_fen, plan.to_fen, plan.per_user, plan.budget_fen
+                plan.rate,
+                plan.from_fen,
+                plan.to_fen,
+                plan.per_user,
+                plan.budget_fen
             ),
             _ => return unexpected(),
         }
@@ -260,12 +268,12 @@ impl MintArgs {
         let order = MintOrder { first, last, fen: self.fen, takes_back: self.back };
         match ask(admin, &Question::Mint(order))? {
             Answer::Minted { booked, refused: 0, fen_each } if self.back => {
-                println!("{booked} users gave {fen_each} fen back each");
+                say!("{booked} users gave {fen_each} fen back each");
             }
             Answer::Minted { booked, refused, .. } if self.back => {
                 bail!("{booked} users gave the money back; the balance of {refused} does not cover it")
             }
-            Answer::Minted { booked, refused: 0, fen_each } => println!("{booked} users got {fen_each} fen each"),
+            Answer::Minted { booked, refused: 0, fen_each } => say!("{booked} users got {fen_each} fen each"),
             Answer::Minted { booked, refused, .. } => {
                 bail!(
                     "{booked} users got the money; {refused} did not: the accounts of their SETs are full (serve with more \
@@ -287,7 +295,7 @@ fn parse_users(text: &str) -> Result<RangeInclusive<u64>, String> {
 }
 
 fn print_json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
@@ -299,7 +307,7 @@ fn print_status(status: &Status) {
     let sum = |sum: &Sum| format!("{} ({} fen)", sum.count, sum.fen);
     let money = &status.money;
     let gate = &status.gate;
-    println!(
+    say!(
         "up {:.0} s; gate {}, steering {}; sealing {}; {}",
         status.uptime_s,
         gate.mode,
@@ -308,17 +316,24 @@ fn print_status(status: &Status) {
         gate.interfaces.join(" ")
     );
     for worker in &status.workers {
-        println!(
+        say!(
             "  CPU {:<3} {:>4} SETs  received {:>14}  replied {:>14}",
-            worker.cpu, worker.sets, worker.received, worker.replied
+            worker.cpu,
+            worker.sets,
+            worker.received,
+            worker.replied
         );
     }
-    println!(
+    say!(
         "sessions {} ({} log-ins, {} log-outs, {} idle)  accounts {}",
-        status.sessions, status.logins, status.logouts, status.idle_outs, status.accounts
+        status.sessions,
+        status.logins,
+        status.logouts,
+        status.idle_outs,
+        status.accounts
     );
     let total = |counts: &std::collections::BTreeMap<String, u64>| counts.values().sum::<u64>();
-    println!(
+    say!(
         "received {} = replied {} + accepted {} + dropped {}; sent {}; socket overflow {}; send failures {}",
         total(&status.received),
         status.replied,
@@ -329,23 +344,23 @@ fn print_status(status: &Status) {
         status.send_failed
     );
     for xsk in &status.xsks {
-        println!("  af-xdp: {} queue {} -> worker {} ({})", xsk.interface, xsk.queue, xsk.worker, xsk.mode);
+        say!("  af-xdp: {} queue {} -> worker {} ({})", xsk.interface, xsk.queue, xsk.worker, xsk.mode);
     }
     if !status.xsks.is_empty() {
-        println!("  received by AF_XDP {}, lost there {}", status.from_xsk, status.xsk_lost);
+        say!("  received by AF_XDP {}, lost there {}", status.from_xsk, status.xsk_lost);
     }
     for (name, count) in status.dropped.iter().filter(|(_, count)| **count > 0) {
-        println!("  dropped {name} {count}");
+        say!("  dropped {name} {count}");
     }
-    println!("prizes released {}, won {}", sum(&money.prizes_released), sum(&money.prizes));
-    println!(
+    say!("prizes released {}, won {}", sum(&money.prizes_released), sum(&money.prizes));
+    say!(
         "packets made {} = shares taken {} + refunded {} + open {}",
         sum(&money.made),
         sum(&money.taken),
         sum(&money.refunded),
         sum(&money.open)
     );
-    println!(
+    say!(
         "issued {} = users {} + packets {} + campaigns {} + transit {}: {}",
         money.issued_fen,
         money.users_fen,
@@ -355,18 +370,21 @@ fn print_status(status: &Status) {
         if money.balanced { "balanced" } else { "not at rest" }
     );
     let ledger = &status.ledger;
-    println!(
+    say!(
         "ledger: durability {}, {} postings, {} commits of {} us, the longest {} us",
-        ledger.durability, ledger.postings, ledger.commits, ledger.commit_mean_us, ledger.commit_longest_us
+        ledger.durability,
+        ledger.postings,
+        ledger.commits,
+        ledger.commit_mean_us,
+        ledger.commit_longest_us
     );
-    println!(
+    say!(
         "read from it: {} answers of {} us, the longest {} us, {} dropped",
-        ledger.answered, ledger.answer_mean_us, ledger.answer_longest_us, ledger.answers_dropped
+        ledger.answered,
+        ledger.answer_mean_us,
+        ledger.answer_longest_us,
+        ledger.answers_dropped
     );
     let memory = &status.memory;
-    println!(
-        "memory {:.1} MB, kernel maps {:.1} MB",
-        memory.rss_anon_bytes as f64 / 1e6,
-        memory.maps_bytes as f64 / 1e6
-    );
+    say!("memory {:.1} MB, kernel maps {:.1} MB", memory.rss_anon_bytes as f64 / 1e6, memory.maps_bytes as f64 / 1e6);
 }

@@ -13,6 +13,7 @@ use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{BANK, Posting};
 use rp_core::steer::worker_of;
 use rp_core::wire::Peer;
+use rp_net::say;
 
 use crate::ledger::{Mark, Projection, Restore, Time};
 
@@ -151,7 +152,7 @@ impl Restore for Recovery<'_> {
         })?;
         if self.read.postings.is_multiple_of(65_536) && self.told.elapsed() > PROGRESS {
             self.told = Instant::now();
-            println!(
+            say!(
                 "  ledger      {} postings read in {:.0} s ...",
                 self.read.postings,
                 self.begun.elapsed().as_secs_f64()

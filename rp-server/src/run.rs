@@ -23,6 +23,7 @@ use rp_core::engine::books::Books;
 use rp_core::key::Key;
 use rp_core::limits::{SETS_DEFAULT, SETS_MAX, SLOTS_PER_SET, WORKERS_MAX};
 use rp_core::ticket::Realm;
+use rp_net::say;
 use rp_net::socket::{Buffers, UdpSocket};
 use rp_net::wait::{Sleeper, Waker};
 
@@ -137,8 +138,8 @@ impl RunArgs {
         let (running, control) = self.start(&cpus)?;
         // Loading the gate and reading the ledger back needed much for a moment.
         rp_net::proc::give_memory_back();
-        println!("  admin       {}", admin.path().display());
-        println!("serving; SIGTERM or Ctrl-C stops");
+        say!("  admin       {}", admin.path().display());
+        say!("serving; SIGTERM or Ctrl-C stops");
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
         let served = tokio::task::LocalSet::new().block_on(&runtime, async {
             tokio::task::spawn_local(socket.serve(calls));
@@ -278,7 +279,7 @@ impl RunArgs {
         for file in &self.realm_key {
             let (key, made) = realm::read_or_make(file)?;
             if made {
-                println!("made a realm key: {} (clients need it, or tickets sealed under it)", file.display());
+                say!("made a realm key: {} (clients need it, or tickets sealed under it)", file.display());
             }
             if realms.iter().any(|realm| realm.id == key.id) {
                 bail!("{}: two realm keys have the number {}; give one of them another", file.display(), key.id);
@@ -318,13 +319,13 @@ impl RunArgs {
     }
 
     fn steer_without(&self, sockets: &[Vec<UdpSocket>], workers: usize, why: &str) -> &'static str {
-        println!("no XDP: {why}");
-        println!("  effect: every datagram climbs the whole network stack; no kernel counters for `rp-server pps`");
+        say!("no XDP: {why}");
+        say!("  effect: every datagram climbs the whole network stack; no kernel counters for `rp-server pps`");
         let attach = |group: &Vec<UdpSocket>| rp_net::steer::attach(&group[0], self.sets as u32, workers as u32);
         match sockets.iter().try_for_each(attach) {
             Ok(()) => "cbpf",
             Err(error) => {
-                println!("no steering either ({error}): datagrams for other workers are dropped as mis-steered");
+                say!("no steering either ({error}): datagrams for other workers are dropped as mis-steered");
                 "none"
             }
         }

@@ -8,6 +8,7 @@ use clap::Args;
 use rand_core::{OsRng, TryRngCore};
 use rp_core::steer::set_hash;
 use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER, Ticket};
+use rp_net::say;
 
 use crate::realm;
 
@@ -51,9 +52,9 @@ impl TicketArgs {
             let object = serde_json::json!({
                 "user": self.user, "ticket": ticket, "secret": secret, "set_hash": set_hash, "expires_s": expires_s,
             });
-            println!("{object}");
+            say!("{object}");
         } else {
-            println!(
+            say!(
                 "user     {}\nticket   {ticket}\nsecret   {secret}\nset_hash {set_hash}\nexpires  {expires_s}",
                 self.user
             );

@@ -1,7 +1,7 @@
 //! Orders and flags at their edges, by a real server over loopback: without root and without XDP.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_rp-server");
@@ -49,9 +49,14 @@ struct Server<'a> {
 
 impl<'a> Server<'a> {
     fn start(folder: &'a Folder, flags: &[&str]) -> Self {
-        let words = [&["run", "--xdp", "off", "--listen", "127.0.0.1:0"], flags].concat();
         let log = std::fs::File::create(folder.0.join("log")).expect("the folder is writable");
-        let child = folder.command(&words).stdout(log).spawn().expect("the server was built for this test");
+        Self::say_to(folder, flags, log.into(), Stdio::inherit())
+    }
+
+    fn say_to(folder: &'a Folder, flags: &[&str], output: Stdio, errors: Stdio) -> Self {
+        let words = [&["run", "--xdp", "off", "--listen", "127.0.0.1:0"], flags].concat();
+        let child = folder.command(&words).stdout(output).stderr(errors).spawn();
+        let child = child.expect("the server was built for this test");
         let mut server = Self { folder, child };
         let until = Instant::now() + Duration::from_secs(30);
         while !folder.run(&["status"]).status.success() {
@@ -181,16 +186,39 @@ fn a_server_s_ledger_is_copied_and_archived_beside_it_and_it_starts_from_either(
     assert_eq!(audited(&["--archive", "old"])["figures"]["issued_fen"], all + 50);
 }
 
+/// A pipe whose reader is gone.
+fn nobody() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
 #[test]
 fn an_answer_that_nobody_reads_to_its_end_is_no_fault() {
     let folder = Folder::new("pipe");
     let _server = Server::start(&folder, &[]);
     for words in [&["status"][..], &["status", "--json"], &["timeline"], &["limits"], &["sessions", "--by-client"]] {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        drop(reader);
-        let output = folder.command(words).stdout(writer).output().expect("the server was built for this test");
+        let output = folder.command(words).stdout(nobody()).output().expect("the server was built for this test");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+        assert!(output.status.success(), "{words:?}");
     }
+}
+
+#[test]
+fn a_server_that_nobody_listens_to_serves_on() {
+    let folder = Folder::new("unheard");
+    let server = Server::say_to(&folder, &["--realm-key", "new.key"], nobody(), nobody());
+    folder.run(&["mint", "--users", "1..=10", "--fen", "5"]);
+    server.has_issued(50);
+    // Its last words are for nobody, too.
+    server.end();
+    let server = Server::say_to(&folder, &[], nobody(), nobody());
+    server.has_issued(50);
+    // And what it complains of: the admin socket of the first is at its place.
+    let second = folder.command(&["run", "--xdp", "off", "--listen", "127.0.0.1:0"]).stderr(nobody()).status();
+    assert_eq!(second.expect("the server was built for this test").code(), Some(1));
+    assert_eq!(folder.command(&["audit", "--json"]).stdout(nobody()).status().expect("it was built").code(), Some(0));
+    server.end();
 }
 
 #[test]

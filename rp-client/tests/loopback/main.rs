@@ -283,6 +283,24 @@ fn users_without_money_are_refused_by_type_and_told_what_to_do() {
     assert_eq!(report(&json)["phases"][1]["refusals"]["insufficient"], 100);
 }
 
+#[test]
+fn a_run_that_nobody_watches_goes_on() {
+    let house = Server::start("127.0.0.1");
+    let scenario = write(
+        &house.folder,
+        "scenario.toml",
+        "[[phase]]\nkind = 'login'\n[[phase]]\nkind = 'shake'\nseconds = 1\nrate = 100",
+    );
+    let json = text_of(&house.folder.file("report.json"));
+    let server = format!("127.0.0.1:{}", house.port);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut client = client(&house.folder, &server, &["--users", "1..=100", "--scenario", &scenario, "--json", &json]);
+    let output = client.stdout(writer).output().expect("our program starts");
+    assert!(output.status.success(), "{}", words(&output));
+    assert_eq!(report(&json)["phases"][1]["due"], 100);
+}
+
 /// Runs a client that cannot do its work, and looks for the words that say why and what next.
 fn check_refusal(folder: &Folder, server: &str, flags: &[&str], expected: &[&str]) {
     let output = client(folder, server, flags).output().expect("our program starts");

@@ -23,8 +23,6 @@ pub fn ask(admin: &AdminArgs, question: &Question) -> Result<Answer> {
     if answer.is_empty() {
         bail!("the server closed the connection without an answer: is it stopping?");
     }
-    // What is printed of it may go to `head`.
-    rp_net::stop::at_a_closed_pipe();
     match serde_json::from_str(&answer).context("reading the answer: is the server of this version?")? {
         Answer::Refused(why) => bail!("{why}"),
         answer => Ok(answer),

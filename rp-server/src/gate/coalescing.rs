@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use rp_net::complain;
 use rp_net::sysfs::Sysfs;
 
 /// How long the interrupt rests, and after how many empty looks it is let loose again. The second turns the first on.
@@ -72,7 +73,7 @@ impl Drop for Coalescing {
             if let Err(error) = std::fs::write(path, value)
                 && path.exists()
             {
-                eprintln!("{value} was not put back into {}: {error}", path.display());
+                complain!("{value} was not put back into {}: {error}", path.display());
             }
         }
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use aya::programs::{Xdp, XdpMode};
 use clap::Args;
+use rp_net::say;
 
 use super::object::{self, Wanted};
 use super::xsks::Transport;
@@ -47,7 +48,7 @@ impl PassArgs {
                 .map_err(|error| anyhow::anyhow!(interface::explain(&error)))
                 .with_context(|| format!("the program {name} does not attach to {}", interface.name))?;
         }
-        println!("passing: {}", self.interface.join(" "));
+        say!("passing: {}", self.interface.join(" "));
         loop {
             std::thread::park();
         }

@@ -13,6 +13,7 @@ use aya::Ebpf;
 use aya_log::EbpfLogger;
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
+use rp_net::complain;
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -47,7 +48,7 @@ impl Drop for Follower {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            eprintln!("the thread of the gate's trace panicked");
+            complain!("the thread of the gate's trace panicked");
         }
     }
 }

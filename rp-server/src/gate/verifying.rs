@@ -10,6 +10,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use clap::Args;
 use rp_core::limits::{PORT_DEFAULT, SETS_DEFAULT};
+use rp_net::say;
 
 use super::object::{self, Answers, Wanted};
 use super::privilege;
@@ -101,7 +102,7 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
 
 fn say(program: &Verified, how: &str) {
     let followed = program.followed.map_or("an unknown number of".to_string(), |followed| followed.to_string());
-    println!(
+    say!(
         "{:<10} {followed:>6} instructions followed by the verifier, {:.1} ms with compiling, {} bytes of machine code{how}",
         program.name,
         program.took.as_secs_f64() * 1e3,

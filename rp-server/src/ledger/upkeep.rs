@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rp_core::key::Key;
+use rp_net::complain;
 
 use super::place::{Access, Place};
 use super::segment::{self, Segment};
@@ -175,7 +176,7 @@ impl Hand {
         match index(&self.place, number) {
             Ok(true) if !is_settled(&self.place, number) => self.unsettled.push(number),
             Ok(_) => {}
-            Err(error) => eprintln!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
+            Err(error) => complain!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
         }
         true
     }
@@ -198,14 +199,14 @@ fn is_settled(place: &Place, number: u32) -> bool {
         Ok(Some(file)) => file,
         Ok(None) => return true,
         Err(error) => {
-            eprintln!("{error:#}");
+            complain!("{error:#}");
             return true;
         }
     };
     match segment::settle(&file) {
         Err(error) if segment::is_busy(&error) => false,
         Err(error) => {
-            eprintln!("cannot bring the log of {name} into it: {error}");
+            complain!("cannot bring the log of {name} into it: {error}");
             true
         }
         Ok(()) => true,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
+use rp_net::say;
 use rp_net::wait::Waker;
 
 use super::vault::Keeping;
@@ -38,7 +39,7 @@ impl Running {
         // What ended the ledger is why the workers ended.
         outcome = self.keeping.end().and(outcome);
         let status = self.sight.status();
-        println!(
+        say!(
             "stopped: {} sessions were open, {} requests received, {} dropped, {} packets made, {} prizes won, books {}",
             status.sessions,
             status.received.values().sum::<u64>(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rp_core::limits::SLOTS_PER_SET;
+use rp_net::say;
 use rp_net::socket::UdpSocket;
 
 use super::RunArgs;
@@ -20,36 +21,36 @@ impl RunArgs {
         ledger: &str,
     ) {
         let cpus: Vec<String> = sight.workers.iter().map(|worker| worker.cpu.to_string()).collect();
-        println!("rp-server {}", env!("CARGO_PKG_VERSION"));
+        say!("rp-server {}", env!("CARGO_PKG_VERSION"));
         for socket in sockets[0].iter() {
-            println!("  listening   {}", socket.local_address());
+            say!("  listening   {}", socket.local_address());
         }
-        println!("  workers     {} on CPU {}", cpus.len(), cpus.join(", "));
-        println!("  sessions    {} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
+        say!("  workers     {} on CPU {}", cpus.len(), cpus.join(", "));
+        say!("  sessions    {} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
         match gate {
             Some(gate) => {
-                gate.describe().iter().for_each(|line| println!("  gate        {line}"));
+                gate.describe().iter().for_each(|line| say!("  gate        {line}"));
                 let cpus: Vec<u32> = sight.workers.iter().map(|worker| worker.cpu as u32).collect();
-                gate.describe_steering(&cpus).iter().for_each(|line| println!("  steering    {line}"));
-                gate.describe_coalescing().iter().for_each(|line| println!("  coalescing  {line}"));
+                gate.describe_steering(&cpus).iter().for_each(|line| say!("  steering    {line}"));
+                gate.describe_coalescing().iter().for_each(|line| say!("  coalescing  {line}"));
             }
             None => {
-                println!("  gate        off; sockets chosen by {}", sight.gate.steering);
+                say!("  gate        off; sockets chosen by {}", sight.gate.steering);
                 if self.coalesce_us.is_some() {
-                    println!("  coalescing  not set: it is for the gate's interfaces, and there is no gate");
+                    say!("  coalescing  not set: it is for the gate's interfaces, and there is no gate");
                 }
             }
         }
         if let Some(line) = polling {
-            println!("  busy poll   {line}");
+            say!("  busy poll   {line}");
         }
         for xsk in &sight.xsks {
             let XskStatus { interface, queue, worker, mode } = &xsk.status;
-            println!("  transport   af-xdp: {interface} queue {queue} -> worker {worker} ({mode})");
+            say!("  transport   af-xdp: {interface} queue {queue} -> worker {worker} ({mode})");
         }
         let granted = sockets[0][0].receive_buffer_bytes().unwrap_or(0) / 2;
         let asked = (self.receive_buffer as usize) << 20;
-        println!(
+        say!(
             "  buffers     {} MiB per socket{}",
             granted >> 20,
             if granted < asked {
@@ -59,10 +60,10 @@ impl RunArgs {
             }
         );
         match self.sealing {
-            true => println!("  sealing     on: what bears money is encrypted, both ways"),
-            false => println!("  sealing     OFF: money and user ids travel readable; for load tests only"),
+            true => say!("  sealing     on: what bears money is encrypted, both ways"),
+            false => say!("  sealing     OFF: money and user ids travel readable; for load tests only"),
         }
-        println!("  ledger      {ledger}");
+        say!("  ledger      {ledger}");
     }
 }
 
