@@ -289,6 +289,12 @@ impl Shard {
         self.shared.journal.end_event();
     }
 
+    /// Is everything on disk that was written, everything said that waited for it, and every note and question answered?
+    pub fn is_at_rest(&self) -> bool {
+        let Shared { journal, outbox, asks, .. } = &self.shared;
+        journal.is_durable() && journal.held() == 0 && outbox.is_at_rest() && asks.is_empty()
+    }
+
     /// The next question that only the ledger can answer, and can: all that it depends on is on disk.
     pub fn pop_ask(&mut self) -> Option<Ask> {
         self.shared.asks.pop(&self.shared.journal)

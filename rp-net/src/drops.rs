@@ -14,7 +14,8 @@ const MEMINFO_WORDS: usize = 9;
 const MEMINFO_DROPS: usize = 8;
 
 impl UdpSocket {
-    /// Datagrams lost since the socket was made, modulo 2^32: its buffer was full, or their checksum was wrong.
+    /// Datagrams lost since the socket was made, modulo 2^32: its buffer was full, their checksum was wrong, or its intake
+    /// was closed.
     ///
     /// # Errors
     /// What the kernel says; SO_MEMINFO is there since Linux 4.12.

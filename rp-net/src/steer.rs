@@ -81,6 +81,20 @@ pub fn attach(socket: &UdpSocket, sets: u32, workers: u32) -> io::Result<()> {
     option::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }
 
+impl UdpSocket {
+    /// From here on what comes is thrown away and counted as overflow; what waits can still be read.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn close_intake(&self) -> io::Result<()> {
+        // A filter that keeps no byte of anything.
+        let mut code = [op(libc::BPF_RET | libc::BPF_K, 0)];
+        let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+        // The kernel copies the instructions before the call returns, so `code` outlives their use.
+        option::set(self.as_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    }
+}
+
 fn op(code: u32, k: u32) -> Instruction {
     Instruction { code: code as u16, jt: 0, jf: 0, k }
 }

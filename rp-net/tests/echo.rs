@@ -266,3 +266,20 @@ fn buffers_are_as_large_as_the_system_lets_them_be() {
     let granted = server.receive_buffer_bytes().expect("an option");
     assert!(granted >= 2 * BUFFERS.receive_bytes.min(limit), "{granted} of {limit}");
 }
+
+#[test]
+fn what_comes_to_a_closed_intake_is_counted_and_what_waits_is_read() {
+    let server = listener("127.0.0.1:0");
+    let client = client(server.local_address());
+    let send = |count: usize| {
+        for _ in 0..count {
+            client.send(b"luck").expect("loopback takes it");
+        }
+    };
+    send(3);
+    server.close_intake().expect("anyone may");
+    send(5);
+    let mut batch = RecvBatch::new();
+    assert_eq!(batch.receive(&server).expect("it is open"), 3);
+    assert_eq!((batch.receive(&server).expect("it is open"), server.overflow().expect("it is known")), (0, 5));
+}

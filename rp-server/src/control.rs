@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::admin::{Answer, Question};
 use crate::archivist::Archive;
 use crate::clock::Clock;
+use crate::intake::Intake;
 use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
@@ -35,6 +36,11 @@ const CAMPAIGN_BEAT: Duration = Duration::from_millis(5);
 /// The beat of a bank that has nothing to do. Waking up costs more than the work: a thousand beats a second would be a
 /// thirtieth of a core.
 const QUIET_BEAT: Duration = Duration::from_millis(20);
+
+/// The beat of a server that is about to end.
+const LAST_BEAT: Duration = Duration::from_millis(1);
+/// The longest that it then goes on with what is under way.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// An address that this machine got is served past the stack so soon.
 const HOMES_REFRESH: Duration = Duration::from_secs(1);
@@ -57,13 +63,24 @@ pub struct Control {
     /// The campaign that is being stopped, and who asked.
     stopping: Option<(u32, oneshot::Sender<Answer>)>,
     keeper: Keeper,
+    intake: Intake,
+    /// Until when what is under way may come to its end, once nothing more comes in.
+    drains_until: Option<Instant>,
     /// The remedy for false checksums was told.
     has_hinted: bool,
 }
 
 impl Control {
     /// A control plane over these workers.
-    pub fn new(sight: Arc<Sight>, bank: Bank, rings: BankRings, desk: Desk, archive: Archive, keeper: Keeper) -> Self {
+    pub fn new(
+        sight: Arc<Sight>,
+        bank: Bank,
+        rings: BankRings,
+        desk: Desk,
+        archive: Archive,
+        keeper: Keeper,
+        intake: Intake,
+    ) -> Self {
         Self {
             bank,
             rings,
@@ -76,11 +93,14 @@ impl Control {
             late: Vec::new(),
             stopping: None,
             keeper,
+            intake,
+            drains_until: None,
             has_hinted: false,
         }
     }
 
-    /// Beats until a signal asks to stop or a worker is gone.
+    /// Beats until a worker is gone, or a signal asks to stop: then nothing more is let in, and it goes on until everything
+    /// under way has come to its end, a second at most. A second signal ends it at once.
     ///
     /// # Errors
     /// Signals cannot be heard.
@@ -96,7 +116,8 @@ impl Control {
                 () = tokio::time::sleep_until(beaten + self.rest()) => {
                     beaten = Instant::now();
                     self.beat();
-                    if self.sight.is_a_worker_gone() || self.desk.scribe().gone.load(Ordering::Relaxed) {
+                    let is_broken = self.sight.is_a_worker_gone() || self.desk.scribe().gone.load(Ordering::Relaxed);
+                    if is_broken || self.is_drained() {
                         break;
                     }
                 }
@@ -105,12 +126,32 @@ impl Control {
                     self.hint_at_checksums();
                 }
                 Some((question, done)) = calls.recv() => self.answer(question, done),
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => if self.drain() { break },
+                _ = interrupt.recv() => if self.drain() { break },
             }
         }
         self.end();
         Ok(())
+    }
+
+    /// Lets nothing more in, and has the workers bring what is under way to its end; `true` when it was said before.
+    fn drain(&mut self) -> bool {
+        if self.drains_until.is_some() {
+            return true;
+        }
+        self.intake.close();
+        for worker in &self.sight.workers {
+            worker.face.drains.store(true, Ordering::Release);
+        }
+        self.rings.wakers.iter().for_each(rp_net::wait::Waker::wake);
+        self.drains_until = Some(Instant::now() + DRAIN_MAX);
+        false
+    }
+
+    /// Has everything under way come to its end, or is the time for it over?
+    fn is_drained(&self) -> bool {
+        let is_at_rest = || self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::Acquire));
+        self.drains_until.is_some_and(|until| Instant::now() >= until || is_at_rest())
     }
 
     /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.
@@ -127,7 +168,9 @@ impl Control {
 
     /// Until the next beat.
     fn rest(&mut self) -> Duration {
-        if !self.mints.is_empty() || !self.late.is_empty() || self.stopping.is_some() {
+        if self.drains_until.is_some() {
+            LAST_BEAT
+        } else if !self.mints.is_empty() || !self.late.is_empty() || self.stopping.is_some() {
             MINT_BEAT
         } else if self.bank.campaign().is_some() || !self.bank.journal().is_durable() {
             CAMPAIGN_BEAT
@@ -147,7 +190,10 @@ impl Control {
         }
         // Every beat: the gate's wall clock is as right as ours.
         self.keeper.beat();
-        self.bank.tick(now);
+        // A prize on its way to a server that ends would only be on its way back.
+        if self.drains_until.is_none() {
+            self.bank.tick(now);
+        }
         self.mints.push(&mut self.bank, now);
         self.keep();
         self.send();

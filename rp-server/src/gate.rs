@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
-use aya::maps::{Array, CpuMap, ReusePortSockArray};
+use aya::maps::{Array, CpuMap, MapData, ReusePortSockArray, XskMap};
 use aya::programs::{SkReuseport, Xdp, XdpMode};
 use clap::ValueEnum;
 use rp_core::engine::board::Board;
@@ -255,6 +255,19 @@ impl Gate {
     /// The object has no such map.
     pub fn take_deny_list(&mut self) -> Result<GateList> {
         Ok(self.ebpf.take_map("denied").context("no map denied")?.try_into()?)
+    }
+
+    /// The table of AF_XDP sockets and the places that it has, if there are any: who empties it has the gate send all
+    /// requests up the stack.
+    ///
+    /// # Errors
+    /// The object has no such map.
+    pub fn take_xsks(&mut self) -> Result<Option<(XskMap<MapData>, Vec<u32>)>> {
+        if self.plugged.is_empty() {
+            return Ok(None);
+        }
+        let places = self.plugged.iter().map(Plugged::place).collect();
+        Ok(Some((self.ebpf.take_map("xsks").context("no map xsks")?.try_into()?, places)))
     }
 
     /// The AF_XDP sockets, for the workers; once.

@@ -15,6 +15,7 @@ pub mod control;
 pub mod copies;
 pub mod export;
 pub mod gate;
+pub mod intake;
 pub mod ledger;
 pub mod librarian;
 pub mod limits;

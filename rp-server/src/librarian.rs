@@ -35,6 +35,8 @@ struct Answer {
 pub struct Hatch {
     asks: Producer<Ask>,
     answers: Consumer<Answer>,
+    /// Questions on their way there or back. An answer that found no room stays among them.
+    under_way: usize,
     librarian: Waker,
 }
 
@@ -45,14 +47,22 @@ impl Hatch {
         while self.asks.slots() > 0
             && let Some(ask) = shard.pop_ask()
         {
-            has_asked |= self.asks.push(ask).is_ok();
+            let is_asked = self.asks.push(ask).is_ok();
+            self.under_way += usize::from(is_asked);
+            has_asked |= is_asked;
         }
         if has_asked {
             self.librarian.wake();
         }
         while let Ok(answer) = self.answers.pop() {
+            self.under_way -= 1;
             shard.deliver(&answer.bytes[..answer.len], answer.to, answer.door, tx);
         }
+    }
+
+    /// Is every question answered?
+    pub fn is_at_rest(&self) -> bool {
+        self.under_way == 0
     }
 
     /// Is there an answer to send?
@@ -96,7 +106,7 @@ impl Library {
         for worker in workers {
             let (asks, asked) = RingBuffer::new(ASKS_MAX);
             let (answered, answers) = RingBuffer::new(ASKS_MAX);
-            hatches.push(Hatch { asks, answers, librarian: sleeper.waker() });
+            hatches.push(Hatch { asks, answers, under_way: 0, librarian: sleeper.waker() });
             desks.push(Desk { asked, answered, worker: worker.clone() });
         }
         let face = Arc::new(LibrarianFace::default());

@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::control::{Call, Control};
 use crate::gate::xsks::Transport;
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
+use crate::intake::Intake;
 use crate::limits::{self, Keeper, LimitArgs};
 use crate::network::Net;
 use crate::realm;
@@ -118,7 +119,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT; then answers what has come by then.
     ///
     /// # Errors
     /// What was tried at start, what the system said and what to do next; or what ended a worker.
@@ -200,6 +201,8 @@ impl RunArgs {
             sleepers.push(Sleeper::new(group.iter()).context("making a worker's alarm")?);
         }
         let homes = Arc::new(Homes::new(sockets[0].iter()));
+        let intake =
+            Intake { sockets: sockets.clone(), xsks: gate.as_deref_mut().map(Gate::take_xsks).transpose()?.flatten() };
         let plugged = gate.as_deref_mut().map(Gate::unplug).unwrap_or_default();
         let (frames, mut xsks, xsk_sights) =
             queues::share(plugged, self.sets as u32, &sockets[0], &homes, &mut sleepers)?;
@@ -256,7 +259,7 @@ impl RunArgs {
             threads.push(spawn(worker)?);
         }
         let desk = desks.next().expect("a desk for each worker and the bank");
-        let control = Control::new(sight.clone(), bank, bank_rings, desk, archive, keeper);
+        let control = Control::new(sight.clone(), bank, bank_rings, desk, archive, keeper, intake);
         Ok((Running { threads, wakers, sight, keeping, _gate: gate }, control))
     }
 

@@ -79,6 +79,10 @@ pub struct Worker {
 pub struct Face {
     /// Kernel's number of its thread.
     pub thread_id: AtomicI32,
+    /// Nothing new comes in: told to bring what is under way to its end.
+    pub drains: AtomicBool,
+    /// It has, and found nothing more.
+    pub is_at_rest: AtomicBool,
     /// Told to stop.
     pub stop: AtomicBool,
     /// The thread has ended.
@@ -103,6 +107,8 @@ impl Worker {
         let mut folding = Folding::default();
         let (mut busy, mut heard_us) = (true, 0);
         while !self.face.stop.load(Ordering::Relaxed) {
+            // Before it looks, so that what it then does not find is not there.
+            let drains = self.face.drains.load(Ordering::Acquire);
             // With queues of its own, a look at a socket is for nothing most of the time.
             let mut looks = true;
             if !busy {
@@ -112,7 +118,7 @@ impl Worker {
                     self.sleeper.stay();
                 } else {
                     self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
-                    looks = replies.xsks.is_empty();
+                    looks = drains || replies.xsks.is_empty();
                 }
             }
             let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
@@ -140,6 +146,10 @@ impl Worker {
             }
             replies.flush()?;
             folding.beat(now, &mut self.shard, &self.desk, &self.archive);
+            if drains {
+                let is_read = most == 0 && self.hatch.as_ref().is_none_or(Hatch::is_at_rest);
+                self.face.is_at_rest.store(is_read && self.shard.is_at_rest(), Ordering::Release);
+            }
         }
         // Replies wait for the disk to the end.
         while !self.shard.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {

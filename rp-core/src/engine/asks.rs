@@ -116,6 +116,11 @@ impl Asks {
         has_room
     }
 
+    /// Does none wait?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The next that the ledger can answer.
     pub fn pop(&mut self, journal: &Journal) -> Option<Ask> {
         self.0.pop_front_if(|(after, _)| journal.is_kept(*after)).map(|(_, ask)| ask)

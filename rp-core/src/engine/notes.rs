@@ -207,6 +207,14 @@ impl Outbox {
         self.returned.take().or_else(|| self.prompt.pop_front()).or_else(|| held(&mut self.held))
     }
 
+    /// Is none to be carried, and every ask answered?
+    pub fn is_at_rest(&self) -> bool {
+        self.returned.is_none()
+            && self.prompt.is_empty()
+            && self.held.is_empty()
+            && self.credits >= NOTE_CREDITS as isize
+    }
+
     /// Puts a note back that its ring had no room for.
     pub fn unpop(&mut self, note: Note) {
         self.returned = Some(note);

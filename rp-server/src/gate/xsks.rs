@@ -56,6 +56,13 @@ pub struct Plugged {
     pub xsk: Xsk,
 }
 
+impl Plugged {
+    /// Its place in the gate's table.
+    pub(super) fn place(&self) -> u32 {
+        xsk_index(self.interface_index, self.queue).expect("as checked before it was opened")
+    }
+}
+
 /// Opens a socket for each queue of the interfaces, and tells the gate whose it is.
 ///
 /// # Errors
@@ -82,16 +89,15 @@ pub(super) fn plug(ebpf: &mut Ebpf, interfaces: &[&Interface], workers: usize) -
             });
         }
     }
-    let place = |plug: &Plugged| xsk_index(plug.interface_index, plug.queue).expect("as checked");
     let mut sockets: XskMap<_> = ebpf.map_mut("xsks").context("no map xsks")?.try_into()?;
     for plug in &plugged {
-        let set = sockets.set(place(plug), plug.xsk.as_fd().as_raw_fd(), 0);
+        let set = sockets.set(plug.place(), plug.xsk.as_fd().as_raw_fd(), 0);
         set.with_context(|| format!("the gate does not take the socket of {} queue {}", plug.interface, plug.queue))?;
     }
     // Only then, so that no request is sent to a place without a socket.
     let mut table: Array<_, u32> = ebpf.map_mut("xsk_workers").context("no map xsk_workers")?.try_into()?;
     for plug in &plugged {
-        table.set(place(plug), plug.worker as u32 + 1, 0)?;
+        table.set(plug.place(), plug.worker as u32 + 1, 0)?;
     }
     Ok(plugged)
 }

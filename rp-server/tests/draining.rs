@@ -1,0 +1,254 @@
+//! The end of a server, by a real one over loopback: what has reached it before SIGTERM is answered before it ends.
+
+use std::collections::HashMap;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rp_core::key::{Key, seal, session_key};
+use rp_core::kind::Kind;
+use rp_core::limits::DATAGRAM_MAX;
+use rp_core::sealing::close_money;
+use rp_core::steer::set_hash;
+use rp_core::ticket::{ROLE_USER, Realm, Ticket};
+use rp_core::wire::{
+    AUDIENCE_LISTED, Balance, Challenge, Grab, HELLO_LEN, Hello, History, Login, Ping, SPLIT_EQUAL, Send, SendView,
+    Sent, Welcome,
+};
+use rp_server::realm;
+
+const SERVER: &str = env!("CARGO_BIN_EXE_rp-server");
+const USERS: u64 = 8;
+
+struct Server {
+    folder: PathBuf,
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(name: &str) -> Server {
+        let folder = std::env::temp_dir().join(format!("rp-draining-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        let port =
+            UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
+        let flags = "run --xdp off --workers 2 --sealing off --session-rate 0 --strangers-rate 0 --prefix-rate 0 --sessions-rate 0";
+        let mut command = Command::new(SERVER);
+        command.args(flags.split(' ')).args(["--listen", &format!("127.0.0.1:{port}")]);
+        let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
+        let child = command.current_dir(&folder).env("RP_ADMIN", folder.join("admin")).stdout(log).spawn();
+        let server = Server { child: child.expect("the server was built for this test"), folder, port };
+        let until = Instant::now() + Duration::from_secs(30);
+        while !server.log().contains("serving") {
+            assert!(Instant::now() < until, "the server does not serve: {}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).expect("it was made")
+    }
+
+    fn order(&self, words: &[&str]) -> String {
+        let mut command = Command::new(SERVER);
+        command.args(words).current_dir(&self.folder).env("RP_ADMIN", self.folder.join("admin"));
+        let output = command.output().expect("the server was built for this test");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(status.expect("there is a kill").success());
+    }
+
+    fn socket(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        socket.connect(("127.0.0.1", self.port)).expect("loopback");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A user with a session, who speaks by a socket of his own.
+struct User {
+    id: u64,
+    socket: UdpSocket,
+    session: u32,
+    key: Key,
+    counter: u64,
+}
+
+impl User {
+    fn log_in(server: &Server, realm: &Realm, id: u64) -> User {
+        let (socket, mut out) = (server.socket(), [0; DATAGRAM_MAX]);
+        let (client_nonce, set_hash, secret) = (id, set_hash(id), [id as u8; 16]);
+        Hello { flags: 0, set_hash, client_nonce }.put(&mut out);
+        socket.send(&out[..HELLO_LEN]).expect("loopback");
+        let cookie = Challenge::take(&answer(&socket)).expect("a challenge").cookie;
+        let ticket = Ticket { user: id, secret, issued_s: 0, expires_s: u32::MAX, role: ROLE_USER };
+        let ticket = realm.seal(&ticket, &[id as u8; 24]);
+        let len = Login { flags: 0, set_hash, client_nonce, cookie, ticket }.put(&mut out);
+        let len = seal(&secret, &mut out, len);
+        socket.send(&out[..len]).expect("loopback");
+        let Welcome { session, server_nonce, .. } = Welcome::take(&answer(&socket)).expect("a welcome");
+        User { id, socket, session, key: session_key(&secret, client_nonce, server_nonce, session), counter: 0 }
+    }
+
+    fn send(&mut self, put: impl FnOnce(&Self, &mut [u8; DATAGRAM_MAX]) -> usize) {
+        let mut out = [0; DATAGRAM_MAX];
+        self.counter += 1;
+        let len = put(self, &mut out);
+        let is_ping = out[0] == Kind::Ping.first_byte();
+        let len = if is_ping { seal(&self.key, &mut out, len) } else { close_money(&self.key, None, &mut out, len) };
+        self.socket.send(&out[..len]).expect("loopback");
+    }
+
+    fn give(&mut self, request: u64) {
+        let everybody: Vec<u64> = (1..=USERS).collect();
+        self.send(|user, out| {
+            let fields = Send {
+                flags: 0,
+                session: user.session,
+                counter: user.counter,
+                request,
+                total_fen: 80,
+                split: SPLIT_EQUAL,
+                audience: AUDIENCE_LISTED,
+                shares: USERS as u8,
+                recipients: 0,
+                set: 0,
+                greeting_len: 0,
+                reserved: 0,
+            };
+            SendView::put(fields, &everybody, "", out)
+        });
+    }
+
+    fn grab(&mut self, request: u64, packet: u64) {
+        self.send(|user, out| {
+            Grab { flags: 0, session: user.session, counter: user.counter, request, packet }.put(out)
+        });
+    }
+
+    fn ask(&mut self, request: u64) {
+        self.send(|user, out| Balance { flags: 0, session: user.session, counter: user.counter, request }.put(out));
+        self.send(|user, out| {
+            let client_time_us = request;
+            Ping { flags: 0, session: user.session, sequence: request as u32, client_time_us }.put(out)
+        });
+    }
+
+    fn ask_history(&mut self, request: u64) {
+        self.send(|user, out| {
+            History { flags: 0, session: user.session, counter: user.counter, request, before: 0 }.put(out)
+        });
+    }
+}
+
+fn answer(socket: &UdpSocket) -> Vec<u8> {
+    let mut room = [0; DATAGRAM_MAX];
+    let len = socket.recv(&mut room).expect("an answer");
+    room[..len].to_vec()
+}
+
+/// All that waits in a socket, by kind.
+fn heard(socket: &UdpSocket) -> HashMap<u8, usize> {
+    socket.set_nonblocking(true).expect("a flag");
+    let (mut kinds, mut room) = (HashMap::new(), [0; DATAGRAM_MAX]);
+    loop {
+        match socket.recv(&mut room) {
+            Ok(_) => *kinds.entry(room[0]).or_default() += 1,
+            // Our last words may have met nobody.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+            Err(_) => return kinds,
+        }
+    }
+}
+
+fn key_of(folder: &Path) -> Realm {
+    realm::read(&folder.join("realm.key")).expect("the server made one").realm()
+}
+
+#[test]
+fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
+    let mut server = Server::start("burst");
+    server.order(&["mint", "--users", "1..=8", "--fen", "1000"]);
+    let realm = key_of(&server.folder);
+    let mut users: Vec<User> = (1..=USERS).map(|id| User::log_in(&server, &realm, id)).collect();
+    let packets: Vec<u64> = users
+        .iter_mut()
+        .map(|user| {
+            user.give(1);
+            loop {
+                let bytes = answer(&user.socket);
+                if bytes[0] == Kind::Sent.first_byte() {
+                    return Sent::take(&bytes).expect("it is long enough").packet;
+                }
+            }
+        })
+        .collect();
+    let strangers = [server.socket(), server.socket()];
+    // While it is stopped, all of this waits in its sockets: more than one look takes.
+    server.signal("-STOP");
+    for user in &mut users {
+        heard(&user.socket);
+        for (request, packet) in (2..).zip(&packets) {
+            user.grab(request, *packet);
+            user.ask(request);
+        }
+        user.give(20);
+        user.ask_history(21);
+    }
+    let mut hello = [0; HELLO_LEN];
+    for number in 0..100 {
+        for stranger in &strangers {
+            Hello { flags: 0, set_hash: set_hash(number), client_nonce: number }.put(&mut hello);
+            stranger.send(&hello).expect("loopback");
+        }
+    }
+    server.signal("-TERM");
+    server.signal("-CONT");
+    let ended = server.child.wait().expect("it is our child");
+    assert!(ended.success(), "{ended}: {}", server.log());
+    for stranger in &strangers {
+        assert_eq!(heard(stranger), HashMap::from([(Kind::Challenge.first_byte(), 100)]));
+    }
+    for user in &users {
+        let mut kinds = heard(&user.socket);
+        kinds.remove(&Kind::Notice.first_byte());
+        let expected =
+            [(Kind::Grabbed, 8), (Kind::BalanceIs, 8), (Kind::Pong, 8), (Kind::Sent, 1), (Kind::HistoryPage, 1)];
+        assert_eq!(kinds, expected.map(|(kind, count)| (kind.first_byte(), count)).into(), "user {}", user.id);
+    }
+    let log = server.log();
+    assert!(log.contains(" 0 dropped, 0 lost at the sockets, 16 packets made") && log.contains("balanced"), "{log}");
+    let audited: serde_json::Value = serde_json::from_str(&server.order(&["audit", "--json"])).expect("it is JSON");
+    assert_eq!(audited["figures"]["waiting"].as_array().map(Vec::len), Some(0), "{audited}");
+}
+
+#[test]
+fn a_server_that_is_asked_without_end_ends() {
+    let mut server = Server::start("flood");
+    let socket = server.socket();
+    let mut hello = [0; HELLO_LEN];
+    Hello { flags: 0, set_hash: 7, client_nonce: 7 }.put(&mut hello);
+    let asks = |count: usize| (0..count).filter(|_| socket.send(&hello).is_ok()).count();
+    asks(1000);
+    server.signal("-TERM");
+    while server.child.try_wait().expect("it is our child").is_none() {
+        asks(100);
+    }
+    assert!(server.child.wait().expect("it is our child").success(), "{}", server.log());
+    assert!(server.log().contains("stopped: "), "{}", server.log());
+}
