@@ -46,7 +46,7 @@ use crate::clients::Clients as _;
 use crate::cookie::Baker;
 use crate::key::Key;
 use crate::kind::{Kind, request_of};
-use crate::limits::DATAGRAM_MAX;
+use crate::limits::{DATAGRAM_MAX, SLOT_BITS};
 pub use crate::now::Now;
 use crate::reason::Reason;
 use crate::steer;
@@ -300,11 +300,18 @@ impl Shard {
         self.shared.asks.pop(&self.shared.journal)
     }
 
-    /// Sends an answer from the ledger to who asked, by the door that he asked at.
-    pub fn deliver(&mut self, answer: &[u8], to: Peer, door: u16, tx: &mut impl Transmit) {
+    /// Sends an answer from the ledger to the session that asked, by the door that it asked at; `false` when it has ended since, or
+    /// is elsewhere: at that address there may be somebody else, and who still wants to know asks again.
+    pub fn deliver(&mut self, answer: &[u8], session: u32, to: Peer, door: u16, tx: &mut impl Transmit) -> bool {
+        // It may be another worker's, so it is looked at as the gate does.
+        let entry = self.shared.board.entry(session as usize & ((1 << SLOT_BITS) - 1));
+        if !entry.status().is_of(session) || !entry.is_at(&Origin::from(&to)) {
+            return false;
+        }
         tx.buffer()[..answer.len()].copy_from_slice(answer);
         let client = self.shared.board.clients().find(Origin::from(&to).ip);
         self.shared.send(tx, answer.len(), to, door, client);
+        true
     }
 
     /// Does what time demands: idle sessions end, packets expire, notices go out again, untaken prizes go back.

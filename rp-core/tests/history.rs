@@ -274,3 +274,48 @@ fn a_server_that_keeps_nothing_says_so() {
     let refused = Refused::take(&bytes).expect("a refusal");
     assert_eq!((is_late, refused.refusal, refused.kind), (false, Refusal::NotKept as u8, Kind::History as u8));
 }
+
+#[test]
+fn an_answer_from_the_ledger_goes_to_the_session_that_asked_and_to_nobody_behind_it() {
+    type Leave = fn(&mut House, &mut Guest);
+    let stay: Leave = |_, _| {};
+    let end: Leave = |house, guest| drop(guest.ask(house, Kind::Bye));
+    let log_in: Leave = |house, guest| {
+        guest.log_in(house);
+    };
+    let log_in_elsewhere: Leave = |house, guest| {
+        guest.peer.port += 1;
+        guest.log_in(house);
+    };
+    let move_on: Leave = |house, guest| {
+        guest.peer.port += 1;
+        let ping = guest.head(Kind::Ping, guest.sequence + 1);
+        let challenge = house.hear(guest.peer, &ping).1.expect("a challenge");
+        let sequence = SessionHead::take(&challenge).expect("it is whole").sequence;
+        let echo = guest.head(Kind::Echo, sequence);
+        assert_eq!(house.hear(guest.peer, &echo).1.expect("echoed")[0], Kind::Echoed.first_byte());
+    };
+    for (name, leave, is_late) in [
+        ("stays", stay, false),
+        ("says BYE", end, true),
+        ("logs in again", log_in, true),
+        ("logs in elsewhere", log_in_elsewhere, true),
+        ("moves", move_on, true),
+    ] {
+        let mut house = house();
+        let mut guest = company(&mut house, 1).remove(0);
+        let asked_at = guest.peer;
+        let mut out = vec![0; History::LEN];
+        History { flags: 0, session: guest.session, counter: 0, request: 9, before: 0 }.put(&mut out);
+        let ask = guest.close(out);
+        house.is_unread = true;
+        assert_eq!(house.hear(guest.peer, &ask).0, Outcome::Accepted);
+        leave(&mut house, &mut guest);
+        house.sent.clear();
+        house.is_unread = false;
+        house.pass_ms(10);
+        let pages = house.sent.iter().filter(|(bytes, _)| bytes[0] == Kind::HistoryPage.first_byte());
+        let to: Vec<Peer> = pages.map(|(_, to)| *to).collect();
+        assert_eq!((to, house.late), (if is_late { vec![] } else { vec![asked_at] }, u64::from(is_late)), "{name}");
+    }
+}

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rp_core::engine::asks::Ask;
+use rp_core::engine::asks::{Ask, Reader};
 use rp_core::engine::{Shard, Transmit};
 use rp_core::limits::{ASKS_MAX, DATAGRAM_MAX};
 use rp_core::wire::{Peer, Refusal};
@@ -27,6 +27,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 struct Answer {
     bytes: [u8; DATAGRAM_MAX],
     len: usize,
+    session: u32,
     to: Peer,
     door: u16,
 }
@@ -37,6 +38,7 @@ pub struct Hatch {
     answers: Consumer<Answer>,
     /// Questions on their way there or back. An answer that found no room stays among them.
     under_way: usize,
+    face: Arc<LibrarianFace>,
     librarian: Waker,
 }
 
@@ -56,7 +58,9 @@ impl Hatch {
         }
         while let Ok(answer) = self.answers.pop() {
             self.under_way -= 1;
-            shard.deliver(&answer.bytes[..answer.len], answer.to, answer.door, tx);
+            let Answer { bytes, len, session, to, door } = answer;
+            let is_late = !shard.deliver(&bytes[..len], session, to, door, tx);
+            self.face.late.fetch_add(u64::from(is_late), Ordering::Relaxed);
         }
     }
 
@@ -81,6 +85,8 @@ pub struct LibrarianFace {
     pub answered: AtomicU64,
     /// Answers that found no room on their way.
     pub dropped: AtomicU64,
+    /// Answers whose session had ended, or was elsewhere.
+    pub late: AtomicU64,
     /// Time spent on answers, in microseconds.
     pub answer_us: AtomicU64,
     /// The longest, in microseconds.
@@ -102,14 +108,14 @@ impl Library {
     /// No thread can be started.
     pub fn open(finder: Box<dyn Finder>, workers: &[Waker]) -> Result<(Library, Vec<Hatch>)> {
         let sleeper = Sleeper::new([]).context("making the librarian's alarm")?;
+        let face = Arc::new(LibrarianFace::default());
         let (mut hatches, mut desks) = (Vec::new(), Vec::new());
         for worker in workers {
             let (asks, asked) = RingBuffer::new(ASKS_MAX);
             let (answered, answers) = RingBuffer::new(ASKS_MAX);
-            hatches.push(Hatch { asks, answers, under_way: 0, librarian: sleeper.waker() });
+            hatches.push(Hatch { asks, answers, under_way: 0, face: face.clone(), librarian: sleeper.waker() });
             desks.push(Desk { asked, answered, worker: worker.clone() });
         }
-        let face = Arc::new(LibrarianFace::default());
         let alarm = sleeper.waker();
         let librarian = Librarian { finder, desks, sleeper, face: face.clone(), is_said: false };
         let thread = std::thread::Builder::new().name("librarian".into());
@@ -177,8 +183,8 @@ impl Librarian {
 
     fn answer(&mut self, at: usize, ask: &Ask) {
         let begun = rp_net::proc::monotonic_time();
-        let reader = ask.reader();
-        let mut answer = Answer { bytes: [0; DATAGRAM_MAX], len: 0, to: reader.peer, door: reader.door };
+        let Reader { session, peer: to, door, .. } = *ask.reader();
+        let mut answer = Answer { bytes: [0; DATAGRAM_MAX], len: 0, session, to, door };
         let found = self.finder.answer(ask, &mut answer.bytes);
         answer.len = found.unwrap_or_else(|error| {
             if !self.is_said {

@@ -379,11 +379,12 @@ fn print_status(status: &Status) {
         ledger.commit_longest_us
     );
     say!(
-        "read from it: {} answers of {} us, the longest {} us, {} dropped",
+        "read from it: {} answers of {} us, the longest {} us, {} dropped, {} too late",
         ledger.answered,
         ledger.answer_mean_us,
         ledger.answer_longest_us,
-        ledger.answers_dropped
+        ledger.answers_dropped,
+        ledger.answers_late
     );
     let memory = &status.memory;
     say!("memory {:.1} MB, kernel maps {:.1} MB", memory.rss_anon_bytes as f64 / 1e6, memory.maps_bytes as f64 / 1e6);

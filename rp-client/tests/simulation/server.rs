@@ -235,7 +235,7 @@ impl Server {
                 // A disk that fails is told by the next commit; its client asks again.
                 if let Ok(len) = self.store.answer(&ask, &mut answer) {
                     let reader = ask.reader();
-                    shard.deliver(&answer[..len], reader.peer, reader.door, &mut self.wires);
+                    shard.deliver(&answer[..len], reader.session, reader.peer, reader.door, &mut self.wires);
                 }
             }
         }

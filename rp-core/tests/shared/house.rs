@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rp_core::cookie::Baker;
-use rp_core::engine::asks::Ask;
+use rp_core::engine::asks::{Ask, Reader};
 use rp_core::engine::bank::{Bank, BankBooks};
 use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
@@ -41,6 +41,8 @@ pub struct House {
     pub repeats: bool,
     /// Nobody answers from the ledger.
     pub is_unread: bool,
+    /// Answers from the ledger that met no session.
+    pub late: u64,
     wires: Wires,
 }
 
@@ -96,6 +98,7 @@ impl House {
             ledger: Vec::new(),
             repeats: false,
             is_unread: false,
+            late: 0,
             wires: Wires { buffer: [0xa5; DATAGRAM_MAX], out: Vec::new() },
         }
     }
@@ -191,7 +194,8 @@ impl House {
                         ask.answer(older.into_iter(), 0, &mut answer)
                     }
                 };
-                shard.deliver(&answer[..len], ask.reader().peer, ask.reader().door, &mut self.wires);
+                let Reader { session, peer, door, .. } = *ask.reader();
+                self.late += u64::from(!shard.deliver(&answer[..len], session, peer, door, &mut self.wires));
             }
         }
     }
