@@ -32,6 +32,7 @@ use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::Posting;
 
 pub use chain::Chain;
+pub use finder::Reach;
 pub use heads::{Gap, Heads};
 pub use place::Place;
 pub use reader::SqliteReader;

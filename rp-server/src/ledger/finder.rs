@@ -17,16 +17,27 @@ use super::catalogue::Catalogue;
 use super::reader::{File, SqliteReader};
 use super::{Finder, rows, schema, segment};
 
-/// Files that stay open between questions.
-const OPEN_MAX: usize = 64;
-/// What SQLite keeps of each of them, in KiB; the system keeps the rest.
+/// What SQLite keeps of each file that is open, in KiB; the system keeps the rest.
 const CACHE_KIB: i64 = 256;
-/// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step.
-const FILES_A_PAGE: u32 = 64;
 /// Catalogues kept of files that are closed and have no indices yet; there are more only when their making lags behind.
 const CATALOGUES_MAX: u32 = 4;
 /// One question takes no longer, but for the file at hand: who asked is told to come later, or where to go on.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many files questions are looked for in.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Files that stay open between questions; at least one.
+    pub open_max: usize,
+    /// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step.
+    pub files_a_page: u32,
+}
+
+impl Default for Reach {
+    fn default() -> Reach {
+        Reach { open_max: 64, files_a_page: 64 }
+    }
+}
 
 /// What SQLite is asked.
 struct Questions {
@@ -60,6 +71,7 @@ impl Questions {
 /// Finds postings in one ledger.
 pub struct SqliteFinder {
     reader: SqliteReader,
+    reach: Reach,
     questions: Questions,
     /// The file that is open, or was when somebody last asked; 0 when nobody has.
     last: u32,
@@ -103,9 +115,9 @@ struct Search<'a> {
 }
 
 impl SqliteFinder {
-    pub(super) fn of(reader: SqliteReader) -> SqliteFinder {
+    pub(super) fn of(reader: SqliteReader, reach: Reach) -> SqliteFinder {
         let (files, catalogues, firsts) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
-        SqliteFinder { reader, questions: Questions::new(), last: 0, files, asked: 0, catalogues, firsts }
+        SqliteFinder { reader, reach, questions: Questions::new(), last: 0, files, asked: 0, catalogues, firsts }
     }
 
     fn look(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
@@ -149,7 +161,7 @@ impl SqliteFinder {
     fn history(&mut self, ask: &HistoryAsk, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         let before = if ask.before == 0 { u64::MAX } else { ask.before }.min(i64::MAX as u64);
         let newest = self.number_of(before - 1)?;
-        let mut oldest = newest.saturating_sub(FILES_A_PAGE - 1).max(self.oldest());
+        let mut oldest = newest.saturating_sub(self.reach.files_a_page - 1).max(self.oldest());
         let begun = Instant::now();
         let mut search = Search { ask: &Ask::History(*ask), account: ask.reader.user, before, most: 0 };
         let mut found = Found::default();
@@ -267,7 +279,7 @@ impl SqliteFinder {
             let file = opened.ok_or_else(|| anyhow!("file {number} of the ledger is missing"))?;
             let kept = file.connection.pragma_update(None, "cache_size", -CACHE_KIB);
             kept.map_err(|error| anyhow!("{}: {error}", file.name))?;
-            while self.files.len() >= OPEN_MAX {
+            while self.files.len() >= self.reach.open_max {
                 let longest = self.files.iter().min_by_key(|(_, (asked, _))| *asked).map(|(number, _)| *number);
                 self.files.remove(&longest.unwrap_or_default());
             }

@@ -62,7 +62,7 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
     (first..last).for_each(|number| upkeep.settle(number));
     let ledger = SqliteLedger::new(place, segment, upkeep, found.heads, Chain::new(id, found.end), lock);
     let reader = Box::new(SqliteReader::of(place, id, archived));
-    let finder = Box::new(SqliteFinder::of(SqliteReader::of(place, id, archived)));
+    let finder = Box::new(SqliteFinder::of(SqliteReader::of(place, id, archived), place.reach));
     Ok(Opened { ledger: Box::new(ledger), keeper: Box::new(state), reader, finder: Some(finder), mark: found.mark })
 }
 

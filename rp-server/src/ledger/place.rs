@@ -10,6 +10,7 @@ use rp_core::limits::SETS_DEFAULT;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::finder::Reach;
 use super::log;
 use super::refusal::Refusal;
 
@@ -45,6 +46,8 @@ pub struct Place {
     /// Files are made and settled on the writer's own thread, one with each commit: for simulations, whose order of events
     /// is their own.
     pub is_inline: bool,
+    /// How many files questions are looked for in.
+    pub reach: Reach,
 }
 
 /// Who opens a file.
@@ -67,6 +70,7 @@ impl Place {
             sets: SETS_DEFAULT as u32,
             segment_bytes: SEGMENT_BYTES,
             is_inline: false,
+            reach: Reach::default(),
         }
     }
 

@@ -6,9 +6,9 @@ use rp_core::engine::asks::{Ask, DetailAsk, HistoryAsk, Reader};
 use rp_core::kind::Kind;
 use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{Act, Posting, Terms};
-use rp_core::wire::{Field, HistoryPage, Peer, SHAKE_LEN};
+use rp_core::wire::{Field, HistoryPage, HistoryRow, Peer, SHAKE_LEN};
 use rp_server::ledger::memory::MemoryStore;
-use rp_server::ledger::{Finder, Heads, Opened, Projection, archive, sqlite};
+use rp_server::ledger::{Finder, Heads, Opened, Place, Projection, Reach, archive, sqlite};
 use rusqlite::Connection;
 
 use crate::house::{Folder, bytes, commit, mark};
@@ -193,6 +193,55 @@ fn what_is_found_by_indices_is_what_a_look_at_everything_finds() {
     compare(&mut disk, &mut memory, &doings.packets);
 }
 
+/// All of a user's history, and in how many pages it came.
+fn whole(finder: &mut dyn Finder, user: u64) -> (Vec<u8>, usize) {
+    let (mut rows, mut pages, mut before) = (Vec::new(), 0, 0);
+    loop {
+        let bytes = answer(finder, &Ask::History(HistoryAsk { reader: reader(user), before }));
+        let page = HistoryPage::take(&bytes).expect("a page");
+        rows.extend(&bytes[HistoryPage::LEN..][..usize::from(page.count) * HistoryRow::LEN]);
+        pages += 1;
+        if page.next == 0 {
+            return (rows, pages);
+        }
+        assert!(before == 0 || page.next < before, "it goes on");
+        before = page.next;
+    }
+}
+
+#[test]
+fn a_history_over_more_files_than_may_be_open_is_whole() {
+    const FILES: usize = 14;
+    let folder = Folder::new();
+    let mut opened = sqlite::open(&folder.place(), &mut ()).expect("a new ledger");
+    let mut doings = Doings::new();
+    // Whose only row is in the first file, and who never had one.
+    let (once, never) = (4, 5);
+    let first =
+        Posting { set: 0, sequence: 1, credit: once, fen: 9, ..Posting::new(Act::Deposited, 1_700_000_000_000) };
+    doings.heads.follow(0, 1).expect("it is the first");
+    commit(&mut opened, &bytes(&first));
+    while files(&folder).count() < FILES {
+        commit(&mut opened, &doings.group(100));
+    }
+    let small = Reach { open_max: 2, files_a_page: 3 };
+    let copy = folder.copy();
+    let mut other = sqlite::open(&Place { reach: small, ..copy.place() }, &mut ()).expect("a copy is a ledger");
+    let mut far = opened.finder.take().expect("it keeps postings");
+    let mut near = other.finder.take().expect("it keeps postings");
+    for user in USERS.into_iter().chain([once, never]) {
+        let ((rows, few), (also, many)) = (whole(&mut *far, user), whole(&mut *near, user));
+        assert_eq!(rows, also, "user {user}");
+        assert!(many >= few && many >= (FILES - 2) / 3, "user {user}: {many} pages, {few} of 64 files");
+    }
+    assert_eq!((whole(&mut *far, once).0.len(), whole(&mut *near, once).0.len()), (HistoryRow::LEN, HistoryRow::LEN));
+    assert_eq!((whole(&mut *far, never).1, whole(&mut *near, never).0.len()), (1, 0));
+    for packet in doings.packets {
+        let ask = Ask::Detail(DetailAsk { reader: reader(1), packet, first: 0 });
+        assert_eq!(answer(&mut *far, &ask), answer(&mut *near, &ask), "packet {packet}");
+    }
+}
+
 #[test]
 fn a_history_ends_where_the_archive_begins() {
     let (folder, archive) = (Folder::new(), Folder::new());
@@ -206,18 +255,7 @@ fn a_history_ends_where_the_archive_begins() {
     };
     write(&mut opened, 5);
     let mut finder = opened.finder.take().expect("it keeps postings");
-    let history = |finder: &mut dyn Finder| {
-        let (mut rows, mut before) = (0, 0);
-        loop {
-            let page = answer(finder, &Ask::History(HistoryAsk { reader: reader(2), before }));
-            let page = HistoryPage::take(&page).expect("a page");
-            rows += usize::from(page.count);
-            if page.next == 0 {
-                return rows;
-            }
-            before = page.next;
-        }
-    };
+    let history = |finder: &mut dyn Finder| whole(finder, 2).0;
     let before = history(&mut *finder);
     // Far beyond what it knows of.
     write(&mut opened, 12);
@@ -234,7 +272,7 @@ fn a_history_ends_where_the_archive_begins() {
     let mut opened = sqlite::open(&folder.place(), &mut ()).expect("what is archived is not missed");
     let mut late = opened.finder.take().expect("it keeps postings");
     let left = history(&mut *late);
-    assert!(before > 0 && left > 0, "{before}, {left}");
+    assert!(!before.is_empty() && !left.is_empty());
     assert_eq!(known, left, "one who knew the archived files tells what one tells who never did");
     for packet in doings.packets {
         let ask = Ask::Detail(DetailAsk { reader: reader(1), packet, first: 0 });
