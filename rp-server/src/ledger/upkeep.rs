@@ -16,6 +16,10 @@ use super::segment::{self, Segment};
 /// file, and would hold the next one up, which then grew, and its indices took the longer.
 const REST: Duration = Duration::from_secs(1);
 
+/// No index is begun while the disk has room for fewer files than this: it takes the room of two, for a moment, and commits go
+/// on meanwhile, into this file and the next.
+const ROOM_FILES: u64 = 8;
+
 enum Task {
     Make(u32),
     /// The writer's own handle is closed there, too.
@@ -50,6 +54,7 @@ impl Upkeep {
             unsettled: Vec::new(),
             unindexed: (1..last).collect(),
             has_sorted: false,
+            is_said: false,
             tasks: inbox,
             made: outbox,
         };
@@ -117,6 +122,8 @@ struct Hand {
     unindexed: Vec<u32>,
     /// Since memory was given back.
     has_sorted: bool,
+    /// It was said that there is no room for indices.
+    is_said: bool,
     tasks: Receiver<Task>,
     made: Sender<Result<Segment>>,
 }
@@ -163,9 +170,16 @@ impl Hand {
         }
     }
 
-    /// Gives one closed file its indices; `false` when no file is left.
+    /// Gives one closed file its indices; `false` when no file is left, or no room.
     fn index_next(&mut self) -> bool {
-        let Some(number) = self.unindexed.pop() else {
+        let place = &self.place;
+        let Some(number) = self.unindexed.pop_if(|_| has_room(place)) else {
+            if !self.unindexed.is_empty() && !std::mem::replace(&mut self.is_said, true) {
+                complain!(
+                    "no indices: {} is nearly full; what is asked of closed files is searched row by row until there is room",
+                    place.dir.display()
+                );
+            }
             if std::mem::take(&mut self.has_sorted) {
                 // Indices are sorted in memory.
                 rp_net::proc::give_memory_back();
@@ -180,6 +194,12 @@ impl Hand {
         }
         true
     }
+}
+
+/// Would commits have room beside the making of an index? A simulation's disk has.
+fn has_room(place: &Place) -> bool {
+    let is_enough = |free_bytes| free_bytes >= ROOM_FILES * place.segment_bytes;
+    place.vfs.is_some() || rp_net::disk::free_bytes(&place.dir).is_ok_and(is_enough)
 }
 
 /// Gives a closed file its indices, unless it has them.

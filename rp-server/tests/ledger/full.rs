@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rp_server::ledger::backup::backup;
 use rp_server::ledger::{Heads, Outcome, Place, sqlite};
+use rusqlite::Connection;
 
 use crate::house::{Folder, Line, Taken, commit, plain, read};
 
@@ -139,6 +141,39 @@ fn a_start_that_cannot_bring_a_log_in_is_refused_and_loses_nothing() {
         let mut opened = sqlite::open(&place(&disk.path()), &mut taken).unwrap_or_else(|error| panic!("{error:#}"));
         assert!(taken.lines == expected, "{left_kib} KiB left: {} of {}", taken.lines.len(), expected.len());
         commit(&mut opened, &plain(&mut heads, 50, 1 << 30));
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn no_index_takes_the_room_that_commits_need() {
+    let disk = Disk::new(8000);
+    let place = Place { segment_bytes: 200 << 10, ..Place::new(&disk.path()) };
+    let indexed = || {
+        let has_indices = |number: &u32| {
+            let file = Connection::open(disk.path().join(Place::segment_name(*number))).expect("it is there");
+            let sql = "SELECT count(*) = 2 FROM sqlite_schema WHERE type = 'index'";
+            file.query_one(sql, [], |row| row.get::<_, bool>(0)).unwrap_or_default()
+        };
+        place.segments().expect("the folder is there").into_iter().filter(has_indices).count()
+    };
+    // Less than eight files have, and enough for those that are written here.
+    let ballast = Ballast::all_but(&disk, 1500);
+    let mut opened = sqlite::open(&place, &mut ()).expect("there is room");
+    let mut heads = Heads::default();
+    for seed in 0.. {
+        commit(&mut opened, &plain(&mut heads, 100, seed));
+        if place.segments().expect("the folder is there").len() == 4 {
+            break;
+        }
+    }
+    // So long nothing else is to be done that they would be begun.
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(indexed(), 0);
+    commit(&mut opened, &plain(&mut heads, 100, 1 << 30));
+    drop(ballast);
+    while indexed() < 2 {
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
