@@ -11,6 +11,8 @@ use super::schema::{GETS, GIVES};
 
 /// Rows of one transaction.
 const BATCH: u64 = 4096;
+/// Movements that are looked through one by one, before they are sorted with the rest.
+const RECENT_MAX: usize = 8192;
 
 /// The movements in one file.
 #[derive(Default)]
@@ -19,10 +21,11 @@ pub struct Catalogue {
     first: u64,
     /// The position behind the last that was read.
     next: u64,
-    /// Half of an account's hash above a row of the file, in runs that are each in order and at least twice as long as the one
-    /// behind: eight bytes a movement, and a handful of runs. Accounts that share a hash are told apart by whoever looks, as are
-    /// users and packets that share a number.
-    runs: Vec<Vec<u64>>,
+    /// Half of an account's hash above a row of the file, in order: eight bytes a movement. Accounts that share a hash are told
+    /// apart by whoever looks, as are users and packets that share a number.
+    sorted: Vec<u64>,
+    /// The same of the newest, in no order.
+    recent: Vec<u64>,
 }
 
 impl Catalogue {
@@ -36,7 +39,7 @@ impl Catalogue {
         loop {
             let start = self.next;
             let mut rows = query.query((start as i64, BATCH as i64))?;
-            let (mut count, mut run) = (0, Vec::new());
+            let mut count = 0;
             while let Some(row) = rows.next()? {
                 let word = |column| row.get::<_, i64>(column).map(|word| word as u64);
                 let (position, act, debit, credit) = (word(0)?, word(1)?, word(2)?, word(3)?);
@@ -49,43 +52,31 @@ impl Catalogue {
                 let row = position - self.first;
                 let gives = is_one_of(&GIVES);
                 if gives {
-                    run.push(half_hash(debit) | row);
+                    self.recent.push(half_hash(debit) | row);
                 }
                 if is_one_of(&GETS) && !(gives && credit == debit) {
-                    run.push(half_hash(credit) | row);
+                    self.recent.push(half_hash(credit) | row);
                 }
             }
-            run.sort_unstable();
-            self.enter(run);
+            if self.recent.len() >= RECENT_MAX {
+                self.sorted.reserve_exact(self.recent.len());
+                self.sorted.append(&mut self.recent);
+                self.sorted.sort_unstable();
+            }
             if count < BATCH {
                 return Ok(());
             }
         }
     }
 
-    fn enter(&mut self, mut run: Vec<u64>) {
-        while let Some(mut longer) = self.runs.pop_if(|before| before.len() < 2 * run.len()) {
-            longer.reserve_exact(run.len());
-            longer.append(&mut run);
-            // Two runs in a row, which it sees.
-            longer.sort();
-            run = longer;
-        }
-        if !run.is_empty() {
-            self.runs.push(run);
-        }
-    }
-
     /// Positions of an account's movements, newest first, and perhaps of another's.
     pub fn of(&self, account: u64) -> impl Iterator<Item = u64> {
         let half = half_hash(account);
-        let mut rows = Vec::new();
-        for run in &self.runs {
-            let from = run.partition_point(|movement| *movement < half);
-            rows.extend(
-                run[from..].iter().take_while(|movement| **movement & HALF == half).map(|movement| *movement & !HALF),
-            );
-        }
+        let is_of_it = |movement: &&u64| **movement & HALF == half;
+        let from = self.sorted.partition_point(|movement| *movement < half);
+        let old = self.sorted[from..].iter().take_while(is_of_it);
+        let mut rows: Vec<u64> =
+            old.chain(self.recent.iter().filter(is_of_it)).map(|movement| movement & !HALF).collect();
         rows.sort_unstable();
         let first = self.first;
         rows.into_iter().rev().map(move |row| first + row)
