@@ -26,8 +26,7 @@ use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
 use crate::worker::{BankRings, WORTH};
-pub use mint::MintOrder;
-use mint::Mints;
+pub use mint::{MintOrder, Mints};
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
 const MINT_BEAT: Duration = Duration::from_millis(1);
@@ -57,7 +56,7 @@ pub struct Control {
     folded: u64,
     clock: Clock,
     sight: Arc<Sight>,
-    mints: Mints,
+    mints: Mints<oneshot::Sender<Answer>>,
     /// Answers that wait until so many postings of the bank are on disk.
     late: Vec<(u64, Answer, oneshot::Sender<Answer>)>,
     /// The campaign that is being stopped, and who asked.
@@ -197,7 +196,10 @@ impl Control {
         self.mints.push(&mut self.bank, now);
         self.keep();
         self.send();
-        self.mints.end(&self.bank);
+        if let Some((done, answer)) = self.mints.end(&self.bank) {
+            // Whoever asked may be gone; the money is booked all the same.
+            let _ = done.send(answer);
+        }
         self.answer_late();
         self.fold();
     }
@@ -283,7 +285,10 @@ impl Control {
                 Ok(list) => Answer::Denied(list),
                 Err(error) => Answer::Refused(format!("{error:#}")),
             },
-            Question::Mint(order) => return self.mints.begin(&order, self.bank.books(), done),
+            Question::Mint(order) => match self.mints.begin(&order, self.bank.books(), done) {
+                Some((done, answer)) => return drop(done.send(answer)),
+                None => return,
+            },
         };
         let _ = done.send(answer);
     }
