@@ -124,7 +124,7 @@ impl Fleet {
             let index = self.leave.next;
             self.leave.next += 1;
             let session = &mut self.sessions[index as usize];
-            if session.state != State::Up {
+            if matches!(session.state, State::Down | State::Out | State::Dead) {
                 continue;
             }
             session.leaving = true;
@@ -136,7 +136,8 @@ impl Fleet {
     /// Says goodbye for a session that is to be logged out, once nothing of it is under way.
     pub(super) fn leave_when_free(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
         let session = &self.sessions[index as usize];
-        if session.leaving && session.asking == Asking::Nothing && session.money == NONE {
+        let is_free = session.state == State::Up && session.asking == Asking::Nothing && session.money == NONE;
+        if session.leaving && is_free {
             self.begin(index, Asking::Bye, now_us, out);
         }
     }
@@ -213,6 +214,11 @@ impl Fleet {
         if asking == Asking::Bye {
             return self.went_out(index);
         }
+        if self.config.outlasts {
+            // A server that has come back may have given the session's id to another, and then it does not even say so.
+            self.sessions[index as usize].asking = Asking::Nothing;
+            return self.log_in_again(index, now_us, out);
+        }
         self.end_ask(index, now_us, out);
     }
 
@@ -284,10 +290,15 @@ impl Fleet {
         session.state = State::Out;
         session.asking = Asking::Nothing;
         session.stamp = session.stamp.wrapping_add(1);
-        if std::mem::take(&mut session.leaving) {
+        self.left(index);
+        self.lose_all(index);
+    }
+
+    /// The session need not be logged out any more.
+    pub(super) fn left(&mut self, index: u32) {
+        if std::mem::take(&mut self.sessions[index as usize].leaving) {
             self.leave.under_way -= 1;
         }
-        self.lose_all(index);
     }
 
     /// Everything that waits for a session that will not come is lost.
@@ -325,7 +336,42 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
+    use rp_core::limits::DATAGRAM_MAX;
+    use rp_core::ticket::RealmKey;
+
+    use super::super::Config;
     use super::*;
+    use crate::population::Population;
+    use crate::realm::Mint;
+    use crate::record::PhaseRecord;
+
+    /// Nobody hears what is sent; its kinds are kept.
+    struct Nobody([u8; DATAGRAM_MAX], Vec<u8>);
+
+    impl Outbox for Nobody {
+        fn slot(&mut self, _socket: usize) -> &mut [u8; DATAGRAM_MAX] {
+            &mut self.0
+        }
+
+        fn commit(&mut self, _socket: usize, _len: usize) {
+            self.1.push(self.0[0] & 0x3f);
+        }
+    }
+
+    #[test]
+    fn who_outlasts_his_server_logs_in_again_where_nobody_answers() {
+        let population = Population::new(1..=1, Some(1)).expect("one user");
+        let config = Config { population, sockets: 1, auditors: 0, seed: 1, bare: true, outlasts: true };
+        let mut fleet = Fleet::new(config, Mint::new(&RealmKey { id: 1, key: [1; 32] }));
+        fleet.records.push(PhaseRecord::new("shake", 0, 1, 1));
+        let mut out = Nobody([0; DATAGRAM_MAX], Vec::new());
+        fleet.shake(0, 0, 0, 0, &mut out);
+        (0..13_000).for_each(|ms| fleet.poll(1000 * ms, &mut out));
+        let mut expected = vec![Kind::Shake as u8; usize::from(TRIES_MAX)];
+        expected.push(Kind::Hello as u8);
+        assert_eq!(out.1[..expected.len()], expected);
+        assert_eq!((fleet.records[0].shakes.lost, fleet.outstanding()), (1, 0));
+    }
 
     #[test]
     fn patience_grows_with_slow_answers_and_shrinks_again() {

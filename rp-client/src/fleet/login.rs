@@ -11,6 +11,7 @@ use rp_core::steer::set_hash;
 use rp_core::ticket::{ROLE_AUDITOR, ROLE_USER, Sealed};
 use rp_core::wire::{Challenge, FLAG_SEALED, HELLO_LEN, Hello, Login, LoginRefused, Welcome};
 
+use super::pool::NONE;
 use super::{Asking, Fleet, NOBODY, Outbox, State};
 use crate::books::Discard;
 use crate::realm::TICKET_LIFE_S;
@@ -181,7 +182,9 @@ impl Fleet {
 
     /// The server does not know the session: logs in again, a few times at most. What was under way waits meanwhile.
     pub(super) fn log_in_again(&mut self, index: u32, now_us: u64, out: &mut impl Outbox) {
-        if self.sessions[index as usize].leaving {
+        let session = &self.sessions[index as usize];
+        // Who is to be logged out comes back for what he has asked.
+        if session.leaving && session.asking != Asking::Shake && session.deferred == NONE && session.money == NONE {
             return self.went_out(index);
         }
         self.unmap(index);
@@ -205,6 +208,7 @@ impl Fleet {
         if std::mem::take(&mut session.windowed) {
             self.window.under_way -= 1;
         }
+        self.left(index);
         if !is_auditor {
             self.dead += 1;
         }
@@ -281,6 +285,7 @@ impl Fleet {
         }
         self.next_shake(index, now_us, out);
         self.resume_money(index, now_us, out);
+        self.leave_when_free(index, now_us, out);
         // The server gave the slot of another session of ours away, so that one has ended; no hint would find it any more.
         if before != NOBODY && before != index && self.sessions[before as usize].state == State::Up {
             self.log_in_again(before, now_us, out);

@@ -2,6 +2,7 @@
 
 use rp_core::acknowledged::Told;
 use rp_core::key::seal;
+use rp_core::limits::NOTICES_PER_USER_MAX;
 use rp_core::wire::{Notice, NoticeAck, NoticeType, Prize, TRAILER};
 
 use super::{Asking, Fleet, Outbox};
@@ -37,8 +38,10 @@ impl Fleet {
         let session = &mut self.sessions[index as usize];
         let is_new = !session.has_seen(notice.notice);
         // The PRIZE was lost on its way. An acknowledgement would end it at the server, and the repeated shake would
-        // find no answer: so the shake comes first, and the notice comes again.
-        let comes_first = about == NoticeType::Prize && session.asking == Asking::Shake;
+        // find no answer: so the shake comes first, and the notice comes again, but not until it is taken for one that was
+        // seen.
+        let is_recent = notice.notice + NOTICES_PER_USER_MAX as u64 > session.notice_highest;
+        let comes_first = about == NoticeType::Prize && session.asking == Asking::Shake && is_recent;
         // A session that is being closed begins nothing; the notice waits for the user's next.
         if is_new && (comes_first || session.asking == Asking::Bye) {
             return Ok(());
