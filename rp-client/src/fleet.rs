@@ -4,6 +4,8 @@
 //! fleet. A session has one request under its sequence at a time, repeated until answered or given up; requests that move
 //! money have a number of their own and are repeated beside it. Every request ends as answered, refused or lost.
 
+#[cfg(test)]
+mod alone;
 mod ask;
 mod history;
 mod login;

@@ -336,35 +336,12 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use rp_core::limits::DATAGRAM_MAX;
-    use rp_core::ticket::RealmKey;
-
-    use super::super::Config;
+    use super::super::alone::alone;
     use super::*;
-    use crate::population::Population;
-    use crate::realm::Mint;
-    use crate::record::PhaseRecord;
-
-    /// Nobody hears what is sent; its kinds are kept.
-    struct Nobody([u8; DATAGRAM_MAX], Vec<u8>);
-
-    impl Outbox for Nobody {
-        fn slot(&mut self, _socket: usize) -> &mut [u8; DATAGRAM_MAX] {
-            &mut self.0
-        }
-
-        fn commit(&mut self, _socket: usize, _len: usize) {
-            self.1.push(self.0[0] & 0x3f);
-        }
-    }
 
     #[test]
     fn who_outlasts_his_server_logs_in_again_where_nobody_answers() {
-        let population = Population::new(1..=1, Some(1)).expect("one user");
-        let config = Config { population, sockets: 1, auditors: 0, seed: 1, bare: true, outlasts: true };
-        let mut fleet = Fleet::new(config, Mint::new(&RealmKey { id: 1, key: [1; 32] }));
-        fleet.records.push(PhaseRecord::new("shake", 0, 1, 1));
-        let mut out = Nobody([0; DATAGRAM_MAX], Vec::new());
+        let (mut fleet, mut out) = alone();
         fleet.shake(0, 0, 0, 0, &mut out);
         (0..13_000).for_each(|ms| fleet.poll(1000 * ms, &mut out));
         let mut expected = vec![Kind::Shake as u8; usize::from(TRIES_MAX)];

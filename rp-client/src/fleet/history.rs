@@ -45,3 +45,23 @@ impl Fleet {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rp_core::limits::DATAGRAM_MAX;
+
+    use super::super::alone::alone;
+    use super::*;
+
+    #[test]
+    fn a_page_without_the_packet_is_false_only_when_nothing_older_is_at_hand() {
+        let (mut fleet, mut out) = alone();
+        for (request, next, falses) in [(1, 5, 0), (2, 0, 1)] {
+            fleet.begin_money(0, What::History { packet: 9, fen: 5 }, 0, 0, 0, &mut out);
+            let mut bytes = [0; DATAGRAM_MAX];
+            let len = HistoryPage { flags: 0, session: 0, counter: 1, request, next, count: 0 }.put(&mut bytes);
+            assert_eq!(fleet.on_history(0, 0, &bytes[..len + TRAILER], &mut out), Ok(()));
+            assert_eq!((fleet.books.false_histories, fleet.outstanding()), (falses, 0), "next {next}");
+        }
+    }
+}

@@ -79,3 +79,26 @@ impl Fleet {
         self.transmit(index, len, now_us, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rp_core::limits::DATAGRAM_MAX;
+
+    use super::super::alone::alone;
+    use super::*;
+
+    #[test]
+    fn a_prize_waits_for_the_shake_unless_it_is_old() {
+        let (mut fleet, mut out) = alone();
+        fleet.shake(0, 0, 0, 0, &mut out);
+        fleet.sessions[0].see(100);
+        for (notice, prizes) in [(101, 0), (60, 1), (60, 1)] {
+            let (about_type, about, from, fen, at_ms) = (NoticeType::Prize as u8, 1, 0, 5, 0);
+            let mut bytes = [0; DATAGRAM_MAX];
+            let len = Notice { flags: 0, session: 0, counter: 1, notice, about_type, about, from, fen, at_ms }
+                .put(&mut bytes);
+            assert_eq!(fleet.on_notice(0, 0, &bytes[..len + TRAILER], &mut out), Ok(()));
+            assert_eq!(fleet.books.prizes.count, prizes, "{notice}");
+        }
+    }
+}
