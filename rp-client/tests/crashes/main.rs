@@ -5,10 +5,14 @@
 //! After each start and at the end `rp-server audit`'s model, the auditor at the door and the server itself must agree.
 //! `cargo xtask sim` runs as many seeds as there is time for.
 
+#[path = "../simulation/book.rs"]
+mod book;
 #[path = "../simulation/disk.rs"]
 mod disk;
 #[path = "../simulation/locks.rs"]
 mod locks;
+#[path = "../simulation/operator.rs"]
+mod operator;
 #[path = "../simulation/road.rs"]
 mod road;
 #[path = "../simulation/server.rs"]
@@ -33,11 +37,17 @@ use rp_client::pace::PaceName;
 use rp_client::scenario;
 
 use disk::Fault;
+use operator::Operator;
 use road::Faults;
+use server::Habits;
 use world::World;
 
-/// Few, so that they meet often.
-const USERS: u64 = 60;
+/// Few, so that they meet often; and so few that their requests grow old.
+const USERS: [u64; 4] = [60, 60, 60, 8];
+/// Silent seconds after which a session ends: longer than the evening, or about as long as a server is gone.
+const IDLE_S: [u64; 3] = [300, 300, 2];
+/// Milliseconds that a packet lives: longer than the evening, or so short that it ends while the server does.
+const LIFE_MS: [u64; 4] = [86_400_000, 86_400_000, 3_000, 700];
 /// Of one evening.
 const ENDS_MAX: u32 = 10;
 /// Seeds of a plain `cargo test`.
@@ -50,7 +60,7 @@ const ROADS: [Faults; 4] = [
     Faults { loss: 0.02, repeat: 0.02, detour: 0.05, move_every_us: 2_000_000, mangle: 0.02 },
 ];
 
-const EVENINGS: [&str; 3] = [
+const EVENINGS: [&str; 4] = [
     "
     [[phase]]
     kind = 'login'
@@ -86,6 +96,23 @@ const EVENINGS: [&str; 3] = [
     seconds = 2
     send = { rate = 6, fen = 1000, shares = 10 }
     ",
+    "
+    [[phase]]
+    kind = 'login'
+    [[phase]]
+    kind = 'shake'
+    seconds = 1
+    rate = 150
+    send = { rate = 60, fen = 700, shares = 4, recipients = 6 }
+    [[phase]]
+    kind = 'logout'
+    [[phase]]
+    kind = 'login'
+    [[phase]]
+    kind = 'hold'
+    seconds = 2
+    send = { rate = 40, fen = 300, shares = 2, recipients = 4, split = 'equal' }
+    ",
 ];
 
 /// SQLite's random numbers are the process's, and follow from one seed at a time.
@@ -107,8 +134,12 @@ struct Story {
     /// Starts that were cut short themselves.
     cut_short: u32,
     repeats: u64,
+    stale: u64,
     proven: u64,
+    pages: u64,
     postings: u64,
+    /// The operator's orders that were answered, and that an end cut off.
+    orders: (u64, u64),
 }
 
 impl Fate {
@@ -143,7 +174,8 @@ impl Fate {
     }
 
     /// Ends the server, and starts it again from what is there.
-    fn end(&mut self, world: &mut World, story: &mut Story) {
+    fn end(&mut self, world: &mut World, operator: &mut Operator, story: &mut Story) {
+        operator.is_cut_off();
         self.ends += 1;
         story.ends += 1;
         let mut is_power_out = self.below(4) > 0;
@@ -161,23 +193,31 @@ impl Fate {
                 world.step();
             }
             if self.below(3) == 0 {
-                let deeds = self.below(40);
-                world.server.store.disk(|disk| disk.arm(deeds, Fault::Gone));
+                let (deeds, kind) = (self.below(40), self.below(4));
+                let fault = [Fault::Gone, Fault::Gone, Fault::Full, Fault::Broken][kind as usize];
+                world.server.store.disk(|disk| disk.arm(deeds, fault));
             }
             let started = world.server.start(world.now_us);
-            match (started, world.server.store.disk(|disk| disk.disarm())) {
-                (Ok(()), false) => break said(&format!("{} us: it serves", world.now_us)),
-                (Err(error), false) => panic!("refused after a mere crash: {error:#}"),
-                (started, true) => {
-                    said(&format!("cut short: {started:?}"));
+            world.server.store.disk(|disk| disk.disarm());
+            match (started, world.server.store.disk(|disk| disk.blown)) {
+                // What a start need not do may fail.
+                (Ok(()), None | Some(Fault::Broken)) => break said(&format!("{} us: it serves", world.now_us)),
+                (Err(error), None) => panic!("refused after a mere crash: {error:#}"),
+                (started, Some(fault)) => {
+                    said(&format!("cut short by {fault:?}: {started:?}"));
                     (is_power_out, story.cut_short) = (true, story.cut_short + 1);
                 }
             }
         }
         // A new process draws other keys, so its counters begin again.
         world.road.sealed.clear();
-        world.server.agrees(world.now_us);
-        world.tap.audit(&mut world.server.store.reader());
+        operator.hurry();
+        // To look brings everything to disk; the other half goes on as it is.
+        if self.below(2) == 0 {
+            world.server.agrees(world.now_us);
+            world.tap.audit(&mut world.server.store.reader());
+            operator.audit(&mut world.server.store.reader(), false);
+        }
         self.next_us = world.now_us + self.below(1_500_000);
     }
 }
@@ -188,7 +228,11 @@ fn play(seed: u64) -> Story {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let road = ROADS[rng.next_u64() as usize % ROADS.len()];
     let text = EVENINGS[rng.next_u64() as usize % EVENINGS.len()];
-    let mut world = World::with(USERS, seed, road, (300, true), |population| Plan {
+    let users = USERS[rng.next_u64() as usize % USERS.len()];
+    let idle_us = IDLE_S[rng.next_u64() as usize % IDLE_S.len()] * 1_000_000;
+    let packet_life_us = LIFE_MS[rng.next_u64() as usize % LIFE_MS.len()] * 1_000;
+    said(&format!("{users} users, {road:?}, idle {idle_us}, packets live {packet_life_us}, {text}"));
+    let mut world = World::with(users, seed, road, (Habits { idle_us, packet_life_us }, true), |population| Plan {
         population,
         phases: scenario::parse(text, 1.0).expect("a scenario of ours"),
         pace: PaceName::Poisson,
@@ -200,24 +244,29 @@ fn play(seed: u64) -> Story {
     world.mint(100_000);
     world.start_campaign();
     let mut story = Story::default();
+    let mut operator = Operator::new(users, seed);
     let mut fate = Fate { next_us: world.now_us + rng.next_u64() % 3_000_000, rng, ends: 0 };
     let end_us = world.now_us + 200_000_000;
     while !world.is_done() {
         assert!(world.now_us < end_us, "the evening ends");
         world.step();
+        operator.beat(&mut world.server, world.now_us);
         if fate.beat(&mut world) {
-            fate.end(&mut world, &mut story);
+            fate.end(&mut world, &mut operator, &mut story);
         }
     }
     // A disk that has failed may not have been written to since.
     let has_failed = world.server.store.disk(|disk| disk.disarm());
     if has_failed || world.server.life.is_err() {
-        fate.end(&mut world, &mut story);
+        fate.end(&mut world, &mut operator, &mut story);
     }
     world.gather();
     world.audit_money();
+    operator.hear(&mut world.server);
+    operator.audit(&mut world.server.store.reader(), true);
     story.digest = (world.road.digest, world.server.store.disk(|disk| disk.digest()));
-    (story.repeats, story.proven) = (world.tap.repeats, world.tap.proven);
+    (story.repeats, story.stale, story.proven) = (world.tap.repeats, world.tap.stale(), world.tap.proven);
+    (story.pages, story.orders) = (world.tap.pages_proven, (operator.answered, operator.cut_off));
     story.postings = world.server.agrees(world.now_us).postings;
     story
 }
@@ -262,13 +311,16 @@ fn nothing_is_lost_however_the_server_ends() {
         total.ends += story.ends;
         total.cut_short += story.cut_short;
         total.repeats += story.repeats;
+        total.stale += story.stale;
         total.proven += story.proven;
+        total.pages += story.pages;
+        total.orders = (total.orders.0 + story.orders.0, total.orders.1 + story.orders.1);
         total.postings += story.postings;
     }
-    let Story { ends, cut_short, repeats, proven, postings, .. } = total;
+    let Story { ends, cut_short, repeats, stale, proven, pages, postings, orders: (answered, cut_off), .. } = total;
     println!(
-        "{} seeds: {ends} ends, {cut_short} starts cut short, {postings} postings, {proven} answers and news proven, {repeats} \
-         answers repeated",
+        "{} seeds: {ends} ends, {cut_short} starts cut short, {postings} postings, {proven} answers and news and {pages} \
+         histories proven, {repeats} answers repeated, {stale} numbers stale; of the operator's orders {answered} answered and {cut_off} cut off",
         seeds().count()
     );
 }

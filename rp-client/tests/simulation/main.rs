@@ -3,14 +3,18 @@
 //!
 //! Everything follows from a seed. A failure prints it with the command that repeats the run.
 
+mod book;
 #[allow(dead_code, reason = "crashes use the rest")]
 mod disk;
 mod locks;
+#[allow(dead_code, reason = "crashes use the rest")]
+mod operator;
 mod road;
 #[allow(dead_code, reason = "crashes use the rest")]
 mod server;
 #[allow(dead_code, reason = "crashes use the rest")]
 mod store;
+#[allow(dead_code, reason = "crashes use the rest")]
 mod tap;
 mod vfs;
 mod world;
@@ -19,10 +23,12 @@ use std::collections::HashSet;
 
 use rp_client::conductor::Plan;
 use rp_client::pace::PaceName;
+use rp_client::population::Population;
 use rp_client::scenario;
 use rp_core::kind::Kind;
 
 use road::Faults;
+use server::Habits;
 use world::{USERS, World};
 
 const CALM: Faults = Faults { loss: 0.0, repeat: 0.0, detour: 0.0, move_every_us: 0, mangle: 0.0 };
@@ -57,6 +63,18 @@ fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("RP_SIMULATION_SEED") {
         Ok(seed) => vec![seed.parse().expect("RP_SIMULATION_SEED is a number")],
         Err(_) => (1..=count).collect(),
+    }
+}
+
+/// What all machines play, at an even pace.
+fn plan(text: &str, seed: u64, reconcile: bool) -> impl Fn(Population) -> Plan {
+    move |population| Plan {
+        population,
+        phases: scenario::parse(text, 1.0).expect("a scenario of ours"),
+        pace: PaceName::Even,
+        start_at_s: Some(world::START_S + 4),
+        seed,
+        reconcile,
     }
 }
 
@@ -261,6 +279,35 @@ fn users_log_out_and_in_again_and_keep_their_money() {
 }
 
 #[test]
+fn who_logs_out_while_the_server_dies_comes_back_for_what_he_asked() {
+    let text = "
+        [[phase]]
+        kind = 'login'
+        [[phase]]
+        kind = 'shake'
+        seconds = 1
+        rate = 300
+        send = { rate = 90, fen = 500, shares = 3 }
+        [[phase]]
+        kind = 'logout'
+        [[phase]]
+        kind = 'login'
+    ";
+    for seed in seeds(3) {
+        let _repeat = Repeat("who_logs_out", seed);
+        let habits = (Habits::idle_s(IDLE_S), true);
+        let mut world = World::with(USERS, seed, ROUGH, habits, plan(text, seed, false));
+        world.mint(100_000);
+        world.start_campaign();
+        world.run_until((world::START_S + 5) * 1_000_000 + 3_000);
+        world.restart_server();
+        world.run();
+        world.all_shakes_end(300);
+        world.audit_money();
+    }
+}
+
+#[test]
 fn silent_sessions_are_kept_alive() {
     let text = "
         [[phase]]
@@ -282,14 +329,7 @@ fn sessions_that_the_server_forgot_log_in_again_and_finish_what_they_asked() {
         let _repeat = Repeat("sessions_that_the_server_forgot", seed);
         let text =
             "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=40\nrate=100\nsend={rate=5,fen=300,shares=3}";
-        let mut world = World::new(seed, ROUGH, IDLE_SHORT_S, |population| Plan {
-            population,
-            phases: scenario::parse(text, 1.0).expect("a scenario of ours"),
-            pace: PaceName::Even,
-            start_at_s: Some(world::START_S + 4),
-            seed,
-            reconcile: false,
-        });
+        let mut world = World::new(seed, ROUGH, IDLE_SHORT_S, plan(text, seed, false));
         world.mint(100_000);
         world.run_until((world::START_S + 10) * 1_000_000);
         // The client machines sleep for longer than the server waits.
@@ -309,14 +349,8 @@ fn fleets_outlast_a_server_that_dies_again_and_again() {
         let _repeat = Repeat("fleets_outlast", seed);
         let text =
             "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=40\nrate=100\nsend={rate=20,fen=500,shares=3}";
-        let mut world = World::with(USERS, seed, faults, (IDLE_S, true), |population| Plan {
-            population,
-            phases: scenario::parse(text, 1.0).expect("a scenario of ours"),
-            pace: PaceName::Even,
-            start_at_s: Some(world::START_S + 4),
-            seed,
-            reconcile: faults == CALM,
-        });
+        let habits = (Habits::idle_s(IDLE_S), true);
+        let mut world = World::with(USERS, seed, faults, habits, plan(text, seed, faults == CALM));
         world.mint(100_000);
         world.start_campaign();
         // More often than a fleet that gives up would log in again.

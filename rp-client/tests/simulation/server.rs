@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rp_core::cookie::Baker;
-use rp_core::engine::bank::{Bank, BankBooks, Plan};
+use rp_core::engine::bank::{Bank, BankBooks};
 use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Note};
@@ -16,15 +16,31 @@ use rp_core::steer::{set_of, worker_of};
 use rp_core::ticket::RealmKey;
 use rp_core::wire::Peer;
 use rp_server::audit::figures::Figures;
+use rp_server::control::MintOrder;
 use rp_server::recovery::{self, Recovery};
 
+use crate::operator::{Desk, PLAN, Told};
 use crate::store::Store;
 
 pub const SETS: u32 = 8;
 const WORKERS: u32 = 2;
 /// The bank's number among the writers.
 const BANKER: usize = WORKERS as usize;
-const PACKET_LIFE_US: u64 = 86_400_000_000;
+
+/// What a server is told at start.
+#[derive(Clone, Copy)]
+pub struct Habits {
+    /// Silent time after which a session ends.
+    pub idle_us: u64,
+    pub packet_life_us: u64,
+}
+
+impl Habits {
+    /// Silent sessions end after so long, packets after a day.
+    pub fn idle_s(seconds: u64) -> Habits {
+        Habits { idle_us: seconds * 1_000_000, packet_life_us: 86_400_000_000 }
+    }
+}
 
 /// What the engine sent, and where to.
 pub struct Wires {
@@ -46,6 +62,7 @@ impl Transmit for Wires {
 struct Engine {
     shards: Vec<Shard>,
     bank: Bank,
+    desk: Desk,
     bank_books: Arc<BankBooks>,
     books: Vec<Arc<Books>>,
 }
@@ -56,7 +73,7 @@ pub struct Server {
     pub wires: Wires,
     pub store: Store,
     seed: u64,
-    idle_us: u64,
+    habits: Habits,
     /// It serves; else it has ended, and why.
     pub life: Result<(), String>,
     /// A SET is folded so often: one step in so many.
@@ -72,7 +89,7 @@ fn now(now_us: u64) -> Now {
 }
 
 impl Engine {
-    fn new(seed: u64, idle_us: u64, now_us: u64) -> Engine {
+    fn new(seed: u64, Habits { idle_us, packet_life_us }: Habits, now_us: u64) -> Engine {
         let books: Vec<_> = (0..WORKERS).map(|_| Arc::new(Books::default())).collect();
         let bank_books = Arc::new(BankBooks::default());
         let board = Arc::new(Board::own(SETS));
@@ -83,7 +100,7 @@ impl Engine {
                     workers: WORKERS,
                     worker,
                     idle_us,
-                    packet_life_us: PACKET_LIFE_US,
+                    packet_life_us,
                     keeps_postings: true,
                     ..Config::default()
                 };
@@ -94,7 +111,7 @@ impl Engine {
             .collect();
         let unix_s = (now_us / 1_000_000) as u32;
         let bank = Bank::new(SETS, bank_books.clone(), books.clone(), board, [seed as u8; 32], unix_s);
-        Engine { shards, bank, bank_books, books }
+        Engine { shards, bank, desk: Desk::default(), bank_books, books }
     }
 
     fn publish(&self) {
@@ -107,15 +124,15 @@ impl Engine {
 }
 
 impl Server {
-    pub fn new(seed: u64, idle_us: u64, now_us: u64) -> Self {
+    pub fn new(seed: u64, habits: Habits, now_us: u64) -> Self {
         let wires = Wires { buffer: [0; DATAGRAM_MAX], out: Vec::new() };
         let mut server = Self {
-            engine: Engine::new(seed, idle_us, now_us),
+            engine: Engine::new(seed, habits, now_us),
             notes: Vec::new(),
             wires,
             store: Store::new(seed, BANKER + 1),
             seed,
-            idle_us,
+            habits,
             life: Ok(()),
             folds_one_in: 2_000,
         };
@@ -127,7 +144,7 @@ impl Server {
     pub fn start(&mut self, now_us: u64) -> Result<()> {
         // Every start draws other keys, as a real one does.
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.engine = Engine::new(self.seed >> 32, self.idle_us, now_us);
+        self.engine = Engine::new(self.seed >> 32, self.habits, now_us);
         self.store.forget();
         let Engine { shards, bank, .. } = &mut self.engine;
         let mut recovery = Recovery::new(shards, bank, SETS, now(now_us));
@@ -149,14 +166,14 @@ impl Server {
     }
 
     /// Everything that is written is brought to disk, and told.
-    fn drain(&mut self, mut now_us: u64) {
+    fn drain(&mut self, now_us: u64) {
         while self.life.is_ok() {
+            self.store.hurry();
             self.keep(now_us);
             let is_durable = self.engine.shards.iter_mut().all(|shard| shard.journal().is_durable());
             if is_durable && self.engine.bank.journal().is_durable() && self.store.is_idle() {
                 return;
             }
-            now_us += 1_000;
         }
     }
 
@@ -184,7 +201,7 @@ impl Server {
             return;
         }
         let time = now(now_us);
-        let Engine { shards, bank, .. } = &mut self.engine;
+        let Engine { shards, bank, desk, .. } = &mut self.engine;
         for note in std::mem::take(&mut self.notes) {
             let worker = worker_of(note.to.into(), WORKERS) as usize;
             if note.to == BANK {
@@ -196,6 +213,7 @@ impl Server {
             }
         }
         bank.tick(time);
+        desk.push(bank, time);
         for shard in shards {
             shard.tick(time, &mut self.wires);
         }
@@ -205,7 +223,8 @@ impl Server {
             let writer = self.store.below(BANKER as u64 + 1) as usize;
             self.fold(writer);
         }
-        let Engine { shards, bank, .. } = &mut self.engine;
+        let Engine { shards, bank, desk, .. } = &mut self.engine;
+        desk.end(bank);
         for shard in shards {
             self.notes.extend(std::iter::from_fn(|| shard.pop_note()));
         }
@@ -269,8 +288,21 @@ impl Server {
     }
 
     pub fn start_campaign(&mut self, now_us: u64) {
-        let plan = Plan { budget_fen: 1_000_000, rate: 40, from_fen: 10, to_fen: 309, per_user: 3 };
-        self.engine.bank.start(plan, now(now_us)).expect("no campaign runs");
+        self.engine.bank.start(PLAN, now(now_us)).expect("no campaign runs");
+    }
+
+    /// The operator gives an order.
+    pub fn order(&mut self, number: usize, order: &MintOrder) {
+        self.engine.desk.order(number, order, &self.engine.bank);
+    }
+
+    pub fn turn_campaign(&mut self, now_us: u64) {
+        self.engine.desk.turn_campaign(&mut self.engine.bank, now(now_us));
+    }
+
+    /// What the operator is told.
+    pub fn told(&mut self) -> Vec<Told> {
+        self.engine.desk.told()
     }
 
     /// Is no note on its way? The bank's prizes are always on their way.

@@ -158,6 +158,12 @@ impl Store {
         Ok(())
     }
 
+    /// What is under way is done at once.
+    pub fn hurry(&mut self) {
+        self.under_way = self.under_way.map(|(_, position)| (0, position));
+        self.rest_until_us = 0;
+    }
+
     /// As the librarian: answers from what is committed.
     pub fn answer(&mut self, ask: &Ask, out: &mut [u8; DATAGRAM_MAX]) -> Result<usize> {
         self.opened.as_mut().expect("an open ledger").finder.answer(ask, out)
@@ -174,7 +180,7 @@ impl Store {
         let first = self.below(self.writers.len() as u64) as usize;
         let count = self.writers.len();
         for at in (0..count).map(|at| (first + at) % count) {
-            left -= self.writers[at].take(left, &mut group);
+            left -= self.writers[at].take(left, &mut group).min(left);
         }
         if group.is_empty() {
             return Ok(());
@@ -267,12 +273,13 @@ impl Drop for Store {
 }
 
 impl Writer {
-    /// Moves whole postings, so many at most, to the end of a group; how many.
+    /// Moves whole events, of about so many postings, to the end of a group; how many postings.
     fn take(&mut self, most: usize, group: &mut Vec<u8>) -> usize {
-        let (mut count, mut end) = (0, 0);
-        while count < most
+        let (mut count, mut end, mut is_whole) = (0, 0, true);
+        while (count < most || !is_whole)
             && let Some(len) = posting::len_of(&self.bytes[end..])
         {
+            is_whole = posting::ends_event(&self.bytes[end..]);
             end += len;
             count += 1;
         }

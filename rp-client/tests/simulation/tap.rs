@@ -4,30 +4,20 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use rp_client::books::Sum;
+use rp_core::acknowledged::{Acknowledged, Told};
 use rp_core::key::{Key, SealingKey, sealing_key, session_key, verifies};
 use rp_core::kind::Kind;
-use rp_core::limits::DATAGRAM_MAX;
-use rp_core::posting::{self, Act, Posting};
+use rp_core::limits::{ANSWERS_KEPT, DATAGRAM_MAX, REQUEST_WINDOW};
 use rp_core::sealing::open_money;
 use rp_core::ticket::Realm;
-use rp_core::wire::{FLAG_SEALED, Grabbed, Login, Notice, NoticeType, Prize, Refusal, Refused, Sent, TRAILER, Welcome};
+use rp_core::wire::{
+    FLAG_SEALED, Grabbed, HistoryPage, HistoryRow, Login, Notice, NoticeType, Prize, Refusal, Refused, Sent, TRAILER,
+    Welcome,
+};
 use rp_server::ledger::Reader;
 
-/// An answer to a request that moves money, if it is one that is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answer {
-    Sent { packet: u64 },
-    Grabbed { packet: u64, fen: u64 },
-    Refused { kind: u8, refusal: u8, fen: u64 },
-}
-
-/// Something that a user was told without asking.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-enum News {
-    Prize { user: u64, about: u64, fen: u64 },
-    Packet { user: u64, packet: u64 },
-    Refund { user: u64, packet: u64, fen: u64 },
-}
+use crate::book::{Answer, Book, News};
 
 struct Session {
     user: u64,
@@ -47,6 +37,10 @@ pub struct Tap {
     answered: BTreeMap<(u64, u64), Answer>,
     /// Balances that an answer told.
     balances: BTreeMap<(u64, u64), Vec<u64>>,
+    /// By user and request: when it was first called stale, in milliseconds since 1970.
+    stale: HashMap<(u64, u64), u64>,
+    /// Pages of histories not held to the ledger yet: whose, and whether it is his whole history.
+    pages: Vec<(u64, Vec<HistoryRow>, bool)>,
     news: HashSet<News>,
     /// By user and number of the notice.
     notices: HashMap<(u64, u64), News>,
@@ -54,15 +48,10 @@ pub struct Tap {
     pub repeats: u64,
     /// Answers and news that are proven by the ledger.
     pub proven: u64,
-}
-
-/// What the ledger says, in his own words.
-#[derive(Default)]
-struct Account {
-    /// The user's balance after each of his postings.
-    balances: Vec<u64>,
-    /// How many of them there were when a request was answered.
-    answered: HashMap<u64, usize>,
+    /// Pages of histories that are.
+    pub pages_proven: u64,
+    /// The ledger as it was last read.
+    book: Book,
 }
 
 impl Tap {
@@ -74,10 +63,14 @@ impl Tap {
             asked: HashMap::new(),
             answered: BTreeMap::new(),
             balances: BTreeMap::new(),
+            stale: HashMap::new(),
+            pages: Vec::new(),
             news: HashSet::new(),
             notices: HashMap::new(),
             repeats: 0,
             proven: 0,
+            pages_proven: 0,
+            book: Book::default(),
         }
     }
 
@@ -108,13 +101,13 @@ impl Tap {
     }
 
     /// The server sends this.
-    pub fn reply(&mut self, machine: usize, bytes: &[u8]) {
+    pub fn reply(&mut self, now_us: u64, machine: usize, bytes: &[u8]) {
         match kind_of(bytes) {
             Kind::Welcome => self.welcome(machine, bytes),
-            Kind::Sent | Kind::Grabbed | Kind::Refused | Kind::Prize | Kind::Notice => {
+            Kind::Sent | Kind::Grabbed | Kind::Refused | Kind::Prize | Kind::Notice | Kind::HistoryPage => {
                 let mut room = [0; DATAGRAM_MAX];
                 let (user, opened) = self.open(bytes, &mut room).expect("the server speaks under a session's keys");
-                self.hear(user, kind_of(bytes), opened);
+                self.hear(user, now_us, kind_of(bytes), opened);
             }
             _ => {}
         }
@@ -138,7 +131,7 @@ impl Tap {
         Some((session.user, open_money(session.sealing, bytes, room).expect("what is tagged is sealed")))
     }
 
-    fn hear(&mut self, user: u64, kind: Kind, opened: &[u8]) {
+    fn hear(&mut self, user: u64, now_us: u64, kind: Kind, opened: &[u8]) {
         let whole = "the server's datagrams are whole";
         match kind {
             Kind::Sent => {
@@ -155,13 +148,21 @@ impl Tap {
                 let Refused { request, kind, refusal, share_fen, .. } = Refused::take(opened).expect(whole);
                 let why = Refusal::of_number(refusal).expect("a refusal that there is");
                 assert_ne!(why, Refusal::Conflict, "user {user} asks one thing under number {request}");
-                if !matches!(why, Refusal::Busy | Refusal::Full | Refusal::Malformed | Refusal::Stale) {
+                if why == Refusal::Stale {
+                    self.call_stale(user, request, now_us / 1000);
+                } else if !matches!(why, Refusal::Busy | Refusal::Full | Refusal::Malformed) {
                     self.answer(user, request, Answer::Refused { kind, refusal, fen: share_fen.into() });
                 }
             }
             Kind::Prize => {
                 let Prize { notice, about, fen, .. } = Prize::take(opened).expect(whole);
                 self.tell(user, notice, News::Prize { user, about, fen });
+            }
+            Kind::HistoryPage => {
+                let HistoryPage { next, count, .. } = HistoryPage::take(opened).expect(whole);
+                let rows = opened[HistoryPage::LEN..].chunks_exact(HistoryRow::LEN).take(count.into());
+                let rows: Vec<_> = rows.map(|row| HistoryRow::take(row).expect(whole)).collect();
+                self.pages.push((user, rows, next == 0));
             }
             _ => {
                 let Notice { notice, about_type, about, fen, .. } = Notice::take(opened).expect(whole);
@@ -188,6 +189,15 @@ impl Tap {
         }
     }
 
+    /// A number is stale only below the window, or once as many later ones were asked as answers are kept.
+    fn call_stale(&mut self, user: u64, request: u64, now_ms: u64) {
+        let others = self.asked.keys().filter(|(whose, number)| *whose == user && *number != request);
+        let (count, highest) = others.fold((0, 0), |(count, highest), (_, number)| (count + 1, highest.max(*number)));
+        let is_below = highest.saturating_sub(request) >= REQUEST_WINDOW;
+        assert!(count >= ANSWERS_KEPT || is_below, "number {request} of user {user} is called stale");
+        self.stale.entry((user, request)).or_insert(now_ms);
+    }
+
     /// Holds what was said to what the ledger holds.
     pub fn audit(&mut self, reader: &mut dyn Reader) {
         let mut book = Book::default();
@@ -197,11 +207,11 @@ impl Tap {
         });
         read.unwrap_or_else(|error| panic!("the ledger cannot be read: {error:#}"));
         for ((user, request), answer) in &self.answered {
-            let kept = book.answers.get(&(*user, *request));
+            let kept = book.answers.get(&(*user, *request)).map(|(kept, _)| kept);
             assert_eq!(kept, Some(answer), "the answer to number {request} of user {user} in the ledger");
         }
         for news in &self.news {
-            assert!(book.tells(news), "{news:?} is not in the ledger");
+            assert!(book.news.contains(news), "{news:?} is not in the ledger");
         }
         for ((user, request), told) in &self.balances {
             let account = &book.accounts[user];
@@ -213,74 +223,61 @@ impl Tap {
                 );
             }
         }
+        for ((user, request), said_ms) in &self.stale {
+            let decided = book.answers.get(&(*user, *request));
+            assert!(
+                decided.is_none_or(|(_, at_ms)| at_ms <= said_ms),
+                "number {request} of user {user} is decided after it was called stale: {decided:?}"
+            );
+        }
+        for (user, rows, is_whole) in self.pages.drain(..) {
+            assert!(book.has_page(user, &rows, is_whole), "user {user} never had the history {rows:?}, {is_whole}");
+            self.pages_proven += 1;
+        }
         self.proven = (self.answered.len() + self.news.len()) as u64;
+        self.book = book;
     }
-}
 
-/// The ledger, read by rules of his own.
-#[derive(Default)]
-struct Book {
-    accounts: HashMap<u64, Account>,
-    answers: HashMap<(u64, u64), Answer>,
-    shares: HashSet<(u64, u64)>,
-    news: HashSet<News>,
-    /// Packets that were made.
-    made: HashSet<u64>,
-}
+    /// Numbers that were called stale.
+    pub fn stale(&self) -> u64 {
+        self.stale.len() as u64
+    }
 
-impl Book {
-    fn take(&mut self, posting: &Posting<'_>) {
-        let &Posting { act, debit, credit, fen, about, request, .. } = posting;
-        match act {
-            Act::Deposited => self.move_fen(credit, fen, 0),
-            Act::Withdrawn => self.move_fen(debit, 0, fen),
-            Act::Won => {
-                self.move_fen(credit, fen, 0);
-                let is_first = self.news.insert(News::Prize { user: credit, about, fen });
-                assert!(is_first, "prize {about:#x} is won twice");
+    /// Nothing is on its way any more: all news was told, of every packet to all whom it is for.
+    pub fn audit_news(&self) {
+        let untold: Vec<_> = self.book.news.difference(&self.news).collect();
+        assert!(untold.is_empty(), "nobody was told of {untold:?}");
+        let forgotten = self.book.forgotten();
+        assert!(forgotten.is_empty(), "packets of which users were not told: {forgotten:?}");
+    }
+
+    /// Packets made, shares taken and refunds of which the clients know: all that there are, but for requests that were
+    /// called stale.
+    pub fn moved<'a>(&self, lines: impl Iterator<Item = &'a Acknowledged>) -> [Sum; 3] {
+        let request_of = |line: &Acknowledged| match line.told {
+            Told::Sent { request, .. } | Told::Grabbed { request, .. } => Some((line.user, request)),
+            _ => None,
+        };
+        let told: HashSet<(u64, u64)> = lines.filter_map(request_of).collect();
+        let [mut made, mut taken, mut refunded] = [Sum::default(); 3];
+        for news in &self.book.news {
+            if let News::Refund { fen, .. } = news {
+                refunded.add(*fen);
             }
-            Act::Sent => {
-                self.move_fen(debit, 0, fen);
-                self.answer(debit, request, Answer::Sent { packet: credit });
-                self.made.insert(credit);
-            }
-            Act::Taken | Act::Received => {
-                self.move_fen(credit, fen, 0);
-                self.answer(credit, request, Answer::Grabbed { packet: debit, fen });
-                assert!(self.shares.insert((debit, credit)), "user {credit} has two shares of {debit:#x}");
-            }
-            Act::Refused => {
-                let tail = posting::Refused::take(posting.tail).expect("a refusal has its tail");
-                let (kind, refusal, fen) = (tail.kind, tail.refusal, tail.share_fen.into());
-                self.answer(debit, request, Answer::Refused { kind, refusal, fen });
-            }
-            Act::Refunded => {
-                self.move_fen(credit, fen, 0);
-                self.news.insert(News::Refund { user: credit, packet: debit, fen });
-            }
-            _ => {}
         }
-    }
-
-    fn move_fen(&mut self, user: u64, gets: u64, gives: u64) {
-        let balances = &mut self.accounts.entry(user).or_default().balances;
-        let before = balances.last().copied().unwrap_or(0);
-        let after = (before + gets).checked_sub(gives).unwrap_or_else(|| panic!("user {user} gives what he has not"));
-        balances.push(after);
-    }
-
-    fn answer(&mut self, user: u64, request: u64, answer: Answer) {
-        let account = self.accounts.entry(user).or_default();
-        account.answered.insert(request, account.balances.len());
-        let before = self.answers.insert((user, request), answer);
-        assert_eq!(before, None, "number {request} of user {user} is answered twice");
-    }
-
-    fn tells(&self, news: &News) -> bool {
-        match news {
-            News::Packet { packet, .. } => self.made.contains(packet),
-            news => self.news.contains(news),
+        for (key, (answer, _)) in &self.book.answers {
+            let sum = match answer {
+                Answer::Sent { packet } => (&mut made, self.book.fen_of(*packet)),
+                Answer::Grabbed { fen, .. } => (&mut taken, *fen),
+                Answer::Refused { .. } => continue,
+            };
+            if told.contains(key) {
+                sum.0.add(sum.1);
+            } else {
+                assert!(self.stale.contains_key(key), "nobody was told of {answer:?} to {key:?}");
+            }
         }
+        [made, taken, refunded]
     }
 }
 

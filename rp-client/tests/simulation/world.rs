@@ -10,11 +10,11 @@ use rp_client::realm::Mint;
 use rp_client::record::PhaseRecord;
 use rp_core::kind::Kind;
 use rp_core::limits::DATAGRAM_MAX;
-use rp_core::wire::{Peer, Refusal};
+use rp_core::wire::Peer;
 use rp_net::{address_of, peer_of};
 
 use crate::road::{Faults, Road, parcel};
-use crate::server::{Server, realm};
+use crate::server::{Habits, Server, realm};
 use crate::tap::Tap;
 
 /// When the world begins, in seconds since 1970.
@@ -94,7 +94,7 @@ fn machines(users: u64, seed: u64, outlasts: bool, plan: impl Fn(Population) -> 
 
 impl World {
     pub fn new(seed: u64, faults: Faults, idle_s: u64, plan: impl Fn(Population) -> Plan) -> Self {
-        Self::with(USERS, seed, faults, (idle_s, false), plan)
+        Self::with(USERS, seed, faults, (Habits::idle_s(idle_s), false), plan)
     }
 
     /// One of so many users, whose fleets outlast their server, or not.
@@ -102,14 +102,14 @@ impl World {
         users: u64,
         seed: u64,
         faults: Faults,
-        (idle_s, outlasts): (u64, bool),
+        (habits, outlasts): (Habits, bool),
         plan: impl Fn(Population) -> Plan,
     ) -> Self {
         let now_us = START_S * 1_000_000;
         Self {
             now_us,
             machines: machines(users, seed, outlasts, plan),
-            server: Server::new(seed, idle_s * 1_000_000, now_us),
+            server: Server::new(seed, habits, now_us),
             road: Road::new(seed, faults),
             tap: Tap::new(realm().realm()),
             users,
@@ -248,7 +248,7 @@ impl World {
     fn send_replies(&mut self) {
         for (to, bytes) in std::mem::take(&mut self.server.wires.out) {
             let (machine, socket, port) = self.door(&to);
-            self.tap.reply(machine, &bytes);
+            self.tap.reply(self.now_us, machine, &bytes);
             self.road.send(self.now_us, parcel(false, machine, socket, port, bytes));
         }
     }
@@ -283,8 +283,8 @@ impl World {
         let figures = self.server.agrees(self.now_us);
         self.tap.audit(&mut self.server.store.reader());
         for record in self.records() {
-            assert_eq!(record.outstanding(), 0, "{}", record.name);
             for ends in [record.shakes, record.sends, record.grabs, record.histories] {
+                assert_eq!(ends.outstanding(), 0, "{}: {ends:?}", record.name);
                 assert_eq!(ends.due, ends.answered + ends.refused + ends.lost, "{}: {ends:?}", record.name);
             }
             let answered: u64 = record.per_second.iter().map(|second| second.answered).sum();
@@ -303,17 +303,19 @@ impl World {
                 .fold(Sum::default(), |a, b| Sum { count: a.count + b.count, fen: a.fen + b.fen })
         };
         let told = |count: u64, fen: u64| Sum { count, fen };
+        if self.server.count(|books| &books.sessions) > 0 {
+            self.tap.audit_news();
+        }
         let (prizes, won) = (sum(|books| books.prizes), told(figures.prizes.count, figures.prizes.fen));
         let lost: u64 = self.records().map(|record| record.shakes.lost).sum();
         // Who logged out before he was told, since his shake was lost, is told when he is back.
         let is_told = self.server.count(|books| &books.sessions) > 0;
         assert!(prizes == won || !is_told && won.count - prizes.count <= lost, "{prizes:?} told of {won:?}");
-        // Sixteen answers are kept of a user: who asks for an older one is told that it is stale, whatever came of it.
-        let stale: u64 = self.records().map(|record| record.refusals[Refusal::Stale as usize]).sum();
-        let (packets, shares) = (sum(|books| books.packets), sum(|books| books.shares));
-        let all = [told(figures.made.count, figures.made.fen), told(figures.shares, figures.taken.fen)];
-        let untold = all[0].count + all[1].count - packets.count - shares.count;
-        assert!([packets, shares] == all || (1..=stale).contains(&untold), "{packets:?} {shares:?} told of {all:?}");
+        let lines = self.machines.iter().flat_map(|machine| machine.fleet.told.iter().flatten());
+        let counted = [sum(|books| books.packets), sum(|books| books.shares), sum(|books| books.refunded)];
+        assert_eq!(counted, self.tap.moved(lines), "packets, shares and refunds that users were told of");
+        let false_histories: u64 = self.machines.iter().map(|machine| machine.fleet.books.false_histories).sum();
+        assert_eq!(false_histories, 0, "histories without what was sent");
     }
 
     fn audit_datagrams(&self) {
