@@ -119,7 +119,7 @@ impl Operator {
     /// Of so many users; the orders follow from the seed.
     pub fn new(users: u64, seed: u64) -> Operator {
         Operator {
-            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x0_9e7a_704),
+            rng: ChaCha8Rng::seed_from_u64(seed ^ 0x09e7_a704),
             users,
             next_us: 0,
             orders: Vec::new(),
