@@ -139,6 +139,9 @@ impl Place {
         // Closing must not write into what may be damaged, nor end a failed disk's log: who wants a checkpoint asks.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         if access == Access::Make {
+            // The journal that writes the first page is gone from the disk's folder before there is a log. Else the power could
+            // bring it back, its undoing empties the file, and a second loss of power then leaves the log alone.
+            connection.pragma_update(None, "synchronous", "EXTRA")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             // It says "wal" before it has done it, and is silent when the disk fails then: the mode stays one in which the end of a
             // commit is not synced.
