@@ -19,7 +19,7 @@ use crate::ledger::{Ledger, Outcome};
 
 /// Bytes of postings that may wait for the ledger, of each writer: longer than the longest commit, of all that a worker can do.
 /// In time all of them are touched, and stay in memory.
-const RING_BYTES: usize = 2 << 20;
+const RING_BYTES: usize = 3 << 19;
 const _: () = assert!(RING_BYTES > 2 * EVENT_MAX);
 /// Bytes of them that are taken out at a time: at least one event.
 const READ_AHEAD: usize = EVENT_MAX;

@@ -18,7 +18,7 @@ use super::reader::{File, SqliteReader};
 use super::{Finder, rows, schema, segment};
 
 /// What SQLite keeps of each file that is open, in KiB; the system keeps the rest.
-const CACHE_KIB: i64 = 256;
+const CACHE_KIB: i64 = 96;
 /// Catalogues kept of files that are closed and have no indices yet; there are more only when their making lags behind.
 const CATALOGUES_MAX: u32 = 4;
 /// One question takes no longer, but for the file at hand: who asked is told to come later, or where to go on.
@@ -35,7 +35,7 @@ pub struct Reach {
 
 impl Default for Reach {
     fn default() -> Reach {
-        Reach { open_max: 64, files_a_page: 64 }
+        Reach { open_max: 24, files_a_page: 64 }
     }
 }
 
