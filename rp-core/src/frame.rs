@@ -15,7 +15,7 @@ mod reply;
 pub use checksum::checksums_hold;
 pub use envelope::{ENVELOPE_MAX, Ends, Envelope, ends, ends_of, payload_of};
 pub(crate) use reply::word;
-pub use reply::{FrameMut, Payload, answer, receiver, sender, turn};
+pub use reply::{FrameMut, Payload, receiver, sender, turn};
 
 use crate::kind::{Kind, request_of};
 use crate::limits::PORTS_MAX;

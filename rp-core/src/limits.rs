@@ -32,6 +32,7 @@ pub const XSK_QUEUES: usize = 64;
 pub const XSKS_MAX: usize = XSK_INTERFACES * XSK_QUEUES;
 
 /// Accounts that one SET holds in memory; a log-in beyond is refused as *full*. As many as a hash table of 8 192 places takes.
+/// A ledger whose SET knows more users does not start: it may rise, and must not fall once there are ledgers.
 pub const ACCOUNTS_PER_SET_MAX: usize = 7168;
 /// Packets that one SET remembers, finished ones included; a SEND that finds only open ones is refused as *full*.
 pub const PACKETS_PER_SET_MAX: usize = 4096;

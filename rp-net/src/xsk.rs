@@ -208,6 +208,11 @@ impl Xsk {
         self.outgoing.waiting.held.len()
     }
 
+    /// Frames that the driver has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.outgoing.waiting.held.len() + self.tx_gauge.len()
+    }
+
     /// Sends what waits; returns how many frames the driver did not take. What finds no room goes with the next flush.
     ///
     /// # Errors
@@ -258,6 +263,10 @@ struct Outgoing {
 impl Outgoing {
     fn slot(&mut self, umem: &mut Umem) -> Option<&mut [u8]> {
         if self.current.is_none() {
+            // What waits goes into the ring at once, so it must fit.
+            if self.waiting.available() == 0 {
+                return None;
+            }
             // SAFETY: the packet stays in the `Xsk`, beside its memory.
             let mut packet = unsafe { umem.alloc() }?;
             packet.adjust_tail(packet.capacity() as i32).ok()?;

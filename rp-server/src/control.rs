@@ -65,6 +65,8 @@ pub struct Control {
     intake: Intake,
     /// Until when what is under way may come to its end, once nothing more comes in.
     drains_until: Option<Instant>,
+    /// All workers said so at the last look.
+    is_at_rest: bool,
     /// The remedy for false checksums was told.
     has_hinted: bool,
 }
@@ -94,6 +96,7 @@ impl Control {
             keeper,
             intake,
             drains_until: None,
+            is_at_rest: false,
             has_hinted: false,
         }
     }
@@ -147,10 +150,13 @@ impl Control {
         false
     }
 
-    /// Has everything under way come to its end, or is the time for it over?
-    fn is_drained(&self) -> bool {
-        let is_at_rest = || self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::Acquire));
-        self.drains_until.is_some_and(|until| Instant::now() >= until || is_at_rest())
+    /// Has everything under way come to its end, or is the time for it over? Workers rest when all did at two looks in a row:
+    /// between one's word and another's, work may have gone from this to that.
+    fn is_drained(&mut self) -> bool {
+        let Some(until) = self.drains_until else { return false };
+        let is_at_rest = self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::SeqCst));
+        let was_at_rest = std::mem::replace(&mut self.is_at_rest, is_at_rest);
+        Instant::now() >= until || was_at_rest && is_at_rest
     }
 
     /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.

@@ -36,7 +36,7 @@ struct Answer {
 pub struct Hatch {
     asks: Producer<Ask>,
     answers: Consumer<Answer>,
-    /// Questions on their way there or back. An answer that found no room stays among them.
+    /// Questions on their way there or back: no more than answers find room.
     under_way: usize,
     face: Arc<LibrarianFace>,
     librarian: Waker,
@@ -46,12 +46,12 @@ impl Hatch {
     /// Carries questions to the librarian, and sends the answers that came.
     pub fn serve(&mut self, shard: &mut Shard, tx: &mut impl Transmit) {
         let mut has_asked = false;
-        while self.asks.slots() > 0
+        while self.under_way < ASKS_MAX
             && let Some(ask) = shard.pop_ask()
         {
-            let is_asked = self.asks.push(ask).is_ok();
-            self.under_way += usize::from(is_asked);
-            has_asked |= is_asked;
+            self.asks.push(ask).expect("fewer are under way than the ring holds");
+            self.under_way += 1;
+            has_asked = true;
         }
         if has_asked {
             self.librarian.wake();
@@ -83,8 +83,6 @@ pub struct LibrarianFace {
     pub gone: AtomicBool,
     /// Questions answered.
     pub answered: AtomicU64,
-    /// Answers that found no room on their way.
-    pub dropped: AtomicU64,
     /// Answers whose session had ended, or was elsewhere.
     pub late: AtomicU64,
     /// Time spent on answers, in microseconds.
@@ -194,11 +192,10 @@ impl Librarian {
             ask.refuse(Refusal::Busy, &mut answer.bytes)
         });
         let desk = &mut self.desks[at];
-        let is_taken = desk.answered.push(answer).is_ok();
+        assert!(desk.answered.push(answer).is_ok(), "no more is asked than answers find room");
         desk.worker.wake();
         let took_us = rp_net::proc::monotonic_time().saturating_sub(begun).as_micros() as u64;
         self.face.answered.fetch_add(1, Ordering::Relaxed);
-        self.face.dropped.fetch_add(u64::from(!is_taken), Ordering::Relaxed);
         self.face.answer_us.fetch_add(took_us, Ordering::Relaxed);
         self.face.longest_us.fetch_max(took_us, Ordering::Relaxed);
     }

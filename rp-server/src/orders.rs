@@ -379,11 +379,10 @@ fn print_status(status: &Status) {
         ledger.commit_longest_us
     );
     say!(
-        "read from it: {} answers of {} us, the longest {} us, {} dropped, {} too late",
+        "read from it: {} answers of {} us, the longest {} us, {} too late",
         ledger.answered,
         ledger.answer_mean_us,
         ledger.answer_longest_us,
-        ledger.answers_dropped,
         ledger.answers_late
     );
     let memory = &status.memory;

@@ -175,7 +175,6 @@ impl Sight {
             answered,
             answer_mean_us: librarian.answer_us.load(Relaxed) / answered.max(1),
             answer_longest_us: librarian.longest_us.load(Relaxed),
-            answers_dropped: librarian.dropped.load(Relaxed),
             answers_late: librarian.late.load(Relaxed),
         }
     }

@@ -109,6 +109,10 @@ impl Worker {
         while !self.face.stop.load(Ordering::Relaxed) {
             // Before it looks, so that what it then does not find is not there.
             let drains = self.face.drains.load(Ordering::Acquire);
+            if drains {
+                // Until it is seen anew: what this round does may be what another one waits for.
+                self.face.is_at_rest.store(false, Ordering::SeqCst);
+            }
             // With queues of its own, a look at a socket is for nothing most of the time.
             let mut looks = true;
             if !busy {
@@ -121,13 +125,15 @@ impl Worker {
                     looks = drains || replies.xsks.is_empty();
                 }
             }
+            replies.set_time(self.clock.now());
             let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
             for (i, socket) in self.sockets.iter().enumerate() {
                 if !looks && !self.sleeper.readable(i) {
                     continue;
                 }
                 let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
-                answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
+                let now = self.clock.now();
+                answer(&mut self.shard, &rx, i, now, &mut replies);
                 replies.flush()?;
                 most = most.max(taken);
             }
@@ -148,7 +154,8 @@ impl Worker {
             folding.beat(now, &mut self.shard, &self.desk, &self.archive);
             if drains {
                 let is_read = most == 0 && self.hatch.as_ref().is_none_or(Hatch::is_at_rest);
-                self.face.is_at_rest.store(is_read && self.shard.is_at_rest(), Ordering::Release);
+                let is_said = self.shard.is_at_rest() && replies.are_gone();
+                self.face.is_at_rest.store(is_read && is_said, Ordering::SeqCst);
             }
         }
         // Replies wait for the disk to the end.
@@ -157,6 +164,7 @@ impl Worker {
             std::thread::sleep(Duration::from_micros(200));
         }
         replies.flush()?;
+        replies.give_up();
         folding.end(&mut self.shard, &self.desk, &self.archive);
         self.shard.audit();
         self.shard.publish();
@@ -177,7 +185,7 @@ fn answer(shard: &mut Shard, rx: &RecvBatch, socket: usize, now: Now, replies: &
     std::hint::black_box(touched);
     for i in 0..rx.len() {
         let (payload, peer, local) = rx.datagram(i);
-        let door = replies.door(&Door { socket: socket as u16, local, cable: None }, now);
+        let door = replies.door(&Door { socket: socket as u16, local, cable: None });
         shard.receive(now, peer, door, payload, replies);
     }
 }

@@ -1,6 +1,6 @@
-//! A client's frames: the envelope that its datagrams leave in, and what stands on one that comes.
+//! The envelope that datagrams leave in past the stack, and what stands on one that comes.
 //!
-//! What is the same in each is made once; lengths and checksums are made for each datagram.
+//! A client's are made once for each socket; lengths and checksums are made for each datagram.
 
 use core::ops::Range;
 
@@ -79,7 +79,8 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// For datagrams from one address to another of the same family, between two Ethernet addresses.
+    /// For datagrams from one address to another of the same family, which the receiver's tells, between two Ethernet addresses,
+    /// the sender's first.
     pub fn new(macs: [[u8; 6]; 2], from: &Origin, to: &Origin) -> Envelope {
         let mut head = [0; ENVELOPE_MAX];
         head[..6].copy_from_slice(&macs[1]);

@@ -3,7 +3,7 @@
 //!
 //! All of it is words, never arrays of bytes: the kernel program has 512 bytes of stack.
 
-use super::checksum::{fold, halves, sum_of};
+use super::checksum::{fold, halves};
 use super::{Frame, Network, Request, UDP_LEN};
 use crate::wire::Origin;
 
@@ -116,21 +116,6 @@ pub fn turn<F: FrameMut + ?Sized, const WORDS: usize>(
     }
     turn_headers(frame, request, payload.len(), payload.sum())?;
     payload.write(frame, request.payload_offset)
-}
-
-/// The same for a frame in memory, whose answer is written elsewhere: `out` holds the payload already, so many bytes where the
-/// request has its own. Returns the length of the frame.
-pub fn answer(frame: &[u8], request: &Request, out: &mut [u8], payload_len: usize) -> Option<usize> {
-    if !request.is_plain() {
-        return None;
-    }
-    let at = request.payload_offset;
-    let out = out.get_mut(..at + payload_len)?;
-    let (headers, payload) = out.split_at_mut(at);
-    headers.copy_from_slice(frame.get(..at)?);
-    let sum = sum_of(payload);
-    turn_headers(out, request, payload_len, sum)?;
-    Some(at + payload_len)
 }
 
 #[inline(always)]

@@ -60,7 +60,12 @@ impl Gauge {
 
     /// Has the kernel taken all?
     pub(super) fn is_empty(&self) -> bool {
-        self.word(self.producer) == self.consumed()
+        self.len() == 0
+    }
+
+    /// How many it has not taken.
+    pub(super) fn len(&self) -> usize {
+        self.word(self.producer).wrapping_sub(self.consumed()) as usize
     }
 
     /// How many it has taken, modulo 2^32.

@@ -58,15 +58,17 @@ impl Catalogue {
                     self.recent.push(half_hash(credit) | row);
                 }
             }
-            if self.recent.len() >= RECENT_MAX {
-                self.sorted.reserve_exact(self.recent.len());
-                self.sorted.append(&mut self.recent);
-                self.sorted.sort_unstable();
-            }
             if count < BATCH {
-                return Ok(());
+                break;
             }
         }
+        if self.recent.len() >= RECENT_MAX {
+            let recent = std::mem::take(&mut self.recent);
+            self.sorted.reserve_exact(recent.len());
+            self.sorted.extend(recent);
+            self.sorted.sort_unstable();
+        }
+        Ok(())
     }
 
     /// Positions of an account's movements, newest first, and perhaps of another's.
@@ -78,6 +80,8 @@ impl Catalogue {
         let mut rows: Vec<u64> =
             old.chain(self.recent.iter().filter(is_of_it)).map(|movement| movement & !HALF).collect();
         rows.sort_unstable();
+        // Giver and taker of one posting may share a hash.
+        rows.dedup();
         let first = self.first;
         rows.into_iter().rev().map(move |row| first + row)
     }

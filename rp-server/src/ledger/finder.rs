@@ -29,13 +29,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Reach {
     /// Files that stay open between questions; at least one.
     pub open_max: usize,
-    /// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step.
+    /// Files that one page of a history is looked for in: who has few rows is told where to go on, and pays for each step. No
+    /// more than stay open, or each page would open all of its own anew.
     pub files_a_page: u32,
 }
 
 impl Default for Reach {
     fn default() -> Reach {
-        Reach { open_max: 24, files_a_page: 64 }
+        Reach { open_max: 24, files_a_page: 24 }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -169,6 +170,20 @@ impl Place {
         }
     }
 
+    /// Writes a file's log once more as it is, so that the disk has what the system shows.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write_log_again(&self, name: &str) -> Result<()> {
+        let log = self.dir.join(format!("{name}-wal"));
+        // A simulated disk shows nothing else, and nobody else reads it.
+        if self.vfs.is_some() {
+            return Ok(());
+        }
+        let unwritable = |error| Refusal::Unwritable { dir: self.dir.clone(), said: format!("{name}-wal: {error}") };
+        write_again(&log).map_err(|error| unwritable(error).into())
+    }
+
     /// Refuses a file whose log SQLite would end before postings that were once committed.
     ///
     /// # Errors
@@ -198,6 +213,20 @@ impl Place {
             true => Refusal::Unwritable { dir: self.dir.clone(), said: format!("{file}: {error}") }.into(),
             false => self.damaged(file, error),
         }
+    }
+}
+
+/// Writes what stands in a file into the same places, and syncs it.
+fn write_again(file: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(file)?;
+    let (mut chunk, mut at) = (vec![0; 1 << 20], 0);
+    loop {
+        let len = file.read_at(&mut chunk, at)?;
+        if len == 0 {
+            return file.sync_data();
+        }
+        file.write_all_at(&chunk[..len], at)?;
+        at += len as u64;
     }
 }
 

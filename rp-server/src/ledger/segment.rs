@@ -184,8 +184,8 @@ pub fn secure(place: &Place, number: u32) -> Result<()> {
 /// The disk refuses.
 pub fn take_log(place: &Place, name: &str, file: &Connection) -> Result<()> {
     match renew(file) {
-        // Somebody reads it: its log is synced, and stays.
-        Err(error) if is_busy(&error) => Ok(()),
+        // Somebody reads it, so it stays: the same bytes.
+        Err(error) if is_busy(&error) => place.write_log_again(name),
         done => done.map_err(|error| place.refused(name, &error)),
     }
 }

@@ -186,6 +186,7 @@ impl Hand {
             }
             return false;
         };
+        self.is_said = false;
         self.has_sorted = true;
         match index(&self.place, number) {
             Ok(true) if !is_settled(&self.place, number) => self.unsettled.push(number),

@@ -109,8 +109,6 @@ pub struct LedgerStatus {
     pub answer_mean_us: u64,
     /// The longest since start, in microseconds.
     pub answer_longest_us: u64,
-    /// Of them, those that found no room on their way to the worker.
-    pub answers_dropped: u64,
     /// Of them, those whose session had ended, or was elsewhere.
     pub answers_late: u64,
 }

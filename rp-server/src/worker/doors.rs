@@ -11,7 +11,8 @@ use rp_net::address::Local;
 
 /// Addresses that are told apart; clients of further ones get replies from the socket's own choice of address.
 const ADDRESSES_MAX: usize = 256;
-/// Neighbours that are told apart; clients behind further ones get replies by the sockets.
+/// Neighbours that are told apart, each with each address of ours; they keep their places until the server ends, and clients
+/// behind further ones get replies by the sockets.
 const NEIGHBOURS_MAX: usize = 1024;
 /// Places that a neighbour may have: whoever is on the same cable may send from any address, and costs no more than that.
 const PLACES: usize = 8;
@@ -113,8 +114,11 @@ impl Cable {
     /// The first place where it may be.
     fn place(&self) -> usize {
         let [_, [a, b, c, d, e, f]] = self.macs;
-        let word = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) ^ u64::from(self.interface) << 48;
-        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize % NEIGHBOURS_MAX
+        let Origin { ip, port } = self.home;
+        let neighbour = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) ^ u64::from(self.interface) << 48;
+        let mix = |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let word = [neighbour, ip[0], ip[1], port.into()].into_iter().fold(0, mix);
+        (word >> 48) as usize % NEIGHBOURS_MAX
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, Result};
 use rp_core::engine::{Now, Shard};
-use rp_core::frame::{self, ETHERNET_LEN, Frame as _, Ours, Request, Verdict, checksums_hold, classify, is_for_one};
+use rp_core::frame::{
+    self, ETHERNET_LEN, Frame as _, Network, Ours, Request, Verdict, checksums_hold, classify, is_for_one,
+};
 use rp_core::limits::RX_SLOTS;
 use rp_core::reason::Reason;
 use rp_core::wire::{Origin, Peer};
@@ -17,7 +19,7 @@ use rp_net::xsk::FRAME_MAX;
 
 use super::Face;
 use super::doors::Cable;
-use super::homes::Homes;
+use super::homes::{Homes, is_v4};
 use super::replies::Replies;
 
 /// What decides about frames besides themselves.
@@ -45,7 +47,7 @@ impl Frames {
                 face.from_xsk.fetch_add(taken as u64, Relaxed);
                 self.answer(at, taken, now(), shard, replies);
             }
-            replies.flush()?;
+            replies.flush_xsk(at)?;
             most = most.max(taken);
         }
         Ok(most)
@@ -95,7 +97,9 @@ impl Frames {
             return shard.refuse(Peer::default(), payload, Reason::BadHeader);
         };
         let peer = peer_of(&from);
-        if is_nobodys(&peer, &peer_of(&to)) {
+        // Such an IPv6 address would be answered over IPv4.
+        let is_mapped = request.network == Network::V6 && (is_v4(from.ip) || is_v4(to.ip));
+        if is_mapped || is_nobodys(&peer, &peer_of(&to)) {
             return shard.refuse(peer, payload, Reason::BadHeader);
         }
         let Some(mut door) = self.homes.door(&to, interface) else {
@@ -105,15 +109,16 @@ impl Frames {
             return shard.refuse(peer, payload, Reason::BadChecksum);
         }
         door.cable = cable_of(frame, request, interface, to);
-        let door = replies.door(&door, now);
+        let door = replies.door(&door);
         shard.receive(now, peer, door, payload, replies);
     }
 }
 
 /// The way back of a frame; none where the stack must find it: for one inside a VLAN, or that went to many machines.
 fn cable_of(frame: &[u8], request: &Request, interface: u32, home: Origin) -> Option<Cable> {
-    let is_plain = request.network_offset == ETHERNET_LEN && is_for_one(frame);
-    let macs = [frame.read(0)?, frame.read(6)?];
+    let macs: [[u8; 6]; 2] = [frame.read(0)?, frame.read(6)?];
+    // Nor may the answer go to many.
+    let is_plain = request.network_offset == ETHERNET_LEN && is_for_one(frame) && is_for_one(&macs[1][..]);
     is_plain.then_some(Cable { interface, macs, home })
 }
 

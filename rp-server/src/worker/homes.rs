@@ -83,7 +83,8 @@ impl Listen {
     }
 }
 
-fn is_v4(ip: [u64; 2]) -> bool {
+/// Is it IPv4, mapped into IPv6?
+pub(super) fn is_v4(ip: [u64; 2]) -> bool {
     ip[0] == 0 && ip[1] & 0xffff_ffff == 0xffff_0000
 }
 

@@ -45,13 +45,28 @@ impl<'a> Replies<'a> {
         Self { sockets, batches, xsks, doors, losses, draft: Box::new([0; DATAGRAM_MAX]), last_door, tick: 0 }
     }
 
+    /// What is sent from here on is sent now.
+    pub(super) fn set_time(&mut self, now: Now) {
+        self.tick = now.mono_us >> 20;
+    }
+
+    /// Has all that was said left?
+    pub(super) fn are_gone(&self) -> bool {
+        self.xsks.iter().all(|(_, xsk)| xsk.unsent() == 0)
+    }
+
+    /// Counts as failed what has not left, and will not.
+    pub(super) fn give_up(&self) {
+        let unsent: usize = self.xsks.iter().map(|(_, xsk)| xsk.unsent()).sum();
+        self.losses.failed.fetch_add(unsent as u64, Ordering::Relaxed);
+    }
+
     /// The number of the door that a datagram comes through now.
     #[inline]
-    pub(super) fn door(&mut self, door: &Door, now: Now) -> u16 {
+    pub(super) fn door(&mut self, door: &Door) -> u16 {
         if self.last_door.0 != *door {
             self.last_door = (*door, self.doors.number(*door));
         }
-        self.tick = now.mono_us >> 20;
         self.doors.hear(self.last_door.1, self.tick);
         self.last_door.1
     }
@@ -62,8 +77,16 @@ impl<'a> Replies<'a> {
     /// An AF_XDP socket is broken.
     pub(super) fn flush(&mut self) -> Result<()> {
         (0..self.batches.len()).for_each(|socket| self.flush_socket(socket));
-        for (_, xsk) in &mut self.xsks {
-            let refused = xsk.flush().context("transmitting by AF_XDP")?;
+        (0..self.xsks.len()).try_for_each(|xsk| self.flush_xsk(xsk))
+    }
+
+    /// Sends what waits at one AF_XDP socket.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub(super) fn flush_xsk(&mut self, xsk: usize) -> Result<()> {
+        let refused = self.xsks[xsk].1.flush().context("transmitting by AF_XDP")?;
+        if refused > 0 {
             self.losses.failed.fetch_add(refused as u64, Ordering::Relaxed);
         }
         Ok(())

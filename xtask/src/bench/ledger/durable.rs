@@ -15,7 +15,7 @@ use crate::programs::Programs;
 /// Packets a second; each is sent once and grabbed thrice.
 const PACKETS: [u64; 3] = [2_500, 5_000, 7_500];
 /// The same where neither side goes through the network stack.
-const PACKETS_PAST_THE_STACK: [u64; 3] = [5_000, 10_000, 15_000];
+const PACKETS_PAST_THE_STACK: [u64; 4] = [5_000, 10_000, 12_500, 15_000];
 const REQUESTS_PER_PACKET: u64 = 4;
 /// Users who have money to send.
 const USERS: u64 = 100_000;
