@@ -16,6 +16,8 @@ const NAME: &CStr = c"failing";
 static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
 /// Is it one that fails, and none behind it?
 static ONCE: AtomicBool = AtomicBool::new(false);
+/// Journals that were deleted while the folder was not synced.
+static LINGERING: AtomicI64 = AtomicI64::new(0);
 
 /// There is one such disk.
 static DISK: Mutex<()> = Mutex::new(());
@@ -70,6 +72,7 @@ fn register() {
             let mut vfs = Box::new(*real().vfs);
             vfs.zName = NAME.as_ptr();
             vfs.xOpen = Some(open);
+            vfs.xDelete = Some(delete);
             vfs.pNext = std::ptr::null_mut();
             ffi::sqlite3_vfs_register(Box::into_raw(vfs), 0)
         };
@@ -94,6 +97,17 @@ unsafe extern "C" fn open(
             (*file).pMethods = table(&*(*file).pMethods).failing;
         }
         code
+    }
+}
+
+unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, syncs_folder: c_int) -> c_int {
+    let real = real();
+    // SAFETY: SQLite's own arguments go to the file system that they are meant for; a name ends in zero.
+    unsafe {
+        let is_journal = CStr::from_ptr(name).to_bytes().ends_with(b"-journal");
+        LINGERING.fetch_add(i64::from(is_journal && syncs_folder == 0), Ordering::Relaxed);
+        let delete = (*real.vfs).xDelete.expect("a file system deletes");
+        delete(real.vfs, name, syncs_folder)
     }
 }
 
@@ -152,6 +166,23 @@ fn until_it_fails(place: &Place, heads: &mut Heads) -> (Vec<Line>, Vec<Line>) {
 fn on_it(folder: &Folder) -> Place {
     let vfs = NAME.to_str().expect("ASCII").to_owned();
     Place { vfs: Some(vfs), segment_bytes: 100 << 10, ..folder.place() }
+}
+
+#[test]
+fn no_journal_can_come_back_beside_a_log() {
+    let _disk = DISK.lock().expect("the other tests went well");
+    register();
+    let folder = Folder::new();
+    let place = Place { is_inline: true, ..on_it(&folder) };
+    LINGERING.store(0, Ordering::Relaxed);
+    let mut opened = sqlite::open(&place, &mut ()).expect("an empty folder is a ledger");
+    let mut heads = Heads::default();
+    for seed in 0..20 {
+        commit(&mut opened, &plain(&mut heads, 40, seed));
+    }
+    assert!(folder.files().len() > 3, "files were made: {:?}", folder.files());
+    // One whose end the power undoes empties its file, and SQLite then deletes the log.
+    assert_eq!(LINGERING.load(Ordering::Relaxed), 0, "journals that were deleted and may come back");
 }
 
 #[test]
