@@ -2,11 +2,13 @@
 
 use rp_core::acknowledged::Told;
 use rp_core::key::seal;
-use rp_core::limits::NOTICES_PER_USER_MAX;
 use rp_core::wire::{Notice, NoticeAck, NoticeType, Prize, TRAILER};
 
 use super::{Asking, Fleet, Outbox};
 use crate::books::Discard;
+
+/// A prize of the shake under way is older than fewer notices than this, but for bad luck, which costs an answer and no money.
+const RECENT: u64 = 8;
 
 impl Fleet {
     pub(super) fn on_prize(
@@ -38,9 +40,9 @@ impl Fleet {
         let session = &mut self.sessions[index as usize];
         let is_new = !session.has_seen(notice.notice);
         // The PRIZE was lost on its way. An acknowledgement would end it at the server, and the repeated shake would
-        // find no answer: so the shake comes first, and the notice comes again, but not until it is taken for one that was
-        // seen.
-        let is_recent = notice.notice + NOTICES_PER_USER_MAX as u64 > session.notice_highest;
+        // find no answer: so the shake comes first, and the notice comes again. One that is older than others is of another
+        // shake, and would at last be taken for one that was seen.
+        let is_recent = notice.notice + RECENT > session.notice_highest;
         let comes_first = about == NoticeType::Prize && session.asking == Asking::Shake && is_recent;
         // A session that is being closed begins nothing; the notice waits for the user's next.
         if is_new && (comes_first || session.asking == Asking::Bye) {
