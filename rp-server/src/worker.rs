@@ -125,19 +125,18 @@ impl Worker {
                     looks = drains || replies.xsks.is_empty();
                 }
             }
-            replies.set_time(self.clock.now());
             let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
             for (i, socket) in self.sockets.iter().enumerate() {
                 if !looks && !self.sleeper.readable(i) {
                     continue;
                 }
                 let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
-                let now = self.clock.now();
-                answer(&mut self.shard, &rx, i, now, &mut replies);
+                answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
                 replies.flush()?;
                 most = most.max(taken);
             }
             let now = self.clock.now();
+            replies.set_time(now);
             if most > 0 {
                 heard_us = now.mono_us;
             }
