@@ -38,6 +38,8 @@ pub struct Account {
     used: bool,
 }
 
+const _: () = assert!(size_of::<Account>() == 56);
+
 impl Account {
     fn new(user: u64) -> Self {
         Self {
