@@ -34,7 +34,7 @@ use rp_core::posting::Posting;
 pub use chain::Chain;
 pub use finder::Reach;
 pub use heads::{Gap, Heads};
-pub use place::Place;
+pub use place::{Place, Vfs, write_again};
 pub use reader::SqliteReader;
 pub use refusal::Refusal;
 

@@ -22,6 +22,7 @@ mod server;
 mod store;
 #[path = "../simulation/tap.rs"]
 mod tap;
+mod twice;
 #[path = "../simulation/vfs.rs"]
 mod vfs;
 #[path = "../simulation/world.rs"]

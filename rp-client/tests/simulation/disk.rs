@@ -182,6 +182,17 @@ impl Disk {
         Ok(())
     }
 
+    /// Writes what a file shows into the same places, and syncs it.
+    pub fn write_again(&mut self, name: &str) -> Result<(), Failure> {
+        let file = match self.open(name, false) {
+            Ok(file) if self.len(file) > 0 => file,
+            Ok(_) | Err(Failure::Missing) => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        self.write(file, 0, &self.files[file].shown.clone())?;
+        self.sync(file, false)
+    }
+
     pub fn delete(&mut self, name: &str, with_folder: bool) -> Result<(), Failure> {
         if matches!(self.deed(), Some(Fault::Gone | Fault::Broken)) {
             return Err(Failure::Broken);

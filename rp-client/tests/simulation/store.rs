@@ -15,12 +15,12 @@ use rp_server::audit::figures::Figures;
 use rp_server::audit::follow;
 use rp_server::audit::model::Model;
 use rp_server::ledger::{
-    Finder, Keeper, Ledger, Mark, Outcome, Place, Projection, Restore, SqliteReader, Time, sqlite,
+    Finder, Keeper, Ledger, Mark, Outcome, Place, Projection, Restore, SqliteReader, Time, Vfs, sqlite,
 };
 
 use crate::disk::Disk;
 use crate::server::SETS;
-use crate::vfs::Mount;
+use crate::vfs::{self, Mount};
 
 /// A file is closed at about so much.
 const SEGMENT_BYTES: u64 = 160 << 10;
@@ -74,8 +74,9 @@ impl Store {
         let mount = Mount::new(&name, Disk::new(seed), seed);
         // The lock on the folder is the system's own; the files are the mount's.
         let dir = std::env::temp_dir().join(&name);
+        let vfs = Vfs { name, write_again: vfs::write_again };
         let place =
-            Place { vfs: Some(name), sets: SETS, segment_bytes: SEGMENT_BYTES, is_inline: true, ..Place::new(&dir) };
+            Place { vfs: Some(vfs), sets: SETS, segment_bytes: SEGMENT_BYTES, is_inline: true, ..Place::new(&dir) };
         Store {
             opened: None,
             writers: (0..writers).map(|_| Writer::default()).collect(),

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
@@ -123,6 +125,16 @@ impl Drop for Mount {
             drop(Box::from_raw(self.state));
         }
     }
+}
+
+/// Writes what stands in a file of the disk of that name into the same places, and syncs it.
+pub fn write_again(name: &str, file: &Path) -> io::Result<()> {
+    let name = CString::new(name).expect("a name without zeros");
+    // SAFETY: SQLite looks for a string, and what it finds under the name of a mount is that mount's.
+    let state = unsafe { state_of(ffi::sqlite3_vfs_find(name.as_ptr())) };
+    let disk = &mut state.lock().expect("nobody panics with the disk in hand").disk;
+    disk.write_again(file.to_str().expect("paths of ours are text"))
+        .map_err(|failure| io::Error::other(format!("{failure:?}")))
 }
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {

@@ -33,13 +33,22 @@ const UNWRITTEN: [i32; 6] = [
     ffi::SQLITE_IOERR_SHMMAP,
 ];
 
+/// A file system under SQLite that is not the system's own.
+#[derive(Clone, Debug)]
+pub struct Vfs {
+    /// SQLite knows it by this name.
+    pub name: String,
+    /// What [`write_again`] is on it; the first word is its name.
+    pub write_again: fn(&str, &Path) -> io::Result<()>,
+}
+
 /// Where a ledger is.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Its folder.
     pub dir: PathBuf,
-    /// SQLite's file system under it, by name; the system's own when there is none.
-    pub vfs: Option<String>,
+    /// SQLite's file system under it; the system's own when there is none.
+    pub vfs: Option<Vfs>,
     /// SETs of the server: a user's SET follows from their number, so a ledger has one for ever.
     pub sets: u32,
     /// Write-ahead log at which a segment is closed.
@@ -100,13 +109,19 @@ impl Place {
         format!("postings-{number:06}.db")
     }
 
-    /// Opens one of its files; `None` when there is none.
+    /// Opens one of its files; `None` when there is none. Who will write has its log on disk first.
     ///
     /// # Errors
     /// A [`Refusal`]: it is damaged, or the system refuses.
     pub fn open(&self, name: &str, access: Access) -> Result<Option<Connection>> {
         self.keep_log(name)?;
-        self.connect(name, access).map_err(|error| self.refused(name, &error))
+        let opened = self.connect(name, access).map_err(|error| self.refused(name, &error))?;
+        if let Some(file) = &opened
+            && access != Access::Look
+        {
+            self.secure_log(name, file)?;
+        }
+        Ok(opened)
     }
 
     /// SQLite deletes the log of a file that is empty. No crash leaves one: the file's first page is on disk before there is
@@ -126,7 +141,7 @@ impl Place {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
         let opened = match &self.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs.as_str()),
+            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs.name.as_str()),
             None => Connection::open_with_flags(&path, flags),
         };
         let connection = match opened {
@@ -170,18 +185,21 @@ impl Place {
         }
     }
 
-    /// Writes a file's log once more as it is, so that the disk has what the system shows.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn write_log_again(&self, name: &str) -> Result<()> {
+    /// Writes a file's log once more as it is: after a sync that failed, the system shows what the disk may not hold, and the
+    /// next sync says that all is well. What is appended to such a log is lost with it, and a checkpoint of it is undone in
+    /// part when the power fails: the disk's log, which ends earlier, hides some pages of the file and leaves others.
+    fn secure_log(&self, name: &str, file: &Connection) -> Result<()> {
         let log = self.dir.join(format!("{name}-wal"));
-        // A simulated disk shows nothing else, and nobody else reads it.
-        if self.vfs.is_some() {
-            return Ok(());
-        }
+        let refused = |error| self.refused(name, &error);
+        // Nobody else writes to it or begins it anew meanwhile.
+        file.execute_batch("BEGIN IMMEDIATE").map_err(refused)?;
+        let written = match &self.vfs {
+            None => write_again(&log),
+            Some(vfs) => (vfs.write_again)(&vfs.name, &log),
+        };
+        file.execute_batch("ROLLBACK").map_err(refused)?;
         let unwritable = |error| Refusal::Unwritable { dir: self.dir.clone(), said: format!("{name}-wal: {error}") };
-        write_again(&log).map_err(|error| unwritable(error).into())
+        written.map_err(|error| unwritable(error).into())
     }
 
     /// Refuses a file whose log SQLite would end before postings that were once committed.
@@ -216,14 +234,20 @@ impl Place {
     }
 }
 
-/// Writes what stands in a file into the same places, and syncs it.
-fn write_again(file: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(file)?;
-    let (mut chunk, mut at) = (vec![0; 1 << 20], 0);
+/// Writes what stands in a file, if there is one, into the same places, and syncs it.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_again(file: &Path) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (mut chunk, mut at) = (vec![0; SLICE_BYTES], 0);
     loop {
         let len = file.read_at(&mut chunk, at)?;
         if len == 0 {
-            return file.sync_data();
+            return if at == 0 { Ok(()) } else { file.sync_data() };
         }
         file.write_all_at(&chunk[..len], at)?;
         at += len as u64;

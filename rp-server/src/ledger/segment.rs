@@ -174,18 +174,15 @@ pub fn secure(place: &Place, number: u32) -> Result<()> {
     take_log(place, &name, &file)
 }
 
-/// Makes a file's log its new owner's: brought into the file itself, and begun anew.
-///
-/// After a sync that failed, the system shows in the log what the disk may not hold, and what is appended to that is lost with
-/// it: so a new owner begins by writing it once more, or not at all. Besides, a log that begins anew has no frames of an
-/// earlier opening behind its end.
+/// Makes a file's log its new owner's: brought into the file itself, and begun anew, with no frames of an earlier opening
+/// behind its end.
 ///
 /// # Errors
 /// The disk refuses.
 pub fn take_log(place: &Place, name: &str, file: &Connection) -> Result<()> {
     match renew(file) {
-        // Somebody reads it, so it stays: the same bytes.
-        Err(error) if is_busy(&error) => place.write_log_again(name),
+        // Somebody reads it, so it stays.
+        Err(error) if is_busy(&error) => Ok(()),
         done => done.map_err(|error| place.refused(name, &error)),
     }
 }

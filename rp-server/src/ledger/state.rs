@@ -1,7 +1,7 @@
 //! `state.db`: who the ledger is, who owns it, how far it was, and what its SETs were. Written beside the writer, never in
 //! its way.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rp_core::key::{Key, sip};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
@@ -22,6 +22,8 @@ pub struct State {
     epoch: u64,
     sets: u32,
     is_owned: bool,
+    /// A write failed: what the disk holds is not known to this connection.
+    is_broken: bool,
 }
 
 /// The files that were moved to an archive: all up to one of them.
@@ -97,7 +99,7 @@ impl State {
         if checksum != epoch_sum(&id, epoch, sets) {
             return Err(place.damaged(NAME, "the checksum of the ledger's id is wrong"));
         }
-        Ok(State { place: place.clone(), file, id, epoch, sets, is_owned })
+        Ok(State { place: place.clone(), file, id, epoch, sets, is_owned, is_broken: false })
     }
 
     /// The ledger's id, drawn when it was made.
@@ -161,6 +163,14 @@ impl State {
         }
     }
 
+    /// Writes, unless a write has failed: the next one's checkpoint would trust the log.
+    fn write(&mut self, put: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
+        ensure!(!self.is_broken, "{NAME}: an earlier write failed");
+        let written = put(&self.file);
+        self.is_broken = written.is_err();
+        Ok(written?)
+    }
+
     /// Keeps what was moved to an archive.
     ///
     /// # Errors
@@ -177,9 +187,10 @@ impl Keeper for State {
     fn keep(&mut self, projection: &Projection) -> Result<()> {
         let sum = projection_sum(&self.id, projection) as i64;
         let Projection { set, sequence, floor, bytes } = projection;
-        let mut keep = self.file.prepare_cached("REPLACE INTO projection VALUES (?, ?, ?, ?, ?)")?;
-        keep.execute((set, *sequence as i64, *floor as i64, bytes, sum))?;
-        Ok(())
+        self.write(|file| {
+            let mut keep = file.prepare_cached("REPLACE INTO projection VALUES (?, ?, ?, ?, ?)")?;
+            keep.execute((set, *sequence as i64, *floor as i64, bytes, sum)).map(drop)
+        })
     }
 
     fn projections(&mut self) -> Result<Vec<Projection>> {
@@ -204,13 +215,14 @@ impl Keeper for State {
     }
 
     fn mark(&mut self, mark: &Mark) -> Result<()> {
-        Ok(put_mark(&self.file, &self.id, mark)?)
+        let id = self.id;
+        self.write(|file| put_mark(file, &id, mark))
     }
 }
 
 impl Drop for State {
     fn drop(&mut self) {
-        if self.is_owned {
+        if self.is_owned && !self.is_broken {
             // Its log is as good as the file: a reader beside us, or a full disk, keeps it.
             let _kept = settle(&self.file);
         }

@@ -161,8 +161,10 @@ impl Hand {
                 let _sent = self.made.send(Segment::open(&self.place, number, self.id, self.epoch));
             }
             Task::Settle(number, writer) => {
-                drop(writer);
-                self.unsettled.push(number);
+                // Its own handle knows its log to be on disk; another would write it once more.
+                if !writer.is_some_and(|writer| is_done(number, writer.settle())) {
+                    self.unsettled.push(number);
+                }
                 self.unindexed.push(number);
                 let place = &self.place;
                 self.unsettled.retain(|number| !is_settled(place, *number));
@@ -189,8 +191,8 @@ impl Hand {
         self.is_said = false;
         self.has_sorted = true;
         match index(&self.place, number) {
-            Ok(true) if !is_settled(&self.place, number) => self.unsettled.push(number),
-            Ok(_) => {}
+            Ok(false) => self.unsettled.push(number),
+            Ok(true) => {}
             Err(error) => complain!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
         }
         true
@@ -203,31 +205,34 @@ fn has_room(place: &Place) -> bool {
     place.vfs.is_some() || rp_net::disk::free_bytes(&place.dir).is_ok_and(is_enough)
 }
 
-/// Gives a closed file its indices, unless it has them.
+/// Gives a closed file its indices, unless it has them; `false` when somebody reads it, and its log stays for now.
 fn index(place: &Place, number: u32) -> Result<bool> {
-    let Some(mut file) = place.open(&Place::segment_name(number), Access::Write)? else { return Ok(false) };
-    let is_new = !segment::has_indices(&file)?;
-    if is_new {
-        segment::index(&mut file)?;
+    let Some(mut file) = place.open(&Place::segment_name(number), Access::Write)? else { return Ok(true) };
+    if segment::has_indices(&file)? {
+        return Ok(true);
     }
-    Ok(is_new)
+    segment::index(&mut file)?;
+    Ok(is_done(number, segment::settle(&file)))
+}
+
+/// Brings a closed file's log into it; `false` when somebody reads it.
+fn is_settled(place: &Place, number: u32) -> bool {
+    match place.open(&Place::segment_name(number), Access::Write) {
+        Ok(Some(file)) => is_done(number, segment::settle(&file)),
+        Ok(None) => true,
+        Err(error) => {
+            complain!("{error:#}");
+            true
+        }
+    }
 }
 
 /// A log that cannot be brought in stays what it was, and is as good to read.
-fn is_settled(place: &Place, number: u32) -> bool {
-    let name = Place::segment_name(number);
-    let file = match place.open(&name, Access::Write) {
-        Ok(Some(file)) => file,
-        Ok(None) => return true,
-        Err(error) => {
-            complain!("{error:#}");
-            return true;
-        }
-    };
-    match segment::settle(&file) {
+fn is_done(number: u32, settled: rusqlite::Result<()>) -> bool {
+    match settled {
         Err(error) if segment::is_busy(&error) => false,
         Err(error) => {
-            complain!("cannot bring the log of {name} into it: {error}");
+            complain!("cannot bring the log of {} into it: {error}", Place::segment_name(number));
             true
         }
         Ok(()) => true,

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use rp_server::ledger::{Heads, Outcome, Place, sqlite};
+use rp_server::ledger::{Heads, Outcome, Place, Vfs, sqlite, write_again};
 use rusqlite::ffi;
 
 use crate::house::{Folder, Line, Taken, commit, plain, read};
@@ -164,7 +164,7 @@ fn until_it_fails(place: &Place, heads: &mut Heads) -> (Vec<Line>, Vec<Line>) {
 
 /// Where a ledger is, on the disk that fails.
 fn on_it(folder: &Folder) -> Place {
-    let vfs = NAME.to_str().expect("ASCII").to_owned();
+    let vfs = Vfs { name: NAME.to_str().expect("ASCII").to_owned(), write_again: |_, file| write_again(file) };
     Place { vfs: Some(vfs), segment_bytes: 100 << 10, ..folder.place() }
 }
 
