@@ -317,11 +317,12 @@ fn print_status(status: &Status) {
     );
     for worker in &status.workers {
         say!(
-            "  CPU {:<3} {:>4} SETs  received {:>14}  replied {:>14}",
+            "  CPU {:<3} {:>4} SETs  received {:>14}  replied {:>14}  sent {:>14}",
             worker.cpu,
             worker.sets,
             worker.received,
-            worker.replied
+            worker.replied,
+            worker.sent
         );
     }
     say!(
@@ -347,7 +348,8 @@ fn print_status(status: &Status) {
         say!("  af-xdp: {} queue {} -> worker {} ({})", xsk.interface, xsk.queue, xsk.worker, xsk.mode);
     }
     if !status.xsks.is_empty() {
-        say!("  received by AF_XDP {}, lost there {}", status.from_xsk, status.xsk_lost);
+        let (taken, lost, sent) = (status.from_xsk, status.xsk_lost, status.sent_by_xsk);
+        say!("  received by AF_XDP {taken}, lost there {lost}, sent by AF_XDP {sent}");
     }
     for (name, count) in status.dropped.iter().filter(|(_, count)| **count > 0) {
         say!("  dropped {name} {count}");

@@ -138,8 +138,9 @@ impl Sight {
             accepted: self.all(|books| &books.accepted),
             socket_overflow: sockets().map(|socket| u64::from(socket.overflow().unwrap_or(0))).sum(),
             from_xsk: self.workers.iter().map(|worker| worker.face.from_xsk.load(Relaxed)).sum(),
+            sent_by_xsk: self.workers.iter().map(|worker| worker.face.departures.by_xsk.read()).sum(),
             xsk_lost: self.xsks.iter().map(|xsk| xsk.watch.lost().unwrap_or(0)).sum(),
-            send_failed: self.workers.iter().map(|worker| worker.face.losses.failed.load(Relaxed)).sum::<u64>()
+            send_failed: self.workers.iter().map(|worker| worker.face.departures.failed.load(Relaxed)).sum::<u64>()
                 + self.xsks.iter().map(|xsk| xsk.watch.refused().unwrap_or(0)).sum::<u64>(),
             notices_refused: self.all(|books| &books.notices_refused),
             money: self.money(),
@@ -160,6 +161,7 @@ impl Sight {
             sets: (number as u32..self.sets).step_by(workers as usize).count() as u32,
             received: worker.books.received.total(),
             replied: worker.books.replied.read(),
+            sent: worker.books.sent.total(),
         }
     }
 

@@ -26,7 +26,7 @@ pub use doors::Doors;
 pub use folding::WORTH;
 pub use frames::Frames;
 pub use homes::Homes;
-pub use replies::{Losses, Xsks};
+pub use replies::{Departures, Xsks};
 pub use rings::{BankRings, Rings, connect};
 
 use crate::archivist::Archive;
@@ -89,8 +89,8 @@ pub struct Face {
     pub gone: AtomicBool,
     /// Datagrams that came by AF_XDP.
     pub from_xsk: AtomicU64,
-    /// Replies that the kernel did not take.
-    pub losses: Losses,
+    /// What became of its replies.
+    pub departures: Departures,
 }
 
 impl Worker {
@@ -103,7 +103,7 @@ impl Worker {
             .with_context(|| format!("pinning worker {} to CPU {}", self.number, self.cpu))?;
         self.face.thread_id.store(rp_net::proc::thread_id(), Ordering::Relaxed);
         let mut rx = RecvBatch::new();
-        let mut replies = Replies::new(&self.sockets, self.xsks, &self.doors, &self.face.losses);
+        let mut replies = Replies::new(&self.sockets, self.xsks, &self.doors, &self.face.departures);
         let mut folding = Folding::default();
         let (mut busy, mut heard_us) = (true, 0);
         while !self.face.stop.load(Ordering::Relaxed) {

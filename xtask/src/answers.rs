@@ -56,6 +56,8 @@ pub struct Status {
     pub socket_overflow: u64,
     /// Of the datagrams received, those that came by AF_XDP.
     pub from_xsk: u64,
+    /// Of the datagrams sent, those that left by AF_XDP.
+    pub sent_by_xsk: u64,
     /// Datagrams lost at an AF_XDP socket.
     pub xsk_lost: u64,
     /// The books.
@@ -111,6 +113,8 @@ pub struct Worker {
     pub received: u64,
     /// Datagrams answered.
     pub replied: u64,
+    /// Datagrams sent.
+    pub sent: u64,
 }
 
 /// The server's books; all money in fen.

@@ -113,7 +113,8 @@ pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, see
     let kernel = if stage.has_gate() { Some(server.kernel_counts()?) } else { None };
     let status = server.status()?;
     let driver = stage.transmitted(&status.gate.interfaces)?;
-    Ok(Evidence { users, reports, status, seen, kernel, driver })
+    let stack = stage.by_sockets()?;
+    Ok(Evidence { users, reports, status, seen, kernel, driver, stack })
 }
 
 /// Builds all that the demo runs; the kernel programs only where they can be loaded.

@@ -14,6 +14,7 @@ mod place;
 mod program;
 mod quiet;
 mod room;
+mod stack;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,6 +30,7 @@ pub use place::Place;
 pub use program::Program;
 pub use quiet::{NapiThread, quiet};
 pub use room::Room;
+pub use stack::{BySockets, by_sockets};
 
 use crate::programs::Programs;
 use crate::signal;

@@ -76,6 +76,8 @@ pub struct Status {
     pub socket_overflow: u64,
     /// Of the requests received those that came by AF_XDP.
     pub from_xsk: u64,
+    /// Of the replies and notices sent those that were handed to AF_XDP.
+    pub sent_by_xsk: u64,
     /// Datagrams that were sent to an AF_XDP socket and that it did not hold.
     pub xsk_lost: u64,
     /// Replies that the kernel refused.
@@ -126,6 +128,8 @@ pub struct WorkerStatus {
     pub received: u64,
     /// Of them answered at once.
     pub replied: u64,
+    /// Replies and notices sent.
+    pub sent: u64,
 }
 
 /// The money of the server, in fen.

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
+use rp_core::engine::books::Counter;
 use rp_core::engine::{Now, Transmit};
 use rp_core::frame::Envelope;
 use rp_core::limits::DATAGRAM_MAX;
@@ -14,10 +15,12 @@ use rp_net::xsk::Xsk;
 
 use super::doors::{Cable, Door, Doors};
 
-/// Replies that left the engine and not the machine.
+/// What became of replies that left the engine.
 #[derive(Default)]
-pub struct Losses {
-    /// Refused by the kernel.
+pub struct Departures {
+    /// Handed to AF_XDP; the others to the stack.
+    pub by_xsk: Counter,
+    /// Refused by the kernel, or still here at the end.
     pub failed: AtomicU64,
 }
 
@@ -30,7 +33,7 @@ pub struct Replies<'a> {
     batches: Vec<SendBatch>,
     pub(super) xsks: Xsks,
     doors: &'a Doors,
-    losses: &'a Losses,
+    departures: &'a Departures,
     /// A datagram while it is written.
     draft: Box<[u8; DATAGRAM_MAX]>,
     last_door: (Door, u16),
@@ -39,10 +42,10 @@ pub struct Replies<'a> {
 }
 
 impl<'a> Replies<'a> {
-    pub(super) fn new(sockets: &'a [UdpSocket], xsks: Xsks, doors: &'a Doors, losses: &'a Losses) -> Self {
+    pub(super) fn new(sockets: &'a [UdpSocket], xsks: Xsks, doors: &'a Doors, departures: &'a Departures) -> Self {
         let batches = sockets.iter().map(|_| SendBatch::new()).collect();
         let last_door = (*doors.door(0), 0);
-        Self { sockets, batches, xsks, doors, losses, draft: Box::new([0; DATAGRAM_MAX]), last_door, tick: 0 }
+        Self { sockets, batches, xsks, doors, departures, draft: Box::new([0; DATAGRAM_MAX]), last_door, tick: 0 }
     }
 
     /// What is sent from here on is sent now.
@@ -58,7 +61,7 @@ impl<'a> Replies<'a> {
     /// Counts as failed what has not left, and will not.
     pub(super) fn give_up(&self) {
         let unsent: usize = self.xsks.iter().map(|(_, xsk)| xsk.unsent()).sum();
-        self.losses.failed.fetch_add(unsent as u64, Ordering::Relaxed);
+        self.departures.failed.fetch_add(unsent as u64, Ordering::Relaxed);
     }
 
     /// The number of the door that a datagram comes through now.
@@ -87,7 +90,7 @@ impl<'a> Replies<'a> {
     pub(super) fn flush_xsk(&mut self, xsk: usize) -> Result<()> {
         let refused = self.xsks[xsk].1.flush().context("transmitting by AF_XDP")?;
         if refused > 0 {
-            self.losses.failed.fetch_add(refused as u64, Ordering::Relaxed);
+            self.departures.failed.fetch_add(refused as u64, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -100,7 +103,7 @@ impl<'a> Replies<'a> {
         let waiting = batch.len() as u64;
         // A failure is one datagram's or the socket's; either way the client asks again, and the count tells.
         let failed = batch.flush(&self.sockets[socket]).map_or(waiting, |sent| sent.failed as u64);
-        self.losses.failed.fetch_add(failed, Ordering::Relaxed);
+        self.departures.failed.fetch_add(failed, Ordering::Relaxed);
     }
 
     /// Puts the draft into a frame; none when there is none to be had.
@@ -127,7 +130,7 @@ impl Transmit for Replies<'_> {
         if let Some(cable) = doors.cable(door, self.tick)
             && self.put_in_frame(len, &to, cable).is_some()
         {
-            return;
+            return self.departures.by_xsk.add(1);
         }
         let Door { socket, local, .. } = doors.door(door);
         let socket = usize::from(*socket);

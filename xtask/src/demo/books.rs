@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::Add as _;
 
 use super::evidence::Evidence;
-use crate::answers::{Counts, KernelCounts, Sum, add_up, by_kind, total};
+use crate::answers::{Counts, KernelCounts, Status, Sum, add_up, by_kind, total};
+use crate::lab::BySockets;
 
 /// Equations that were checked, and those that do not hold.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,9 @@ impl Books {
         books.requests(evidence);
         if let Some(kernel) = &evidence.kernel {
             books.kernel(evidence, kernel);
+        }
+        if let Some(stack) = evidence.stack {
+            books.stack(&evidence.status, stack);
         }
         books.replies(evidence);
         books.money(evidence);
@@ -78,10 +82,20 @@ impl Books {
         }
     }
 
+    fn stack(&mut self, status: &Status, stack: BySockets) {
+        let taken = total(&status.received) - status.from_xsk;
+        self.agree("the workers took from sockets", taken, "the stack gave them", stack.read);
+        let sent = total(&status.sent) - status.sent_by_xsk;
+        self.agree("the workers sent by sockets", sent, "the stack sent", stack.sent);
+    }
+
     fn replies(&mut self, evidence: &Evidence) {
+        let status = &evidence.status;
+        let workers = status.workers.iter().map(|worker| worker.sent).sum();
+        self.agree("the server sent", total(&status.sent), "its workers", workers);
         let received = add_up(evidence.reports.iter().map(|report| &report.datagrams.received));
         let gate = evidence.kernel.as_ref().map(|kernel| by_kind(&kernel.answers)).unwrap_or_default();
-        let sent = add_up([&evidence.status.sent, &gate]);
+        let sent = add_up([&status.sent, &gate]);
         let lost = evidence.driver.map_or(0, |driver| driver.errors);
         let arrived = total(&received) + lost;
         self.agree("gate and server sent", total(&sent), "clients received or the drivers lost", arrived);

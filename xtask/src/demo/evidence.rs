@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::watch::Seen;
 use crate::answers::{KernelCounts, Memory, Phase, Report, Status};
-use crate::lab::Transmitted;
+use crate::lab::{BySockets, Transmitted};
 
 /// What was seen at one moment of the run.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub struct Evidence {
     pub kernel: Option<KernelCounts>,
     /// What the drivers did with the gate's answers; none when it was off.
     pub driver: Option<Transmitted>,
+    /// What went through the server's stack; none where others share it.
+    pub stack: Option<BySockets>,
     /// What was seen meanwhile.
     pub seen: Seen,
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::scenario::{ALLOWANCE_FEN, Scenario};
 use crate::fleet::{Fleet, Seat, common_start};
-use crate::lab::{Lab, Place, Room, Transmitted, next_name, transmitted};
+use crate::lab::{BySockets, Lab, Place, Room, Transmitted, by_sockets, next_name, transmitted};
 use crate::programs::Programs;
 use crate::server::Server;
 use crate::signal;
@@ -85,6 +85,15 @@ impl Stage {
         let Stage::Lab(lab) = self else { return Ok(None) };
         let of_each = interfaces.iter().map(|interface| transmitted(lab.server(), interface));
         of_each.reduce(|a, b| Ok(a? + b?)).transpose()
+    }
+
+    /// What the sockets of the server's machine read and sent; none where they are not alone.
+    ///
+    /// # Errors
+    /// As [`by_sockets`].
+    pub fn by_sockets(&self) -> Result<Option<BySockets>> {
+        let Stage::Lab(lab) = self else { return Ok(None) };
+        by_sockets(lab.server()).map(Some)
     }
 
     /// The folder for keys, logs and reports.
