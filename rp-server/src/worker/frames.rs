@@ -144,7 +144,77 @@ fn payload_of<'a>(frame: &'a [u8], request: &Request) -> &'a [u8] {
 
 #[cfg(test)]
 mod tests {
+    use rp_core::cookie::Baker;
+    use rp_core::engine::Config;
+    use rp_core::engine::board::Board;
+    use rp_core::engine::books::Books;
+    use rp_core::frame::Envelope;
+    use rp_core::wire::{HELLO_LEN, Hello};
+    use rp_net::socket::{Buffers, UdpSocket};
+
+    use super::super::{Departures, Doors};
     use super::*;
+
+    /// A HELLO over IPv6, whatever the addresses.
+    fn hello(from: &str, to: &str, ours: &Ours) -> (Vec<u8>, Request) {
+        let ends = [from, to].map(|text| text.parse::<Ipv6Addr>().expect("an address").octets());
+        // With their words in another order none is IPv4, and the checksum is the same.
+        let [other_from, other_to] = ends.map(|mut ip| {
+            ip.rotate_left(10);
+            Origin::from(&Peer { ip, port: ours.ports[0] })
+        });
+        let envelope = Envelope::new([[2; 6], [4; 6]], &other_from, &other_to);
+        let at = envelope.head_len();
+        let mut frame = vec![0; at + HELLO_LEN];
+        Hello { flags: 0, set_hash: 0, client_nonce: 1 }.put(&mut frame[at..]);
+        envelope.close(&mut frame, HELLO_LEN).expect("there is room");
+        frame[ETHERNET_LEN + 8..][..32].copy_from_slice(ends.as_flattened());
+        let Verdict::Request(request) = classify(&frame[..], ours) else { panic!("it is a request") };
+        (frame, request)
+    }
+
+    #[test]
+    fn an_ipv4_address_in_an_ipv6_frame_is_refused() {
+        let buffers = Buffers { receive_bytes: 4096, send_bytes: 4096 };
+        let socket = UdpSocket::unconnected("[::]:0".parse().expect("a literal"), buffers);
+        let sockets = [socket.expect("a free port")];
+        let ours = Ours { ports: [sockets[0].local_address().port(), 0, 0, 0], sets: 1 };
+        let frames = Frames { ours, homes: Arc::new(Homes::new(&sockets)) };
+        let (doors, departures) = (Doors::new(1), Departures::default());
+        let mut replies = Replies::new(&sockets, Vec::new(), &doors, &departures);
+        let (config, books) = (Config { sets: 1, workers: 1, ..Config::default() }, Arc::new(Books::default()));
+        let (baker, board) = (Baker::new([5; 16], 0), Arc::new(Board::own(1)));
+        let mut shard = Shard::new(config, baker, Vec::new(), [1; 32], vec![books.clone()], Arc::default(), &board);
+        let now = Now { mono_us: 1_000_000, unix_us: 1_771_243_200_000_000 };
+        for (from, to, counts) in [
+            ("fd00::2", "::1", (1, 0)),
+            ("::ffff:10.0.0.2", "::1", (1, 1)),
+            ("fd00::2", "::ffff:127.0.0.1", (1, 2)),
+            ("::ffff:10.0.0.2", "::ffff:127.0.0.1", (1, 3)),
+            ("fd00::3", "::1", (2, 3)),
+        ] {
+            let (frame, request) = hello(from, to, &ours);
+            frames.answer_one(&frame, &request, 3, now, &mut shard, &mut replies);
+            let found = (books.replied.read(), books.dropped[Reason::BadHeader].read());
+            assert_eq!((found, books.received.total()), (counts, counts.0 + counts.1), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_cable_leads_from_one_machine_to_one() {
+        let (frame, request) = hello("fd00::2", "fd00::1", &Ours { ports: [2015, 0, 0, 0], sets: 1 });
+        let home = Origin { ip: [1, 2], port: 2015 };
+        let check = |what: &str, at: usize, byte: u8, request: &Request, macs: Option<[[u8; 6]; 2]>| {
+            let mut frame = frame.clone();
+            frame[at] = byte;
+            let cable = macs.map(|macs| Cable { interface: 3, macs, home });
+            assert_eq!(cable_of(&frame, request, 3, home), cable, "{what}");
+        };
+        check("as it came", 0, 4, &request, Some([[4; 6], [2; 6]]));
+        check("to a group", 0, 5, &request, None);
+        check("from a group", 6, 3, &request, None);
+        check("in a VLAN", 0, 4, &Request { network_offset: ETHERNET_LEN + 4, ..request }, None);
+    }
 
     #[test]
     fn nobodys_addresses_are_known() {
