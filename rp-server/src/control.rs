@@ -2,6 +2,7 @@
 //!
 //! It never touches a data packet: it reaches the workers by notes and reads their counters.
 
+mod drain;
 mod mint;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
 use crate::worker::{BankRings, WORTH};
+use drain::Drain;
 pub use mint::{MintOrder, Mints};
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
@@ -38,8 +40,6 @@ const QUIET_BEAT: Duration = Duration::from_millis(20);
 
 /// The beat of a server that is about to end.
 const LAST_BEAT: Duration = Duration::from_millis(1);
-/// The longest that it then goes on with what is under way.
-const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// An address that this machine got is served past the stack so soon.
 const HOMES_REFRESH: Duration = Duration::from_secs(1);
@@ -63,10 +63,8 @@ pub struct Control {
     stopping: Option<(u32, oneshot::Sender<Answer>)>,
     keeper: Keeper,
     intake: Intake,
-    /// Until when what is under way may come to its end, once nothing more comes in.
-    drains_until: Option<Instant>,
-    /// All workers said so at the last look.
-    is_at_rest: bool,
+    /// How far what is under way is from its end, once nothing more comes in.
+    drain: Option<Drain>,
     /// The remedy for false checksums was told.
     has_hinted: bool,
 }
@@ -95,8 +93,7 @@ impl Control {
             stopping: None,
             keeper,
             intake,
-            drains_until: None,
-            is_at_rest: false,
+            drain: None,
             has_hinted: false,
         }
     }
@@ -138,7 +135,7 @@ impl Control {
 
     /// Lets nothing more in, and has the workers bring what is under way to its end; `true` when it was said before.
     fn drain(&mut self) -> bool {
-        if self.drains_until.is_some() {
+        if self.drain.is_some() {
             return true;
         }
         self.intake.close();
@@ -146,17 +143,14 @@ impl Control {
             worker.face.drains.store(true, Ordering::Release);
         }
         self.rings.wakers.iter().for_each(rp_net::wait::Waker::wake);
-        self.drains_until = Some(Instant::now() + DRAIN_MAX);
+        self.drain = Some(Drain::begin(std::time::Instant::now()));
         false
     }
 
-    /// Has everything under way come to its end, or is the time for it over? Workers rest when all did at two looks in a row:
-    /// between one's word and another's, work may have gone from this to that.
+    /// Has everything under way come to its end, or is the time for it over?
     fn is_drained(&mut self) -> bool {
-        let Some(until) = self.drains_until else { return false };
-        let is_at_rest = self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::SeqCst));
-        let was_at_rest = std::mem::replace(&mut self.is_at_rest, is_at_rest);
-        Instant::now() >= until || was_at_rest && is_at_rest
+        let is_at_rest = || self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::SeqCst));
+        self.drain.as_mut().is_some_and(|drain| drain.is_over(is_at_rest(), std::time::Instant::now()))
     }
 
     /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.
@@ -173,7 +167,7 @@ impl Control {
 
     /// Until the next beat.
     fn rest(&mut self) -> Duration {
-        if self.drains_until.is_some() {
+        if self.drain.is_some() {
             LAST_BEAT
         } else if !self.mints.is_empty() || !self.late.is_empty() || self.stopping.is_some() {
             MINT_BEAT
@@ -196,7 +190,7 @@ impl Control {
         // Every beat: the gate's wall clock is as right as ours.
         self.keeper.beat();
         // A prize on its way to a server that ends would only be on its way back.
-        if self.drains_until.is_none() {
+        if self.drain.is_none() {
             self.bank.tick(now);
         }
         self.mints.push(&mut self.bank, now);
