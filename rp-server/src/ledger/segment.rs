@@ -267,3 +267,74 @@ fn uncommitted(error: rusqlite::Error) -> Unwritten {
     let never_written = is_busy(&error) || [Some(ffi::SQLITE_FULL), Some(ffi::SQLITE_IOERR_WRITE)].contains(&code);
     if never_written { Unwritten::Refused(error) } else { Unwritten::Unsure(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::SystemTime;
+
+    use rp_core::posting::{Act, POSTING_MAX, Posting};
+
+    use super::super::End;
+    use super::*;
+
+    /// Postings that a log holds, which is longer than what is written at once.
+    const COUNT: u64 = 2000;
+
+    fn group() -> Vec<u8> {
+        let (mut group, mut out) = (Vec::new(), [0; POSTING_MAX]);
+        for sequence in 1..=COUNT {
+            let len = Posting { sequence, fen: sequence, ..Posting::new(Act::Deposited, 1) }.put(&mut out);
+            group.extend(&out[..len]);
+        }
+        group
+    }
+
+    /// How many postings there are, and what their checksums make.
+    fn look(file: &Connection) -> (u64, f64) {
+        let sql = "SELECT count(*), total(chain) FROM posting";
+        file.query_one(sql, [], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?))).expect("it is sound")
+    }
+
+    #[test]
+    fn a_log_that_somebody_reads_is_written_once_more_as_it_is() {
+        let dir = std::env::temp_dir().join(format!("rp-ledger-segment-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("the folder for temporary files can be written");
+        let place = Place { segment_bytes: 3 << 20, ..Place::new(&dir) };
+        let (name, id) = (Place::segment_name(1), Key::default());
+        let mut segment = Segment::open(&place, 1, id, 0).expect("a file can be made");
+        segment.append(&group(), COUNT as usize, &mut Chain::new(id, End::default()), true).expect("there is room");
+        let open = || place.open(&name, Access::Look).expect("it is sound").expect("it is there");
+        let reader = open();
+        reader.execute_batch("BEGIN").expect("it may read");
+        let seen = look(&reader);
+        assert_eq!(seen.0, COUNT);
+        let log = dir.join(format!("{name}-wal"));
+        let bytes = fs::read(&log).expect("it is there");
+        File::options().write(true).open(&log).and_then(|log| log.set_modified(SystemTime::UNIX_EPOCH)).expect("ours");
+
+        secure(&place, 1).expect("who reads hinders no start");
+        let written = fs::metadata(&log).and_then(|log| log.modified()).expect("it is there");
+        assert!(written > SystemTime::UNIX_EPOCH, "the disk gets it once more");
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    assert_eq!(look(&open()), seen, "it reads right at any moment");
+                }
+            });
+            (0..100).for_each(|_| place.write_log_again(&name).expect("there is room"));
+            ended.store(true, Ordering::Relaxed);
+            others.join().expect("it read right");
+        });
+        assert!(fs::read(&log).expect("it is there") == bytes, "the same bytes");
+        assert_eq!(look(&reader), seen);
+        drop(reader);
+
+        secure(&place, 1).expect("nobody reads");
+        assert_eq!(fs::metadata(&log).expect("it is there").len(), 0, "it is in the file");
+        assert_eq!(look(&open()), seen);
+        fs::remove_dir_all(&dir).expect("it was made");
+    }
+}
