@@ -232,7 +232,10 @@ fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
         assert_eq!(kinds, expected.map(|(kind, count)| (kind.first_byte(), count)).into(), "user {}", user.id);
     }
     let log = server.log();
-    assert!(log.contains(" 0 dropped, 0 lost at the sockets, 16 packets made") && log.contains("balanced"), "{log}");
+    assert!(
+        log.contains(" 0 dropped, 0 lost at the sockets, 0 replies not sent, 16 packets made") && log.contains("balanced"),
+        "{log}"
+    );
     let audited: serde_json::Value = serde_json::from_str(&server.order(&["audit", "--json"])).expect("it is JSON");
     assert_eq!(audited["figures"]["waiting"].as_array().map(Vec::len), Some(0), "{audited}");
 }

@@ -499,3 +499,28 @@ fn what_the_stack_would_refuse_is_dropped_past_it_too() {
     assert_eq!(hints(), 1, "the remedy is told once");
     server.end().expect("SIGTERM ends the server cleanly");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn what_cannot_leave_past_the_stack_any_more_is_counted_at_the_end() {
+    const HELLOS: u64 = 40;
+    let programs = programs();
+    let lab = Lab::build(1, &programs).expect("a lab can be built");
+    let flags = ["--workers", "1", "--transport", "af-xdp", "--steer-only"];
+    let mut server =
+        Server::start(&programs, Place::inside(lab.server()), lab.room(), &flags).expect("a server starts");
+    let signal = |name: &str, pid: u32| {
+        command::read(Command::new("kill").args([name, &pid.to_string()])).expect("there is a kill");
+    };
+    // While it is stopped, they wait in its queue; then the cable is pulled.
+    signal("-STOP", server.pid());
+    let (client, link) = &lab.clients()[0];
+    say_hello(client, &link.server_v4().to_string(), HELLOS);
+    lab.server().ip(["link", "set", "dev", "s1", "down"]).expect("it is ours");
+    signal("-TERM", server.pid());
+    signal("-CONT", server.pid());
+    let ended = server.program().wait(Duration::from_secs(20)).expect("SIGTERM ends it");
+    let log = server.program().log();
+    assert!(ended.success(), "{ended}: {log}");
+    assert!(log.contains("40 requests received, 0 dropped, 0 lost at the sockets, 40 replies not sent"), "{log}");
+}

@@ -40,12 +40,13 @@ impl Running {
         outcome = self.keeping.end().and(outcome);
         let status = self.sight.status();
         say!(
-            "stopped: {} sessions were open, {} requests received, {} dropped, {} lost at the sockets, {} packets made, {} prizes \
-             won, books {}",
+            "stopped: {} sessions were open, {} requests received, {} dropped, {} lost at the sockets, {} replies not sent, \
+             {} packets made, {} prizes won, books {}",
             status.sessions,
             status.received.values().sum::<u64>(),
             status.dropped.values().sum::<u64>(),
             status.socket_overflow + status.xsk_lost,
+            status.send_failed,
             status.money.made.count,
             status.money.prizes.count,
             if status.money.balanced { "balanced" } else { "not at rest" },
