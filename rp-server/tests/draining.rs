@@ -1,10 +1,12 @@
 //! The end of a server, by a real one over loopback: what has reached it before SIGTERM is answered before it ends.
 
+#[path = "shared/server.rs"]
+mod server;
+
 use std::collections::HashMap;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use rp_core::key::{Key, seal, session_key};
 use rp_core::kind::Kind;
@@ -18,66 +20,21 @@ use rp_core::wire::{
 };
 use rp_server::realm;
 
-const SERVER: &str = env!("CARGO_BIN_EXE_rp-server");
+use server::Server;
+
 const USERS: u64 = 8;
+const FLAGS: &str = "--sealing off --session-rate 0 --strangers-rate 0 --prefix-rate 0 --sessions-rate 0";
 
-struct Server {
-    folder: PathBuf,
-    child: Child,
-    port: u16,
+fn start(name: &str) -> Server {
+    Server::start(name, "127.0.0.1", &FLAGS.split(' ').collect::<Vec<_>>())
 }
 
-impl Server {
-    fn start(name: &str) -> Server {
-        let folder = std::env::temp_dir().join(format!("rp-draining-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        let port =
-            UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
-        let flags = "run --xdp off --workers 2 --sealing off --session-rate 0 --strangers-rate 0 --prefix-rate 0 --sessions-rate 0";
-        let mut command = Command::new(SERVER);
-        command.args(flags.split(' ')).args(["--listen", &format!("127.0.0.1:{port}")]);
-        let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
-        let child = command.current_dir(&folder).env("RP_ADMIN", folder.join("admin")).stdout(log).spawn();
-        let server = Server { child: child.expect("the server was built for this test"), folder, port };
-        let until = Instant::now() + Duration::from_secs(30);
-        while !server.log().contains("serving") {
-            assert!(Instant::now() < until, "the server does not serve: {}", server.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).expect("it was made")
-    }
-
-    fn order(&self, words: &[&str]) -> String {
-        let mut command = Command::new(SERVER);
-        command.args(words).current_dir(&self.folder).env("RP_ADMIN", self.folder.join("admin"));
-        let output = command.output().expect("the server was built for this test");
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("it prints text")
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.expect("there is a kill").success());
-    }
-
-    fn socket(&self) -> UdpSocket {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-        socket.connect(("127.0.0.1", self.port)).expect("loopback");
-        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        socket
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+/// A socket that speaks to a server.
+fn socket_to(server: &Server) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    socket.connect(&server.address).expect("loopback");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    socket
 }
 
 /// A user with a session, who speaks by a socket of his own.
@@ -91,7 +48,7 @@ struct User {
 
 impl User {
     fn log_in(server: &Server, realm: &Realm, id: u64) -> User {
-        let (socket, mut out) = (server.socket(), [0; DATAGRAM_MAX]);
+        let (socket, mut out) = (socket_to(server), [0; DATAGRAM_MAX]);
         let (client_nonce, set_hash, secret) = (id, set_hash(id), [id as u8; 16]);
         Hello { flags: 0, set_hash, client_nonce }.put(&mut out);
         socket.send(&out[..HELLO_LEN]).expect("loopback");
@@ -182,7 +139,7 @@ fn key_of(folder: &Path) -> Realm {
 
 #[test]
 fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
-    let mut server = Server::start("burst");
+    let mut server = start("burst");
     server.order(&["mint", "--users", "1..=8", "--fen", "1000"]);
     let realm = key_of(&server.folder);
     let mut users: Vec<User> = (1..=USERS).map(|id| User::log_in(&server, &realm, id)).collect();
@@ -198,7 +155,7 @@ fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
             }
         })
         .collect();
-    let strangers = [server.socket(), server.socket()];
+    let strangers = [socket_to(&server), socket_to(&server)];
     // While it is stopped, all of this waits in its sockets: more than one look takes.
     server.signal("-STOP");
     for user in &mut users {
@@ -233,7 +190,8 @@ fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
     }
     let log = server.log();
     assert!(
-        log.contains(" 0 dropped, 0 lost at the sockets, 0 replies not sent, 16 packets made") && log.contains("balanced"),
+        log.contains(" 0 dropped, 0 lost at the sockets, 0 replies not sent, 16 packets made")
+            && log.contains("balanced"),
         "{log}"
     );
     let audited: serde_json::Value = serde_json::from_str(&server.order(&["audit", "--json"])).expect("it is JSON");
@@ -242,8 +200,8 @@ fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
 
 #[test]
 fn a_server_that_is_asked_without_end_ends() {
-    let mut server = Server::start("flood");
-    let socket = server.socket();
+    let mut server = start("flood");
+    let socket = socket_to(&server);
     let mut hello = [0; HELLO_LEN];
     Hello { flags: 0, set_hash: 7, client_nonce: 7 }.put(&mut hello);
     let asks = |count: usize| (0..count).filter(|_| socket.send(&hello).is_ok()).count();
