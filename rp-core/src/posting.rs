@@ -181,9 +181,9 @@ pub struct Posting<'a> {
     pub fen: u64,
     /// Packet, prize or notice.
     pub about: u64,
-    /// The user's request number that it answers, or 0.
+    /// The user's request number that it answers, or the number of the operator's order that it is of, or 0.
     pub request: u64,
-    /// Hash of that request.
+    /// Hash of that request or order.
     pub hash: u64,
     /// Milliseconds since 1970.
     pub at_ms: u64,

@@ -10,7 +10,7 @@ use clap::Args;
 use rp_core::engine::bank::Plan;
 use serde::{Deserialize, Serialize};
 
-use crate::control::MintOrder;
+use crate::control::{MintOrder, Minted};
 use crate::limits::{LimitArgs, LimitChange};
 use crate::network::Net;
 use crate::sight::{ClientStatus, Second, Status};
@@ -62,15 +62,8 @@ pub enum Answer {
         /// Prizes released.
         released: u32,
     },
-    /// Money was given out.
-    Minted {
-        /// To so many users.
-        booked: u64,
-        /// Not to so many: their SETs were full.
-        refused: u64,
-        /// Fen for each.
-        fen_each: u64,
-    },
+    /// Money was given out, or taken back.
+    Minted(Minted),
     /// The limits that hold.
     Limits(LimitArgs),
     /// The deny list.

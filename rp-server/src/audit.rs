@@ -10,6 +10,7 @@ pub mod fault;
 pub mod figures;
 pub mod model;
 mod notes;
+mod orders;
 mod packets;
 mod users;
 

@@ -28,7 +28,7 @@ use crate::scribe::Desk;
 use crate::sight::Sight;
 use crate::worker::{BankRings, WORTH};
 use drain::Drain;
-pub use mint::{MintOrder, Mints};
+pub use mint::{MintOrder, Minted, Mints};
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
 const MINT_BEAT: Duration = Duration::from_millis(1);
@@ -285,7 +285,7 @@ impl Control {
                 Ok(list) => Answer::Denied(list),
                 Err(error) => Answer::Refused(format!("{error:#}")),
             },
-            Question::Mint(order) => match self.mints.begin(&order, self.bank.books(), done) {
+            Question::Mint(order) => match self.mints.begin(&order, done) {
                 Some((done, answer)) => return drop(done.send(answer)),
                 None => return,
             },

@@ -1,6 +1,6 @@
 //! The commands that ask a running server: status, sessions, timeline, limits, deny, campaign, mint.
 
-use std::ops::RangeInclusive;
+mod mint;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::admin::ask::ask;
 use crate::admin::{AdminArgs, Answer, Question};
-use crate::control::MintOrder;
 use crate::limits::LimitChange;
 use crate::network::Net;
 use crate::sight::{Status, Sum};
+pub use mint::MintArgs;
 
 /// Flags of `rp-server status`.
 #[derive(Args)]
@@ -241,56 +241,6 @@ impl CampaignOrder {
             _ => return unexpected(),
         }
         Ok(())
-    }
-}
-
-/// Flags of `rp-server mint`.
-#[derive(Args)]
-pub struct MintArgs {
-    /// Users, as 1..=1000000 or one number
-    #[arg(long, value_name = "FIRST..=LAST", value_parser = parse_users)]
-    users: RangeInclusive<u64>,
-    /// Money for each of them
-    #[arg(long)]
-    fen: u64,
-    /// Take it back from each of them instead, if the balance covers it
-    #[arg(long)]
-    back: bool,
-}
-
-impl MintArgs {
-    /// Gives money to users, or takes it back.
-    ///
-    /// # Errors
-    /// No server answers, or it refuses, or a SET is full.
-    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
-        let (first, last) = (*self.users.start(), *self.users.end());
-        let order = MintOrder { first, last, fen: self.fen, takes_back: self.back };
-        match ask(admin, &Question::Mint(order))? {
-            Answer::Minted { booked, refused: 0, fen_each } if self.back => {
-                say!("{booked} users gave {fen_each} fen back each");
-            }
-            Answer::Minted { booked, refused, .. } if self.back => {
-                bail!("{booked} users gave the money back; the balance of {refused} does not cover it")
-            }
-            Answer::Minted { booked, refused: 0, fen_each } => say!("{booked} users got {fen_each} fen each"),
-            Answer::Minted { booked, refused, .. } => {
-                bail!(
-                    "{booked} users got the money; {refused} did not: the accounts of their SETs are full (serve with more \
-                     --sets), or it would be more money than 63 bits count"
-                )
-            }
-            _ => return unexpected(),
-        }
-        Ok(())
-    }
-}
-
-fn parse_users(text: &str) -> Result<RangeInclusive<u64>, String> {
-    let (first, last) = text.split_once("..=").unwrap_or((text, text));
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        _ => Err("a range of users is written FIRST..=LAST, like 1..=1000000".to_string()),
     }
 }
 

@@ -139,8 +139,8 @@ struct Story {
     proven: u64,
     pages: u64,
     postings: u64,
-    /// The operator's orders that were answered, and that an end cut off.
-    orders: (u64, u64),
+    /// The operator's orders that were answered, that an end cut off, and that went on later.
+    orders: [u64; 3],
 }
 
 impl Fate {
@@ -268,7 +268,7 @@ fn play(seed: u64) -> Story {
     operator.audit(&mut world.server.store.reader(), true);
     story.digest = (world.road.digest, world.server.store.disk(|disk| disk.digest()));
     (story.repeats, story.stale, story.proven) = (world.tap.repeats, world.tap.stale(), world.tap.proven);
-    (story.pages, story.orders) = (world.tap.pages_proven, (operator.answered, operator.cut_off));
+    (story.pages, story.orders) = (world.tap.pages_proven, [operator.answered, operator.cut_off, operator.resumed]);
     story.postings = world.server.agrees(world.now_us).postings;
     story
 }
@@ -316,13 +316,16 @@ fn nothing_is_lost_however_the_server_ends() {
         total.stale += story.stale;
         total.proven += story.proven;
         total.pages += story.pages;
-        total.orders = (total.orders.0 + story.orders.0, total.orders.1 + story.orders.1);
+        (0..3).for_each(|at| total.orders[at] += story.orders[at]);
         total.postings += story.postings;
     }
-    let Story { ends, cut_short, repeats, stale, proven, pages, postings, orders: (answered, cut_off), .. } = total;
+    let Story {
+        ends, cut_short, repeats, stale, proven, pages, postings, orders: [answered, cut_off, resumed], ..
+    } = total;
     println!(
         "{} seeds: {ends} ends, {cut_short} starts cut short, {postings} postings, {proven} answers and news and {pages} \
-         histories proven, {repeats} answers repeated, {stale} numbers stale; of the operator's orders {answered} answered and {cut_off} cut off",
+         histories proven, {repeats} answers repeated, {stale} numbers stale; of the operator's orders {answered} \
+         answered, {cut_off} cut off, {resumed} gone on with",
         seeds().count()
     );
 }

@@ -1,33 +1,34 @@
 //! An operator who gives money, takes it back, starts campaigns and stops them, at any moment of a server's life.
 //!
 //! What he was told must be in the ledger, once; of an order that the server's end cut off, each user has had his part once or
-//! not at all.
+//! not at all. He gives orders again under their numbers, those above all that were cut off: what they then come to is the
+//! whole of it, once. And under the number of one that is done he gives another, which must not be.
 
 use std::collections::{HashMap, HashSet};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use rp_core::engine::Now;
-use rp_core::engine::bank::{Bank, Plan};
+use rp_core::engine::bank::{Bank, ORDERS_KEPT, Plan};
 use rp_core::posting::{Act, BANK, Posting, Source};
 use rp_server::admin::Answer;
-use rp_server::control::{MintOrder, Mints};
+use rp_server::control::{MintOrder, Minted, Mints};
 use rp_server::ledger::Reader;
 
 use crate::server::Server;
 
 /// Orders move this and their number, so that each has a sum of its own.
 const FEN: u64 = 40_000;
+/// More than there are orders in an evening.
+const ORDERS_MAX: u64 = 10_000;
 pub const PLAN: Plan = Plan { budget_fen: 1_000_000, rate: 40, from_fen: 10, to_fen: 309, per_user: 3 };
 
 /// What the operator is told.
 pub enum Told {
-    /// Of his order of this number, so many users were served, and so many not.
-    Minted {
-        order: usize,
-        booked: u64,
-        refused: u64,
-    },
+    /// What became of the order that he asked for then.
+    Minted(usize, Minted),
+    /// Nothing did.
+    Refused(usize),
     Started(u32),
     Closed(u32),
 }
@@ -44,8 +45,8 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn order(&mut self, number: usize, order: &MintOrder, bank: &Bank) {
-        let refused = self.mints.begin(order, bank.books(), number);
+    pub fn order(&mut self, asking: usize, order: &MintOrder) {
+        let refused = self.mints.begin(order, asking);
         assert!(refused.is_none(), "a small order is taken");
     }
 
@@ -68,8 +69,10 @@ impl Desk {
 
     /// Tells what is done and on disk.
     pub fn end(&mut self, bank: &mut Bank) {
-        if let Some((order, Answer::Minted { booked, refused, .. })) = self.mints.end(bank) {
-            self.told.push(Told::Minted { order, booked, refused });
+        match self.mints.end(bank) {
+            Some((asking, Answer::Minted(minted))) => self.told.push(Told::Minted(asking, minted)),
+            Some((asking, _)) => self.told.push(Told::Refused(asking)),
+            None => {}
         }
         let is_over = |number: &mut u32| bank.campaign().is_none_or(|(running, ..)| running != *number);
         if let Some(number) = self.stopping.take_if(is_over) {
@@ -95,16 +98,29 @@ enum Standing {
     CutOff,
 }
 
+/// Something that he asked for.
+struct Asking {
+    /// Which of his orders.
+    order: usize,
+    /// It is another, under that one's number.
+    is_other: bool,
+    /// It is answered, or never will be.
+    is_over: bool,
+}
+
 pub struct Operator {
     rng: ChaCha8Rng,
     users: u64,
     next_us: u64,
     orders: Vec<(MintOrder, Standing)>,
+    askings: Vec<Asking>,
     started: HashSet<u64>,
     closed: HashSet<u64>,
     /// Orders of which he was told.
     pub answered: u64,
     pub cut_off: u64,
+    /// Orders that were cut off and brought to their end.
+    pub resumed: u64,
 }
 
 /// What the ledger says of one order, by user: asked, served, and answered at all.
@@ -123,10 +139,12 @@ impl Operator {
             users,
             next_us: 0,
             orders: Vec::new(),
+            askings: Vec::new(),
             started: HashSet::new(),
             closed: HashSet::new(),
             answered: 0,
             cut_off: 0,
+            resumed: 0,
         }
     }
 
@@ -139,15 +157,41 @@ impl Operator {
     pub fn hear(&mut self, server: &mut Server) {
         for told in server.told() {
             match told {
-                Told::Minted { order, booked, refused } => {
-                    assert_eq!(self.orders[order].1, Standing::UnderWay, "order {order} is answered once");
-                    self.orders[order].1 = Standing::Done { booked, refused };
-                    self.answered += 1;
-                }
+                Told::Minted(asking, minted) => self.is_done(asking, minted),
+                Told::Refused(asking) => self.is_refused(asking),
                 Told::Started(number) => assert!(self.started.insert(number.into()), "{number} starts once"),
                 Told::Closed(number) => assert!(self.closed.insert(number.into()), "{number} ends once"),
             }
         }
+    }
+
+    /// An order, or what was left of it, is done.
+    fn is_done(&mut self, asking: usize, minted: Minted) {
+        let (order, is_other) = self.answered(asking);
+        assert!(!is_other, "another order is given under the number of order {order}");
+        let Minted { booked, refused, booked_before, refused_before } = minted;
+        let standing = &mut self.orders[order].1;
+        if let Standing::Done { .. } = standing {
+            assert_eq!(booked + refused, 0, "order {order} was done, and moves more");
+        }
+        let done = Standing::Done { booked: booked + booked_before, refused: refused + refused_before };
+        let before = std::mem::replace(standing, done);
+        assert!(!matches!(before, Standing::Done { .. }) || before == done, "order {order}: {before:?}, then {done:?}");
+        self.answered += 1;
+        self.resumed += u64::from(booked_before + refused_before > 0 && booked + refused > 0);
+    }
+
+    /// It is not done: its number is another's, or too low.
+    fn is_refused(&mut self, asking: usize) {
+        let (order, is_other) = self.answered(asking);
+        let is_old = order + ORDERS_KEPT < self.orders.len();
+        assert!(is_other || is_old, "order {order} of {} is refused", self.orders.len());
+    }
+
+    fn answered(&mut self, asking: usize) -> (usize, bool) {
+        let Asking { order, is_other, is_over } = &mut self.askings[asking];
+        assert!(!std::mem::replace(is_over, true), "order {order} is answered once");
+        (*order, *is_other)
     }
 
     fn order(&mut self, server: &mut Server, now_us: u64) {
@@ -155,22 +199,51 @@ impl Operator {
             return;
         }
         self.next_us = now_us + self.below(400_000);
-        if self.below(6) == 0 {
-            return server.turn_campaign(now_us);
+        match self.below(6) {
+            0 => server.turn_campaign(now_us),
+            1 if !self.orders.is_empty() => self.order_again(server),
+            2 if self.orders.iter().any(|(_, standing)| *standing == Standing::CutOff) => self.order_again(server),
+            _ => self.order_more(server),
         }
+    }
+
+    fn order_more(&mut self, server: &mut Server) {
         let first = 1 + self.below(self.users);
         let last = first + self.below(self.users + 1 - first);
-        let number = self.orders.len();
-        let order = MintOrder { first, last, fen: FEN + number as u64, takes_back: self.below(2) == 0 };
+        let number = self.orders.len() as u64 + 1;
+        let order = MintOrder { number, first, last, fen: FEN + number, takes_back: self.below(2) == 0 };
         self.orders.push((order, Standing::UnderWay));
-        server.order(number, &order);
+        self.ask(server, self.orders.len() - 1, false);
+    }
+
+    /// Gives the newest order that was cut off once more, or any of late; or another under the number of that.
+    fn order_again(&mut self, server: &mut Server) {
+        let cut_off = self.orders.iter().rposition(|(_, standing)| *standing == Standing::CutOff);
+        let lately = self.orders.len() - 1 - self.below(self.orders.len().min(2 * ORDERS_KEPT) as u64) as usize;
+        let order = cut_off.filter(|_| self.below(4) > 0).unwrap_or(lately);
+        let is_done = matches!(self.orders[order].1, Standing::Done { .. });
+        let is_other = is_done && self.below(3) == 0;
+        self.ask(server, order, is_other);
+    }
+
+    fn ask(&mut self, server: &mut Server, order: usize, is_other: bool) {
+        let mut asked = self.orders[order].0;
+        if is_other {
+            asked.fen += ORDERS_MAX / 2;
+        }
+        self.askings.push(Asking { order, is_other, is_over: false });
+        server.order(self.askings.len() - 1, &asked);
     }
 
     /// The server has ended: what it has not answered it never will.
     pub fn is_cut_off(&mut self) {
-        for (_, standing) in self.orders.iter_mut().filter(|(_, standing)| *standing == Standing::UnderWay) {
-            *standing = Standing::CutOff;
-            self.cut_off += 1;
+        for asking in self.askings.iter_mut().filter(|asking| !asking.is_over) {
+            asking.is_over = true;
+            let standing = &mut self.orders[asking.order].1;
+            if *standing == Standing::UnderWay {
+                *standing = Standing::CutOff;
+                self.cut_off += 1;
+            }
         }
     }
 
@@ -205,7 +278,7 @@ impl Operator {
                 }
             }
         }
-        let strange: Vec<_> = book.orders.keys().filter(|(fen, _)| *fen >= FEN && *fen < FEN + 10_000).collect();
+        let strange: Vec<_> = book.orders.keys().filter(|(fen, _)| *fen >= FEN && *fen < FEN + ORDERS_MAX).collect();
         assert!(strange.is_empty(), "nobody ordered {strange:?}");
         assert!(self.started.is_subset(&book.started), "{:?} started, {:?}", self.started, book.started);
         assert!(self.closed.is_subset(&book.closed), "{:?} closed, {:?}", self.closed, book.closed);

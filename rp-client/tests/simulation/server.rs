@@ -292,8 +292,8 @@ impl Server {
     }
 
     /// The operator gives an order.
-    pub fn order(&mut self, number: usize, order: &MintOrder) {
-        self.engine.desk.order(number, order, &self.engine.bank);
+    pub fn order(&mut self, asking: usize, order: &MintOrder) {
+        self.engine.desk.order(asking, order);
     }
 
     pub fn turn_campaign(&mut self, now_us: u64) {

@@ -4,6 +4,7 @@
 //! that answers shakes. What it has out is bounded, so the ring back to it never overflows. Prizes on their way are no
 //! postings: what nobody won when the server stops is in the campaign's account still.
 
+mod orders;
 mod restore;
 
 use alloc::collections::VecDeque;
@@ -25,6 +26,8 @@ use crate::key::sip;
 use crate::limits::SETS_MAX;
 use crate::posting::{Act, Planned, Posting, Source};
 use crate::steer::set_of_user;
+use orders::Orders;
+pub use orders::{ORDERS_KEPT, OrderError, Progress};
 pub use restore::Winnings;
 
 /// Prizes that may be at the SETs, untaken.
@@ -55,6 +58,7 @@ pub struct Bank {
     budgets_fen: u64,
     next_set: u32,
     back: VecDeque<PrizeNote>,
+    orders: Orders,
     /// Deposits and withdrawals on their way.
     out: usize,
     /// Prizes that came back, and those of them that were sent again.
@@ -94,6 +98,7 @@ impl Bank {
             budgets_fen: 0,
             next_set: 0,
             back: VecDeque::new(),
+            orders: Orders::default(),
             out: 0,
             came_back: 0,
             moved: 0,
@@ -154,6 +159,24 @@ impl Bank {
         self.campaign.as_ref().map(|campaign| (campaign.number, campaign.plan, campaign.drawn))
     }
 
+    /// Takes up an order of the operator's, which each deposit and withdrawal from here on is of, with users in rising order;
+    /// how far it is. Numbers are above 0, and the hash is of all that makes it this order.
+    ///
+    /// # Errors
+    /// [`OrderError`], and nothing has changed.
+    ///
+    /// # Panics
+    /// When something is on its way: it would be counted in this order.
+    pub fn take_up(&mut self, number: u64, hash: u64) -> Result<Progress, OrderError> {
+        assert_eq!(self.out, 0, "an order begins when nothing of another is on its way");
+        self.orders.take_up(number, hash)
+    }
+
+    /// How far the order that was taken up last is.
+    pub fn progress(&self) -> Progress {
+        self.orders.progress()
+    }
+
     /// Issues money to a user; `false` when too much is on its way, or the money would not be countable.
     pub fn deposit(&mut self, user: u64, fen: u64, now: Now) -> bool {
         let issued = self.books.issued_fen.read().checked_add(fen);
@@ -162,7 +185,7 @@ impl Bank {
         }
         self.books.issued_fen.add(fen);
         self.books.transit_out_fen.add(fen);
-        let source = self.write(Posting { credit: user, fen, ..Posting::new(Act::Minted, now.unix_ms()) });
+        let source = self.write(Posting { credit: user, fen, ..self.of_order(Act::Minted, now) });
         self.ask(user, Body::Deposit { user, fen }, source);
         true
     }
@@ -172,7 +195,7 @@ impl Bank {
         if self.out >= DEPOSITS_OUT_MAX {
             return false;
         }
-        let source = self.write(Posting { credit: user, about: fen, ..Posting::new(Act::Reclaimed, now.unix_ms()) });
+        let source = self.write(Posting { credit: user, about: fen, ..self.of_order(Act::Reclaimed, now) });
         self.ask(user, Body::Reclaim { user, fen }, source);
         true
     }
@@ -237,7 +260,7 @@ impl Bank {
             self.books.transit_in_fen.add(fen);
             self.books.issued_fen.sub(fen);
             let source = note.source;
-            self.write(Posting { debit: user, fen, source, ..Posting::new(Act::Redeemed, now.unix_ms()) });
+            self.write(Posting { debit: user, fen, source, ..self.of_order(Act::Redeemed, now) });
         }
         self.outbox.send_after(&self.journal, Note::new(note.from, BANK, Body::Landed(note.source)));
     }
@@ -290,7 +313,14 @@ impl Bank {
         self.write(Posting { debit: campaign.number.into(), fen, ..Posting::new(Act::Closed, now.unix_ms()) });
     }
 
+    /// A posting of the order at work.
+    fn of_order(&self, act: Act, now: Now) -> Posting<'static> {
+        let (request, hash) = self.orders.current();
+        Posting { request, hash, ..Posting::new(act, now.unix_ms()) }
+    }
+
     fn write(&mut self, posting: Posting<'_>) -> Source {
+        self.orders.book(&posting).expect("whoever gives an order goes on behind its last user");
         self.sequence += 1;
         self.journal.write(&Posting { set: BANK, sequence: self.sequence, ..posting });
         self.journal.end_event();

@@ -48,6 +48,8 @@ rules! {
     Refusal = "a kept refusal is one that is kept, and true";
     Seen = "a user sees a notice once, after he got it";
     Withdrawal = "a withdrawal is paid whole, or not at all for want of money";
+    OrderOne = "an order of the operator's has one hash, one sum and one direction";
+    OrderOnce = "an order of the operator's asks each user once, in rising order";
     Plan = "a campaign has a plan that may be asked for";
     Campaign = "campaigns start one after another, are stopped, then closed, and their rest goes back whole";
     PrizeOnce = "a prize of a campaign is won once";

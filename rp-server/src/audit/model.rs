@@ -14,6 +14,7 @@ use super::campaigns::Campaigns;
 use super::fault::{Breach, Fault, Place, Rule, name_of};
 use super::figures::{Figures, Sum, Waiting};
 use super::notes::{Content, Notes};
+use super::orders::Orders;
 use super::packets::{Packets, set_of_packet};
 use super::users::Users;
 
@@ -27,6 +28,7 @@ pub struct Model {
     packets: Packets,
     campaigns: Campaigns,
     users: Users,
+    orders: Orders,
 }
 
 impl Model {
@@ -41,6 +43,7 @@ impl Model {
             packets: Packets::default(),
             campaigns: Campaigns::default(),
             users: Users::default(),
+            orders: Orders::default(),
         }
     }
 
@@ -80,14 +83,20 @@ impl Model {
     fn act(&mut self, posting: &Posting<'_>) -> Result<(), Breach> {
         let &Posting { debit, credit, fen, about, request, hash, .. } = posting;
         match posting.act {
-            Act::Minted => self.send(posting, 0, self.set_of(credit), Content::Deposit { user: credit, fen }),
-            Act::Reclaimed => {
-                self.send(posting, 0, self.set_of(credit), Content::Reclaim { user: credit, asked_fen: about })
+            Act::Minted => {
+                self.orders.ask(posting)?;
+                let deposit = Content::Deposit { user: credit, fen, order: request };
+                self.send(posting, 0, self.set_of(credit), deposit);
             }
-            Act::Deposited => self.answers(posting, Content::Deposit { user: credit, fen })?,
+            Act::Reclaimed => {
+                self.orders.ask(posting)?;
+                let reclaim = Content::Reclaim { user: credit, asked_fen: about, order: request };
+                self.send(posting, 0, self.set_of(credit), reclaim);
+            }
+            Act::Deposited => self.arrive(posting).map(drop)?,
             Act::Bounced => {
-                self.answers(posting, Content::Deposit { user: credit, fen })?;
-                self.send(posting, 0, BANK, Content::Bounce { user: credit, fen });
+                let order = self.arrive(posting)?;
+                self.send(posting, 0, BANK, Content::Bounce { user: credit, fen, order });
             }
             Act::Withdrawn => self.withdraw(posting)?,
             Act::Redeemed => self.redeem(posting)?,
@@ -128,25 +137,34 @@ impl Model {
         Ok(())
     }
 
+    /// A deposit arrives; of which order it is.
+    fn arrive(&mut self, posting: &Posting<'_>) -> Result<u64, Breach> {
+        match self.notes.answer(posting.source, posting.set)? {
+            Content::Deposit { user, fen, order } if (user, fen) == (posting.credit, posting.fen) => Ok(order),
+            other => other_note(posting, other),
+        }
+    }
+
     fn withdraw(&mut self, posting: &Posting<'_>) -> Result<(), Breach> {
         let (user, fen) = (posting.debit, posting.fen);
-        let asked = match self.notes.answer(posting.source, posting.set)? {
-            Content::Reclaim { user: of, asked_fen } if of == user => asked_fen,
+        let (asked, order) = match self.notes.answer(posting.source, posting.set)? {
+            Content::Reclaim { user: of, asked_fen, order } if of == user => (asked_fen, order),
             other => return other_note(posting, other),
         };
         let held = self.balances.of(Account::User(user));
         let is_due = fen == asked || fen == 0 && held < i128::from(asked);
         Rule::Withdrawal
             .demand(is_due, || format!("{fen} fen of user {user}, who holds {held} and was asked for {asked}"))?;
-        self.send(posting, 0, BANK, Content::Payment { user, fen });
+        self.send(posting, 0, BANK, Content::Payment { user, fen, order });
         Ok(())
     }
 
     fn redeem(&mut self, posting: &Posting<'_>) -> Result<(), Breach> {
+        let is_of = |fen, order| (fen, order) == (posting.fen, posting.request);
         match self.notes.answer(posting.source, posting.set)? {
             // A bounced deposit is nobody's, or named after whom it was for.
-            Content::Bounce { user, fen } if fen == posting.fen && [0, user].contains(&posting.debit) => Ok(()),
-            Content::Payment { user, fen } if fen == posting.fen && user == posting.debit => Ok(()),
+            Content::Bounce { user, fen, order } if is_of(fen, order) && [0, user].contains(&posting.debit) => Ok(()),
+            Content::Payment { user, fen, order } if is_of(fen, order) && user == posting.debit => Ok(()),
             other => other_note(posting, other),
         }
     }
@@ -261,8 +279,9 @@ fn whole(fen: i128) -> Result<u64, Breach> {
 }
 
 fn other_note<T>(posting: &Posting<'_>, found: Content) -> Result<T, Breach> {
-    let Posting { debit, credit, fen, .. } = posting;
-    Rule::NoteContent.broken(format!("{debit} to {credit}, {fen} fen, answers {found:?}"))
+    let Posting { debit, credit, fen, request, .. } = posting;
+    let number = if *request > 0 { format!(", number {request}") } else { String::new() };
+    Rule::NoteContent.broken(format!("{debit} to {credit}, {fen} fen{number}, answers {found:?}"))
 }
 
 /// Tail, request number, source and money are there where the act has them, and nowhere else.
@@ -275,7 +294,12 @@ fn is_in_form(posting: &Posting<'_>) -> Result<(), Breach> {
         Act::Told | Act::Untold => tail.len() == Told::LEN,
         _ => tail.is_empty(),
     };
-    let may_answer = matches!(act, Act::Sent | Act::Refused | Act::Taken | Act::Handed | Act::Received);
+    let is_numbered = match act {
+        Act::Sent | Act::Refused | Act::Taken | Act::Handed | Act::Received => request > 0,
+        // Those of before orders had numbers have none.
+        Act::Minted | Act::Reclaimed | Act::Redeemed => true,
+        _ => request == 0,
+    };
     let has_source = match act {
         Act::Told | Act::Untold => source.is_some(),
         _ => matches!(act, Act::Deposited | Act::Bounced | Act::Redeemed | Act::Withdrawn | Act::Received),
@@ -285,7 +309,7 @@ fn is_in_form(posting: &Posting<'_>) -> Result<(), Breach> {
         Act::Reclaimed => fen == 0 && about > 0,
         _ => (act.sides().0 != Side::None) == (fen > 0),
     };
-    let holds = is_tail && may_answer == (request > 0) && has_source == source.is_some() && is_money;
+    let holds = is_tail && is_numbered && has_source == source.is_some() && is_money;
     Rule::Form.demand(holds, || {
         let tail = tail.len();
         format!("{fen} fen, about {about}, request {request}, source {:#x}, a tail of {tail} bytes", source.0)

@@ -24,6 +24,8 @@ pub enum Content {
         user: u64,
         /// The money.
         fen: u64,
+        /// The operator's order, if it has a number.
+        order: u64,
     },
     /// A deposit that comes back.
     Bounce {
@@ -31,6 +33,8 @@ pub enum Content {
         user: u64,
         /// The money.
         fen: u64,
+        /// As of the deposit.
+        order: u64,
     },
     /// A user is asked for money.
     Reclaim {
@@ -38,6 +42,8 @@ pub enum Content {
         user: u64,
         /// How much; it is with the user.
         asked_fen: u64,
+        /// The operator's order, if it has a number.
+        order: u64,
     },
     /// A user's answer to that.
     Payment {
@@ -45,6 +51,8 @@ pub enum Content {
         user: u64,
         /// The money, or nothing.
         fen: u64,
+        /// As of the ask.
+        order: u64,
     },
     /// A share of a packet.
     Share {

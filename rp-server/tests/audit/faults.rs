@@ -114,6 +114,7 @@ const PLACES: &[(&str, Rule, Change)] = &[
         let source = story.find(Act::Received, 0).head.source;
         story.find(Act::Refunded, 0).head.source = source;
     }),
+    ("a deposit with a number", Rule::Form, |story| story.find(Act::Deposited, 0).head.request = 1),
     ("a deposit without a source", Rule::Form, |story| story.find(Act::Deposited, 0).head.source = Source::NONE),
     ("a byte too many", Rule::Form, |story| story.find(Act::Told, 0).tail.push(0)),
     ("a byte too few", Rule::Form, |story| story.find(Act::Sent, 0).tail.truncate(60)),
@@ -122,7 +123,7 @@ const PLACES: &[(&str, Rule, Change)] = &[
 
 const MONEY: &[(&str, Rule, Change)] = &[
     ("a fen more is deposited", Rule::NoteContent, |story| story.find(Act::Deposited, 0).head.fen += 1),
-    ("a fen less is minted", Rule::NoteContent, |story| story.find(Act::Minted, 0).head.fen -= 1),
+    ("a fen less is minted", Rule::NoteContent, |story| story.find(Act::Minted, 4).head.fen -= 1),
     ("another gets the deposit", Rule::NoteContent, |story| story.find(Act::Deposited, 0).head.credit = a(1)),
     ("a bounce is redeemed short", Rule::NoteContent, |story| story.find(Act::Redeemed, 0).head.fen -= 1),
     ("a withdrawal is another's", Rule::NoteContent, |story| story.find(Act::Redeemed, 1).head.debit = a(0)),
@@ -136,7 +137,7 @@ const MONEY: &[(&str, Rule, Change)] = &[
         });
     }),
     ("more money than can be counted", Rule::Countable, |story| {
-        story.again(Act::Minted, 0, |head| head.fen = i64::MAX as u64);
+        story.again(Act::Minted, 0, |head| (head.fen, head.request) = (i64::MAX as u64, 0));
     }),
     ("a withdrawal half paid", Rule::Withdrawal, |story| story.find(Act::Withdrawn, 0).head.fen = 499),
     ("a withdrawal that could be paid", Rule::Withdrawal, |story| story.find(Act::Withdrawn, 0).head.fen = 0),
@@ -157,6 +158,17 @@ const MONEY: &[(&str, Rule, Change)] = &[
         refused(story, c(0), 0, Kind::Send, Refusal::Insufficient, 0);
         story.world.lines.last_mut().expect("a refusal").head.request = 1000 - REQUEST_WINDOW;
     }),
+];
+
+const ORDERS: &[(&str, Rule, Change)] = &[
+    ("a user twice under one order", Rule::OrderOnce, |story| story.again(Act::Minted, 3, |_| ())),
+    ("an order that begins anew", Rule::OrderOnce, |story| story.again(Act::Minted, 0, |_| ())),
+    ("money taken back twice", Rule::OrderOnce, |story| story.again(Act::Reclaimed, 0, |_| ())),
+    ("a fen more for the second", Rule::OrderOne, |story| story.find(Act::Minted, 1).head.fen += 1),
+    ("an order for other users", Rule::OrderOne, |story| story.find(Act::Minted, 1).head.hash += 1),
+    ("money taken back by an order that gives", Rule::OrderOne, |story| story.find(Act::Reclaimed, 0).head.request = 1),
+    ("a refusal of another order", Rule::NoteContent, |story| story.find(Act::Redeemed, 0).head.request += 1),
+    ("a payment without its order", Rule::NoteContent, |story| story.find(Act::Redeemed, 1).head.request = 0),
 ];
 
 const PACKETS: &[(&str, Rule, Change)] = &[
@@ -283,7 +295,7 @@ const CAMPAIGNS: &[(&str, Rule, Change)] = &[
 
 #[test]
 fn every_rule_broken_once_is_named() {
-    let tables = [ORDER, PLACES, MONEY, PACKETS, WORDS, CAMPAIGNS];
+    let tables = [ORDER, PLACES, MONEY, ORDERS, PACKETS, WORDS, CAMPAIGNS];
     for (name, rule, change) in tables.into_iter().flatten() {
         check(name, *rule, *change);
     }

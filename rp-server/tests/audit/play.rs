@@ -36,10 +36,12 @@ impl World {
         match self.draw(40) {
             0 => {
                 let fen = self.draw(30_000) + 1;
+                self.order();
                 self.mint(one, fen);
             }
             1 => {
                 let fen = self.draw(30_000) + 1;
+                self.order();
                 self.reclaim(one, fen);
             }
             2..8 => self.make(one, users),

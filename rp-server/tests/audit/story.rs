@@ -36,15 +36,19 @@ pub fn c(n: usize) -> u64 {
 impl Story {
     pub fn tell() -> Story {
         let mut world = World::new(0);
-        for user in [a(0), a(1), b(0), b(1)] {
-            world.mint(user, 10_000);
-        }
+        let mut rich = [a(0), a(1), b(0), b(1)];
+        rich.sort_unstable();
+        world.order();
+        rich.into_iter().for_each(|user| world.mint(user, 10_000));
+        world.order();
         world.mint(c(0), 500);
         let bank_to_c = world.lanes().into_iter().find(|lane| lane.1 == set_of(c(0))).expect("500 fen are under way");
         world.deliver(bank_to_c, true);
         world.deliver_all();
-        world.reclaim(a(1), 500);
-        world.reclaim(a(1), 1_000_000);
+        for fen in [500, 1_000_000] {
+            world.order();
+            world.reclaim(a(1), fen);
+        }
         world.deliver_all();
 
         let send = |world: &mut World, fen, shares, split, to| {

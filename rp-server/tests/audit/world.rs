@@ -46,10 +46,10 @@ impl Line {
 /// What travels from one SET to another.
 #[derive(Clone, Copy)]
 enum Letter {
-    Deposit { user: u64, fen: u64 },
-    Bounce { user: u64, fen: u64 },
-    Reclaim { user: u64, fen: u64 },
-    Payment { user: u64, fen: u64 },
+    Deposit { user: u64, fen: u64, order: u64 },
+    Bounce { user: u64, fen: u64, order: u64 },
+    Reclaim { user: u64, fen: u64, order: u64 },
+    Payment { user: u64, fen: u64, order: u64 },
     Share { packet: u64, ask: Ask, fen: u64 },
     News { packet: u64, user: u64 },
 }
@@ -114,6 +114,8 @@ pub struct World {
     pub campaigns: Vec<Campaign>,
     pub issued: u64,
     pub rng: Rng,
+    /// The operator's order at hand; 0: of a bank that gave them no numbers.
+    order: u64,
     /// Request numbers leap and are filled in late.
     pub leaps: bool,
     sequences: BTreeMap<u16, u64>,
@@ -143,6 +145,7 @@ impl World {
             campaigns: Vec::new(),
             issued: 0,
             rng: Rng::seed_from_u64(seed),
+            order: 0,
             leaps: false,
             sequences: BTreeMap::new(),
             lanes: BTreeMap::new(),
@@ -158,16 +161,25 @@ impl World {
         Source::new(head.set, *sequence, 0)
     }
 
+    /// A new order of the operator's.
+    pub fn order(&mut self) {
+        self.order += 1;
+    }
+
+    /// Money for a user, by the order at hand.
     pub fn mint(&mut self, user: u64, fen: u64) {
         self.issued += fen;
-        let source = self.write(Posting { set: BANK, act: Act::Minted, credit: user, fen, ..BLANK }, &[]);
-        self.post(source, set_of(user), Letter::Deposit { user, fen });
+        let order = self.order;
+        let head = Posting { set: BANK, act: Act::Minted, credit: user, fen, request: order, hash: order, ..BLANK };
+        let source = self.write(head, &[]);
+        self.post(source, set_of(user), Letter::Deposit { user, fen, order });
     }
 
     pub fn reclaim(&mut self, user: u64, fen: u64) {
-        let head = Posting { set: BANK, act: Act::Reclaimed, credit: user, about: fen, ..BLANK };
-        let source = self.write(head, &[]);
-        self.post(source, set_of(user), Letter::Reclaim { user, fen });
+        let order = self.order;
+        let base = Posting { act: Act::Reclaimed, request: order, hash: order, ..BLANK };
+        let source = self.write(Posting { set: BANK, credit: user, about: fen, ..base }, &[]);
+        self.post(source, set_of(user), Letter::Reclaim { user, fen, order });
     }
 
     /// Lanes in which something waits.
@@ -186,25 +198,26 @@ impl World {
         let (source, letter) = self.lanes.get_mut(&lane).and_then(VecDeque::pop_front).expect("something waits");
         let blank = Posting { set: lane.1, source, ..BLANK };
         match letter {
-            Letter::Deposit { user, fen } if is_full => {
+            Letter::Deposit { user, fen, order } if is_full => {
                 let debit = u64::from(lane.1);
                 let back = self.write(Posting { act: Act::Bounced, debit, credit: user, fen, ..blank }, &[]);
-                self.post(back, BANK, Letter::Bounce { user, fen });
+                self.post(back, BANK, Letter::Bounce { user, fen, order });
             }
-            Letter::Deposit { user, fen } => {
+            Letter::Deposit { user, fen, .. } => {
                 self.user(user).balance += fen;
                 self.write(Posting { act: Act::Deposited, credit: user, fen, ..blank }, &[]);
             }
-            Letter::Bounce { user, fen } | Letter::Payment { user, fen } => {
+            Letter::Bounce { user, fen, order } | Letter::Payment { user, fen, order } => {
                 self.issued -= fen;
-                self.write(Posting { act: Act::Redeemed, debit: user, fen, ..blank }, &[]);
+                let head = Posting { act: Act::Redeemed, debit: user, fen, request: order, hash: order, ..blank };
+                self.write(head, &[]);
             }
-            Letter::Reclaim { user, fen } => {
+            Letter::Reclaim { user, fen, order } => {
                 let balance = &mut self.user(user).balance;
                 let fen = if *balance >= fen { fen } else { 0 };
                 *balance -= fen;
                 let paid = self.write(Posting { act: Act::Withdrawn, debit: user, fen, ..blank }, &[]);
-                self.post(paid, BANK, Letter::Payment { user, fen });
+                self.post(paid, BANK, Letter::Payment { user, fen, order });
             }
             Letter::Share { packet, ask: Ask { user, request, hash, .. }, fen } => {
                 self.user(user).balance += fen;

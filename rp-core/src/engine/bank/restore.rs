@@ -90,6 +90,7 @@ impl Bank {
             out.put(to_fen);
             out.put(per_user);
         }
+        self.orders.fold(&mut out);
         (self.sequence, out.0)
     }
 
@@ -130,6 +131,10 @@ impl Bank {
             self.books.campaign.set(number.into());
             self.campaign = Some(campaign);
         }
+        // It ends here where it was made before orders had numbers.
+        if !from.0.is_empty() {
+            self.orders.unfold(from)?;
+        }
         if from.0.is_empty() { Ok(()) } else { Err("more is in its projection than there should be") }
     }
 
@@ -146,6 +151,7 @@ impl Bank {
         if source.is_some() && !self.cursors.see(source) {
             return Err("it answers a note that was answered before");
         }
+        self.orders.book(posting)?;
         let ask = |body: Body, user: u64| Note {
             to: set_of_user(user, self.sets) as u16,
             from: BANK,
