@@ -9,7 +9,7 @@ mod house;
 
 use guest::{Answer, Guest};
 use house::House;
-use rp_core::engine::bank::Plan;
+use rp_core::engine::bank::{OrderError, Plan, Progress};
 use rp_core::kind::Kind;
 use rp_core::posting::{self, Act};
 use rp_core::wire::*;
@@ -104,6 +104,27 @@ fn money_that_arrives_twice_is_booked_once() {
     let handed = postings().filter(|posting| posting.act == Act::Handed).count();
     assert!(handed > 0, "no share went abroad");
     assert_eq!(postings().filter(|posting| posting.act == Act::Received).count(), handed);
+    house.audit();
+}
+
+#[test]
+fn what_an_order_has_done_is_known_after_a_restart() {
+    /// What a bank folds of orders when there was none: number and hash of the one at work, and how many are kept.
+    const NO_ORDERS_LEN: usize = 8 + 8 + 1;
+    let mut house = House::new();
+    house.mint(2, 100);
+    let (sequence, bytes) = house.bank.fold();
+    let of_old = &bytes[..bytes.len() - NO_ORDERS_LEN];
+    House::new().bank.unfold(sequence, of_old, house.now).expect("orders had no numbers when it was folded");
+    assert_eq!(house.bank.take_up(9, 1), Ok(Progress::default()));
+    for user in 1..=3 {
+        assert!(house.bank.withdraw(user, 50, house.now), "the bank asks for it");
+    }
+    house.carry();
+    for mut again in [house.restarted(1), house.restarted(3), house.unfolded()] {
+        assert_eq!(again.bank.take_up(9, 1), Ok(Progress { asked_to: 3, refused: 2 }));
+        assert_eq!(again.bank.take_up(9, 2), Err(OrderError::Conflict));
+    }
     house.audit();
 }
 

@@ -113,7 +113,7 @@ fn the_last_user_of_all_gets_his_money_and_nobody_after_him() {
     // One SET: no more workers than that are started unless they are asked for.
     let server = Server::start(&folder, &["--sets", "1"]);
     let last = format!("{}..={}", u64::MAX - 1, u64::MAX);
-    let output = folder.run(&["mint", "--users", &last, "--fen", "5"]);
+    let output = folder.run(&["mint", "--users", &last, "--fen", "5", "--order", "1"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "2 users got 5 fen each\n");
     std::thread::sleep(Duration::from_millis(50));
     let status = server.status_at_rest();
@@ -125,6 +125,63 @@ fn the_last_user_of_all_gets_his_money_and_nobody_after_him() {
     let (got, all) = (ACCOUNTS_PER_SET_MAX - 2, format!("1..={}", ACCOUNTS_PER_SET_MAX + 808));
     folder.is_refused("more than a SET has", &["mint", "--users", &all, "--fen", "1"], &[&got.to_string(), "--sets"]);
     assert_eq!(server.status_at_rest()["money"]["issued_fen"], 10 + got);
+}
+
+#[test]
+fn an_order_that_a_kill_cut_off_is_given_again_and_pays_nobody_twice() {
+    let folder = Folder::new("again");
+    let order = ["mint", "--users", "1..=300000", "--fen", "5", "--order", "7"];
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let server = Server::start(&folder, &[]);
+    let cut_off = std::thread::scope(|scope| {
+        let asker = scope.spawn(|| folder.run(&order));
+        let issued = || -> u64 {
+            let status = serde_json::from_slice(&folder.run(&["status", "--json"]).stdout);
+            status.map_or(0, |status: serde_json::Value| status["money"]["issued_fen"].as_u64().unwrap_or(0))
+        };
+        while issued() < 300_000 && !asker.is_finished() {}
+        drop(server);
+        asker.join().expect("it ends with the server")
+    });
+    let why = String::from_utf8_lossy(&cut_off.stderr);
+    assert!(cut_off.status.success() || why.contains("the same command with --order 7 goes on"), "{why}");
+    let server = Server::start(&folder, &[]);
+    let rest = folder.run(&order);
+    assert!(rest.status.success(), "{}", String::from_utf8_lossy(&rest.stderr));
+    // The users served now, and those before; the order's number and the sum are small.
+    let numbers =
+        said(&rest).split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok()).collect::<Vec<_>>();
+    let booked: u64 = numbers.iter().filter(|n| **n > 7).sum();
+    assert_eq!(booked, 300_000, "{}", said(&rest));
+    let done = "order 7 was carried out before, and nothing moved: 300000 users got 5 fen each\n";
+    assert_eq!(said(&folder.run(&order)), done);
+    let other = ["mint", "--users", "1..=300000", "--fen", "6", "--order", "7"];
+    folder.is_refused("another order", &other, &["number 7 is of an order for other users, another sum"]);
+    server.has_issued(5 * 300_000);
+    let audit = folder.run(&["audit"]);
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stderr));
+}
+
+#[test]
+fn an_order_without_a_number_is_given_one_and_who_was_refused_is_not_asked_again() {
+    let folder = Folder::new("number");
+    let _server = Server::start(&folder, &[]);
+    let drawn = folder.run(&["mint", "--users", "1..=3", "--fen", "5"]);
+    let said = String::from_utf8_lossy(&drawn.stdout);
+    let number = said.strip_prefix("order ").and_then(|rest| rest.strip_suffix("\n3 users got 5 fen each\n"));
+    let number = number.unwrap_or_else(|| panic!("{said}"));
+    let again = folder.run(&["mint", "--users", "1..=3", "--fen", "5", "--order", number]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("nothing moved: 3 users got 5 fen each"));
+    let back = ["mint", "--users", "2..=5", "--fen", "4", "--back", "--order", "7"];
+    let not = "gave 4 fen back each; the balance of 2 did not cover it, and they are not asked again";
+    folder.is_refused("too poor", &back, &["--order 7", "2 users", not]);
+    assert!(folder.run(&["mint", "--users", "4..=5", "--fen", "9"]).status.success());
+    folder.is_refused("rich since", &back, &["nothing moved: 2 users", not]);
+    folder.is_refused("a number for nothing", &["mint", "--users", "1", "--fen", "0", "--order", "9"], &["nothing"]);
+    for n in 0..64 {
+        assert!(folder.run(&["mint", "--users", "1", "--fen", "1"]).status.success(), "{n}");
+    }
+    folder.is_refused("an old number", &back, &["number 7 is below", "nothing has moved"]);
 }
 
 #[test]
