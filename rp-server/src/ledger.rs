@@ -24,6 +24,7 @@ pub mod schema;
 mod segment;
 pub mod sqlite;
 mod state;
+mod trouble;
 mod upkeep;
 
 use anyhow::Result;

@@ -2,7 +2,7 @@
 //! process, however that ends.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::Result;
@@ -35,12 +35,14 @@ impl Lock {
     }
 
     fn on(dir: &Path, name: &str, held: impl Fn(&Path, String) -> Refusal) -> Result<Lock> {
-        let unwritable =
-            |error: std::io::Error| Refusal::Unwritable { dir: dir.to_path_buf(), said: error.to_string() };
-        std::fs::create_dir_all(dir).map_err(unwritable)?;
+        let unwritable = |tried: &str, error: &std::io::Error| Refusal::Unwritable {
+            dir: dir.to_path_buf(),
+            said: format!("{tried}: {error}"),
+        };
+        std::fs::create_dir_all(dir).map_err(|error| unwritable("making the folder", &error))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(dir.join(name)).map_err(unwritable)?;
+        let mut file = options.open(dir.join(name)).map_err(|error| unwritable(&format!("opening {name}"), &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -49,15 +51,12 @@ impl Lock {
                 let _unread = file.read_to_string(&mut holder);
                 return Err(held(dir, holder.trim().to_owned()).into());
             }
-            Err(std::fs::TryLockError::Error(error)) => return Err(unwritable(error).into()),
-        }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(|error| {
-            match error.kind() {
-                // The lock is held all the same, and an empty file names nobody.
-                ErrorKind::StorageFull => unwritable(std::io::Error::new(error.kind(), "no space left")),
-                _ => unwritable(error),
+            Err(std::fs::TryLockError::Error(error)) => {
+                return Err(unwritable(&format!("locking {name}"), &error).into());
             }
-        })?;
+        }
+        let put = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        put.map_err(|error| unwritable(&format!("writing {name}"), &error))?;
         Ok(Lock(file))
     }
 }

@@ -70,8 +70,7 @@ pub fn open(place: &Place, restore: &mut dyn Restore) -> Result<Opened> {
 fn nothing(place: &Place) -> Result<Found> {
     let name = Place::segment_name(1);
     let first = place.open(&name, Access::Look)?;
-    let others = std::fs::read_dir(&place.dir)?.flatten();
-    let names: Vec<String> = others.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let names = place.names()?;
     if first.is_some() || names.iter().any(|name| name.starts_with("postings-")) {
         return Err(place.damaged(STATE_NAME, "it is missing or empty, and postings are there"));
     }

@@ -1,6 +1,6 @@
 //! Where a ledger is: its folder, and the way to its files, which are all SQLite's but the lock.
 
-use std::fs::OpenOptions;
+use std::fs::{DirEntry, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use rp_core::limits::SETS_DEFAULT;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::finder::Reach;
 use super::log;
 use super::refusal::Refusal;
+use super::trouble::{self, Trouble};
 
 /// A segment is closed when its write-ahead log has about this size: as long as a checkpoint takes, the next one must hold.
 const SEGMENT_BYTES: u64 = 32 << 20;
@@ -23,16 +24,6 @@ const SLICE_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of pages that a file open for writing keeps in memory, in KiB: those of one large group.
 const CACHE_KIB: i64 = 512;
-/// Errors of a disk that could not take what was written; of a full one, too, on which a log's index finds no room.
-const UNWRITTEN: [i32; 6] = [
-    ffi::SQLITE_IOERR_WRITE,
-    ffi::SQLITE_IOERR_FSYNC,
-    ffi::SQLITE_IOERR_DIR_FSYNC,
-    ffi::SQLITE_IOERR_TRUNCATE,
-    ffi::SQLITE_IOERR_SHMSIZE,
-    ffi::SQLITE_IOERR_SHMMAP,
-];
-
 /// A file system under SQLite that is not the system's own.
 #[derive(Clone, Debug)]
 pub struct Vfs {
@@ -93,15 +84,22 @@ impl Place {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn segments(&self) -> io::Result<Vec<u32>> {
-        let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("postings-")?.strip_suffix(".db"));
-            numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
-        }
+    pub fn segments(&self) -> Result<Vec<u32>> {
+        let names = self.names()?;
+        let number = |name: &String| name.strip_prefix("postings-")?.strip_suffix(".db")?.parse().ok();
+        let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// What is in the folder.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let name = |entry: DirEntry| entry.file_name().to_string_lossy().into_owned();
+        let names = std::fs::read_dir(&self.dir).and_then(|entries| entries.map(|entry| entry.map(name)).collect());
+        names.map_err(|error| self.unreadable("listing the folder", &error))
     }
 
     /// The file of a segment, counted from 1.
@@ -115,41 +113,53 @@ impl Place {
     /// A [`Refusal`]: it is damaged, or the system refuses.
     pub fn open(&self, name: &str, access: Access) -> Result<Option<Connection>> {
         self.keep_log(name)?;
-        let opened = self.connect(name, access).map_err(|error| self.refused(name, &error))?;
-        if let Some(file) = &opened
-            && access != Access::Look
-        {
-            self.secure_log(name, file)?;
+        match self.connect(name, access) {
+            Ok(file) if access == Access::Look => Ok(Some(file)),
+            Ok(file) => self.secure_log(name, &file).map(|()| Some(file)),
+            Err(error) if Trouble::of(&error) == Some(Trouble::Open) && self.lacks(name) => Ok(None),
+            Err(error) => Err(self.refused(name, &error)),
         }
-        Ok(opened)
+    }
+
+    /// Opens one of its files to write, and makes it where there is none.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn make(&self, name: &str) -> Result<Connection> {
+        self.keep_log(name)?;
+        let file = self.connect(name, Access::Make).map_err(|error| self.refused(name, &error))?;
+        self.secure_log(name, &file)?;
+        Ok(file)
+    }
+
+    /// Is a file surely not there?
+    fn lacks(&self, name: &str) -> bool {
+        self.dir.join(name).try_exists().is_ok_and(|is_there| !is_there)
     }
 
     /// SQLite deletes the log of a file that is empty. No crash leaves one: the file's first page is on disk before there is
     /// a log.
     fn keep_log(&self, name: &str) -> Result<()> {
-        let len = |name: &str| std::fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
-        if self.vfs.is_none() && len(name) == 0 && len(&format!("{name}-wal")) > 0 {
+        let len = |name: &str| match std::fs::metadata(self.dir.join(name)) {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(self.unreadable(&format!("looking for {name}"), &error)),
+        };
+        if self.vfs.is_none() && len(name)? == 0 && len(&format!("{name}-wal"))? > 0 {
             return Err(self.damaged(name, "it is missing or empty, and its log is there"));
         }
         Ok(())
     }
 
-    fn connect(&self, name: &str, access: Access) -> rusqlite::Result<Option<Connection>> {
+    fn connect(&self, name: &str, access: Access) -> rusqlite::Result<Connection> {
         let path = self.dir.join(name);
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if access == Access::Make {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
-        let opened = match &self.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs.name.as_str()),
-            None => Connection::open_with_flags(&path, flags),
-        };
-        let connection = match opened {
-            Ok(connection) => connection,
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !path.exists() => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
+        let connection = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs.name.as_str())?,
+            None => Connection::open_with_flags(&path, flags)?,
         };
         connection.busy_timeout(PATIENCE)?;
         // Closing must not write into what may be damaged, nor end a failed disk's log: who wants a checkpoint asks.
@@ -173,7 +183,7 @@ impl Place {
         if access == Access::Look {
             connection.pragma_update(None, "query_only", true)?;
         }
-        Ok(Some(connection))
+        Ok(connection)
     }
 
     /// Writes zeros behind a file's log up to the size at which the file is closed: a sync that does not lengthen a file
@@ -198,8 +208,7 @@ impl Place {
             Some(vfs) => (vfs.write_again)(&vfs.name, &log),
         };
         file.execute_batch("ROLLBACK").map_err(refused)?;
-        let unwritable = |error| Refusal::Unwritable { dir: self.dir.clone(), said: format!("{name}-wal: {error}") };
-        written.map_err(|error| unwritable(error).into())
+        written.map_err(|error| self.unwritable(&format!("writing {name}-wal once more"), &error))
     }
 
     /// Refuses a file whose log SQLite would end before postings that were once committed.
@@ -208,7 +217,11 @@ impl Place {
     /// [`Refusal::Damaged`], or the log cannot be read.
     pub fn check_log(&self, name: &str) -> Result<()> {
         let log = format!("{name}-wal");
-        match self.vfs.is_none().then(|| log::lost_from(&self.dir.join(&log))).transpose()?.flatten() {
+        if self.vfs.is_some() {
+            return Ok(());
+        }
+        let lost_from = log::lost_from(&self.dir.join(&log));
+        match lost_from.map_err(|error| self.unreadable(&format!("reading {log}"), &error))? {
             None => Ok(()),
             Some(byte) => Err(self.damaged(&log, format!("it is wrong at byte {byte}, and commits follow"))),
         }
@@ -219,17 +232,28 @@ impl Place {
         Refusal::Damaged { dir: self.dir.clone(), file: file.to_owned(), found: found.to_string() }.into()
     }
 
-    /// What to say of an error of SQLite's at the opening of a ledger.
-    pub fn refused(&self, file: &str, error: &rusqlite::Error) -> Error {
-        let is_unwritable = match error.sqlite_error_code() {
-            Some(ErrorCode::ReadOnly | ErrorCode::DiskFull | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                true
-            }
-            _ => error.sqlite_error().is_some_and(|error| UNWRITTEN.contains(&error.extended_code)),
-        };
-        match is_unwritable {
-            true => Refusal::Unwritable { dir: self.dir.clone(), said: format!("{file}: {error}") }.into(),
-            false => self.damaged(file, error),
+    /// The refusal of what the system would not read.
+    pub fn unreadable(&self, tried: &str, said: &impl ToString) -> Error {
+        Refusal::Unreadable { dir: self.dir.clone(), said: format!("{tried}: {}", said.to_string()) }.into()
+    }
+
+    /// The refusal of what the system would not write.
+    pub fn unwritable(&self, tried: &str, said: &impl ToString) -> Error {
+        Refusal::Unwritable { dir: self.dir.clone(), said: format!("{tried}: {}", said.to_string()) }.into()
+    }
+
+    /// What to say of an error of SQLite's: is it of what the file holds, or of the system beneath?
+    pub fn refused(&self, name: &str, error: &rusqlite::Error) -> Error {
+        let Some(trouble) = Trouble::of(error) else { return self.damaged(name, error) };
+        let file = self.dir.join(name);
+        // A simulated disk has no such file, and none to be asked of.
+        let refusal = if self.vfs.is_none() { trouble.asked_again(&file) } else { None };
+        let said = refusal.map_or_else(|| trouble::words(error), |refusal| refusal.to_string());
+        let tried = format!("{} {name}", trouble.tried());
+        match trouble {
+            Trouble::Read => self.unreadable(&tried, &said),
+            Trouble::Open | Trouble::Write => self.unwritable(&tried, &said),
+            Trouble::Lock => Refusal::Locked { file, said }.into(),
         }
     }
 }

@@ -67,7 +67,21 @@ pub enum Refusal {
     Unwritable {
         /// The folder.
         dir: PathBuf,
-        /// What the system said.
+        /// What was tried, and what the system said.
+        said: String,
+    },
+    /// The folder, or a file in it, cannot be read.
+    Unreadable {
+        /// The folder.
+        dir: PathBuf,
+        /// What was tried, and what the system said.
+        said: String,
+    },
+    /// Somebody who is no server of ours holds a file.
+    Locked {
+        /// The file.
+        file: PathBuf,
+        /// What SQLite said.
         said: String,
     },
 }
@@ -118,9 +132,20 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Unwritable { dir, said } => write!(
                 f,
-                "the ledger in {} cannot be written: {said}: give this user write access and room there, or another \
-                 folder by --data",
+                "the ledger in {} cannot be written: {said}; that is no damage, and what it holds is as it was: give this \
+                 user write access and room there, mend the disk, or give another folder by --data",
                 dir.display()
+            ),
+            Refusal::Unreadable { dir, said } => write!(
+                f,
+                "the ledger in {} cannot be read: {said}; nothing false was found, and nothing was changed: give this \
+                 user read access, mend the disk (the kernel's log says more), or restore the ledger from a copy",
+                dir.display()
+            ),
+            Refusal::Locked { file, said } => write!(
+                f,
+                "{0} is held by another program, a shell perhaps: {said}; end that (`fuser {0}` names it) and start again",
+                file.display()
             ),
         }
     }

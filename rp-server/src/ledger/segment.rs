@@ -54,8 +54,7 @@ impl Segment {
     pub fn open(place: &Place, number: u32, id: Key, epoch: u64) -> Result<Segment> {
         let name = Place::segment_name(number);
         let refused = |error| place.refused(&name, &error);
-        let file = place.open(&name, Access::Make)?;
-        let mut file = file.ok_or_else(|| place.damaged(&name, "it cannot be made"))?;
+        let mut file = place.make(&name)?;
         let fresh = Label { number, epoch, closed: false };
         SEGMENT.migrate(place, &name, &mut file, &|file| {
             file.execute("INSERT INTO segment VALUES (?, ?, 0, 0, 0)", (id, number))?;

@@ -77,8 +77,7 @@ impl State {
     /// It is damaged, of a newer version, or cannot be written.
     pub fn own(place: &Place) -> Result<State> {
         let refused = |error| place.refused(NAME, &error);
-        let file = place.open(NAME, Access::Make)?;
-        let mut file = file.ok_or_else(|| missing(place))?;
+        let mut file = place.make(NAME)?;
         let id: Key = file.query_one("SELECT randomblob(16)", [], |row| row.get(0)).map_err(refused)?;
         STATE.migrate(place, NAME, &mut file, &|file| {
             let sum = epoch_sum(&id, 0, place.sets) as i64;

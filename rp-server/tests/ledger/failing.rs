@@ -1,4 +1,5 @@
-//! A disk that fails, at each of its writes and syncs in turn: SQLite over a file system that is the real one until then.
+//! A disk that fails, at each of its writes and syncs in turn, or of its reads: SQLite over a file system that is the real one
+//! until then.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -14,6 +15,8 @@ const NAME: &CStr = c"failing";
 
 /// Writes and syncs that still succeed.
 static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
+/// Reads that still succeed.
+static READABLE: AtomicI64 = AtomicI64::new(i64::MAX);
 /// Is it one that fails, and none behind it?
 static ONCE: AtomicBool = AtomicBool::new(false);
 /// Journals that were deleted while the folder was not synced.
@@ -56,7 +59,7 @@ fn table(methods: &'static ffi::sqlite3_io_methods) -> Table {
     if let Some(table) = tables.get(&address(methods)) {
         return *table;
     }
-    let failing = ffi::sqlite3_io_methods { xWrite: Some(write), xSync: Some(sync), ..*methods };
+    let failing = ffi::sqlite3_io_methods { xRead: Some(read_at), xWrite: Some(write), xSync: Some(sync), ..*methods };
     let table = Table { real: methods, failing: Box::leak(Box::new(failing)) };
     tables.insert(address(methods), table);
     tables.insert(address(table.failing), table);
@@ -89,7 +92,7 @@ unsafe extern "C" fn open(
 ) -> c_int {
     let real = real();
     // SAFETY: SQLite's own arguments go to the file system that they are meant for. What it opened has methods of its own
-    // that live for ever; they are exchanged for a copy that differs in two.
+    // that live for ever; they are exchanged for a copy that differs in three.
     unsafe {
         let open = (*real.vfs).xOpen.expect("a file system opens");
         let code = open(real.vfs, name, file, flags, out);
@@ -114,6 +117,17 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, syncs
 fn fails() -> bool {
     let left = LEFT.fetch_sub(1, Ordering::Relaxed);
     left == 0 || left < 0 && !ONCE.load(Ordering::Relaxed)
+}
+
+unsafe extern "C" fn read_at(file: *mut ffi::sqlite3_file, bytes: *mut c_void, len: c_int, at: i64) -> c_int {
+    if READABLE.fetch_sub(1, Ordering::Relaxed) <= 0 {
+        return ffi::SQLITE_IOERR_READ;
+    }
+    // SAFETY: SQLite's own arguments, to the method that the file had.
+    unsafe {
+        let read = table(&*(*file).pMethods).real.xRead.expect("files can do it");
+        read(file, bytes, len, at)
+    }
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, bytes: *const c_void, len: c_int, at: i64) -> c_int {
@@ -152,6 +166,9 @@ fn until_it_fails(place: &Place, heads: &mut Heads) -> (Vec<Line>, Vec<Line>) {
         if let Outcome::Durable { .. } = outcome {
             acknowledged.extend(lines);
             continue;
+        }
+        if let Outcome::Failed(why) | Outcome::Unknown(why) = &outcome {
+            assert!(!why.contains("damaged"), "a disk that fails is told as damage: {why}");
         }
         assert!(matches!(opened.ledger.commit(&group), Outcome::Failed(_)), "nothing is tried again");
         assert_eq!(opened.ledger.heads(), &known);
@@ -267,4 +284,56 @@ fn a_start_whose_disk_fails_is_refused_and_loses_nothing() {
         assert!(taken.lines == expected, "{failing}: {} of {}", taken.lines.len(), expected.len());
     }
     assert!(refused > 20, "starts write: {refused}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_is_told_as_that_and_not_as_damage() {
+    let _disk = DISK.lock().expect("the other test went well");
+    register();
+    let folder = Folder::new();
+    let place = Place { is_inline: true, ..on_it(&folder) };
+    let mut opened = sqlite::open(&place, &mut ()).expect("an empty folder");
+    let mut heads = Heads::default();
+    for seed in 0..9 {
+        commit(&mut opened, &plain(&mut heads, 40, seed));
+    }
+    let expected = read(&mut opened, 1);
+    drop(opened);
+    let mut refused = 0;
+    for failing in 0..400 {
+        READABLE.store(failing, Ordering::Relaxed);
+        let opened = sqlite::open(&place, &mut ());
+        READABLE.store(i64::MAX, Ordering::Relaxed);
+        if let Err(error) = opened {
+            let said = format!("{error:#}");
+            let is_told = said.contains("cannot be read: reading ") || said.contains("cannot be written: ");
+            assert!(is_told && !said.contains("damaged"), "{failing}: {said}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 20, "starts read: {refused}");
+    let mut taken = Taken::default();
+    drop(sqlite::open(&place, &mut taken).expect("it was never damaged"));
+    assert!(taken.lines == expected, "{} of {}", taken.lines.len(), expected.len());
+}
+
+#[test]
+fn a_next_file_that_cannot_be_made_is_told_as_that() {
+    let folder = Folder::new();
+    let place = Place { segment_bytes: 100 << 10, ..folder.place() };
+    let mut opened = sqlite::open(&place, &mut ()).expect("an empty folder");
+    // The second is made at the start.
+    std::fs::create_dir(folder.file("postings-000003.db")).expect("it is not there yet");
+    let mut heads = Heads::default();
+    let why = (0..200).find_map(|seed| match opened.ledger.commit(&plain(&mut heads, 40, seed)) {
+        Outcome::Failed(why) => Some(why),
+        _ => None,
+    });
+    let why = why.expect("the third file is needed");
+    for words in ["no next file", "cannot be written: opening postings-000003.db: Is a directory", "mend the disk"] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    drop(opened);
+    let refusal = sqlite::open(&place, &mut ()).err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(!refusal.contains("is damaged"), "{refusal}");
 }
