@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rp_core::posting::{Act, POSTING_MAX};
-use rp_server::ledger::{Opened, Outcome, Place, sqlite};
+use rp_server::ledger::{Opened, Outcome, Place, Refusal, sqlite};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -35,11 +36,21 @@ impl Folder {
 
     /// A ledger with as many SETs and as short files in this folder.
     pub fn place_at(&self, dir: &Path) -> Place {
-        Place { sets: SETS, segment_bytes: SEGMENT_BYTES, ..Place::new(dir) }
+        Place { sets: SETS, segment_bytes: SEGMENT_BYTES, is_inline: true, ..Place::new(dir) }
     }
 
     pub fn open_at(&self, dir: &Path) -> Opened {
-        sqlite::open(&self.place_at(dir), &mut ()).unwrap_or_else(|error| panic!("{error:#}"))
+        for _ in 0..100 {
+            match sqlite::open(&self.place_at(dir), &mut ()) {
+                Ok(opened) => return opened,
+                // A program that another test starts has this process's locks for a moment.
+                Err(error) if matches!(error.downcast_ref(), Some(Refusal::Held { .. })) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => panic!("{error:#}"),
+            }
+        }
+        panic!("the ledger in {} stays locked", dir.display())
     }
 
     pub fn open(&self) -> Opened {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rp_server::ledger::memory::MemoryStore;
-use rp_server::ledger::{Heads, Opened, Outcome, Projection, Restore, sqlite};
+use rp_server::ledger::{Heads, Opened, Outcome, Place, Projection, Restore, sqlite};
 
 use crate::house::{self, Folder, Line, Taken, commit, plain, read, words};
 
@@ -31,7 +31,7 @@ impl Engine for Folder {
     }
 
     fn open(&self, restore: &mut dyn Restore) -> Opened {
-        sqlite::open(&self.place(), restore).expect("it is sound")
+        sqlite::open(&Place { is_inline: false, ..self.place() }, restore).expect("it is sound")
     }
 
     fn unlock(&self) {

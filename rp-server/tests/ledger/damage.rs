@@ -39,8 +39,6 @@ fn whole(left: Left) -> Whole {
             projections = heads.iter().map(of).collect();
             projections.iter().for_each(|projection| opened.keeper.keep(projection).expect("there is room"));
         }
-        // The thread behind makes the next file meanwhile.
-        std::thread::sleep(std::time::Duration::from_millis(1));
     }
     house::mark(&mut opened);
     let lines = read(&mut opened, 1);
@@ -269,7 +267,6 @@ fn an_older_copy_of_a_file_is_refused_or_changes_nothing() {
         let mut heads = whole.heads.clone();
         for seed in 0..70 {
             commit(&mut opened, &plain(&mut heads, 60, 1000 + seed));
-            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         house::mark(&mut opened);
         let lines = read(&mut opened, 1);

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -181,7 +183,8 @@ fn until_it_fails(place: &Place, heads: &mut Heads) -> (Vec<Line>, Vec<Line>) {
 
 /// Where a ledger is, on the disk that fails.
 fn on_it(folder: &Folder) -> Place {
-    let vfs = Vfs { name: NAME.to_str().expect("ASCII").to_owned(), write_again: |_, file| write_again(file) };
+    let again = |_: &str, file: &Path| if fails() { Err(io::Error::other("no more")) } else { write_again(file) };
+    let vfs = Vfs { name: NAME.to_str().expect("ASCII").to_owned(), write_again: again };
     Place { vfs: Some(vfs), segment_bytes: 100 << 10, ..folder.place() }
 }
 
@@ -190,7 +193,7 @@ fn no_journal_can_come_back_beside_a_log() {
     let _disk = DISK.lock().expect("the other tests went well");
     register();
     let folder = Folder::new();
-    let place = Place { is_inline: true, ..on_it(&folder) };
+    let place = on_it(&folder);
     LINGERING.store(0, Ordering::Relaxed);
     let mut opened = sqlite::open(&place, &mut ()).expect("an empty folder is a ledger");
     let mut heads = Heads::default();
@@ -230,7 +233,7 @@ fn whatever_write_or_sync_fails_nothing_acknowledged_is_lost() {
     ONCE.store(true, Ordering::Relaxed);
     for failing in 0..260 {
         let folder = Folder::new();
-        let place = Place { is_inline: true, ..on_it(&folder) };
+        let place = on_it(&folder);
         LEFT.store(failing, Ordering::Relaxed);
         if let Ok(mut opened) = sqlite::open(&place, &mut ()) {
             let mut heads = Heads::default();
@@ -268,7 +271,7 @@ fn a_start_whose_disk_fails_is_refused_and_loses_nothing() {
     let mut refused = 0;
     for failing in 0..80 {
         let folder = crashed.copy();
-        let place = Place { is_inline: true, ..on_it(&folder) };
+        let place = on_it(&folder);
         LEFT.store(failing, Ordering::Relaxed);
         let opened = sqlite::open(&place, &mut ());
         let has_failed = LEFT.load(Ordering::Relaxed) < 0;
@@ -291,7 +294,7 @@ fn a_disk_that_cannot_be_read_is_told_as_that_and_not_as_damage() {
     let _disk = DISK.lock().expect("the other test went well");
     register();
     let folder = Folder::new();
-    let place = Place { is_inline: true, ..on_it(&folder) };
+    let place = on_it(&folder);
     let mut opened = sqlite::open(&place, &mut ()).expect("an empty folder");
     let mut heads = Heads::default();
     for seed in 0..9 {

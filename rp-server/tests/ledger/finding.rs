@@ -182,7 +182,8 @@ fn what_is_found_by_indices_is_what_a_look_at_everything_finds() {
         file.execute_batch("DROP INDEX IF EXISTS posting_debit; DROP INDEX IF EXISTS posting_credit;")
             .expect("it is ours");
     }
-    let mut disk = sqlite::open(&folder.place(), &mut ()).expect("a ledger is as good without");
+    let with_thread = Place { is_inline: false, ..folder.place() };
+    let mut disk = sqlite::open(&with_thread, &mut ()).expect("a ledger is as good without");
     compare(&mut disk, &mut memory, &doings.packets);
     // It gets them without being asked.
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);

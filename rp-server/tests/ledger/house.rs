@@ -24,9 +24,9 @@ impl Folder {
         Folder(dir)
     }
 
-    /// Where a ledger is, whose files are closed after some kilobytes.
+    /// Where a ledger is, whose files are closed after some kilobytes, and which no thread changes between two commits.
     pub fn place(&self) -> Place {
-        Place { segment_bytes: 200 << 10, ..Place::new(&self.0.join("ledger")) }
+        Place { segment_bytes: 200 << 10, is_inline: true, ..Place::new(&self.0.join("ledger")) }
     }
 
     /// A copy of the ledger's folder, as a crash at this moment would leave it.
