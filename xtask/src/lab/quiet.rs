@@ -11,7 +11,8 @@ use anyhow::{Result, bail};
 use super::namespace::Namespace;
 use crate::command;
 
-const APPEAR_LIMIT: Duration = Duration::from_secs(2);
+/// Programs that make much ready attach theirs late, and an end without one has no NAPI.
+const APPEAR_LIMIT: Duration = Duration::from_secs(30);
 
 /// The kernel thread that does the receive work of one end of a cable.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,7 @@ pub struct NapiThread {
 }
 
 /// Moves the receive work of `interface` to a kernel thread on `cpu`, and lets it sleep for `coalesce` after it found nothing:
-/// interrupt coalescing. The interface has its XDP program already.
+/// interrupt coalescing. The interface has its XDP program, or gets it soon.
 ///
 /// # Errors
 /// When the kernel has no threaded NAPI, or the interface no NAPI.
@@ -33,8 +34,13 @@ pub fn quiet(namespace: &Namespace, interface: &str, cpu: usize, coalesce: Durat
         "cd /sys/class/net/{interface} && echo 1 > threaded && echo {coalesce_ns} > gro_flush_timeout && echo 1 > \
          napi_defer_hard_irqs"
     );
-    command::run("ip", ["netns", "exec", namespace.name(), "sh", "-c", &write])?;
     let since = Instant::now();
+    while let Err(error) = command::run("ip", ["netns", "exec", namespace.name(), "sh", "-c", &write]) {
+        if since.elapsed() > APPEAR_LIMIT {
+            return Err(error.context(format!("{interface} has no NAPI: is its XDP program attached?")));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
     loop {
         if let Some(tid) = napi_threads(interface).difference(&before).next() {
             command::run("taskset", ["-pc", &cpu.to_string(), &tid.to_string()])?;
