@@ -163,7 +163,6 @@ impl Worker {
             std::thread::sleep(Duration::from_micros(200));
         }
         replies.flush()?;
-        replies.give_up();
         folding.end(&mut self.shard, &self.desk, &self.archive);
         self.shard.audit();
         self.shard.publish();

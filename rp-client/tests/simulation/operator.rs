@@ -169,7 +169,8 @@ impl Operator {
     fn is_done(&mut self, asking: usize, minted: Minted) {
         let (order, is_other) = self.answered(asking);
         assert!(!is_other, "another order is given under the number of order {order}");
-        let Minted { booked, refused, booked_before, refused_before } = minted;
+        let Minted { booked, refused, turned_away, booked_before, refused_before } = minted;
+        assert_eq!(turned_away, 0, "there is money enough");
         let standing = &mut self.orders[order].1;
         if let Standing::Done { .. } = standing {
             assert_eq!(booked + refused, 0, "order {order} was done, and moves more");

@@ -1,11 +1,24 @@
 //! The asking side of the admin socket.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, bail};
 
 use super::{AdminArgs, Answer, Question};
+
+/// The server's own refusal, in its words.
+#[derive(Debug)]
+pub struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// Asks the running server.
 ///
@@ -24,7 +37,7 @@ pub fn ask(admin: &AdminArgs, question: &Question) -> Result<Answer> {
         bail!("the server closed the connection without an answer: is it stopping?");
     }
     match serde_json::from_str(&answer).context("reading the answer: is the server of this version?")? {
-        Answer::Refused(why) => bail!("{why}"),
+        Answer::Refused(why) => Err(Refused(why).into()),
         answer => Ok(answer),
     }
 }

@@ -35,6 +35,8 @@ pub struct Minted {
     pub booked: u64,
     /// So many did not: their SETs were full, or they had not so much.
     pub refused: u64,
+    /// So many were not asked: it would have been more money than can be counted.
+    pub turned_away: u64,
     /// So many had been served when the order was given before.
     pub booked_before: u64,
     /// So many had been refused then, and were not asked again.
@@ -101,7 +103,8 @@ impl MintOrder {
         let Work { before, turned_away, .. } = *work;
         Answer::Minted(Minted {
             booked: booked(progress) - booked(before),
-            refused: progress.refused - before.refused + turned_away,
+            refused: progress.refused - before.refused,
+            turned_away,
             booked_before: booked(before),
             refused_before: before.refused,
         })
@@ -232,7 +235,7 @@ mod tests {
 
     /// So many got the money, and so many before.
     fn got(booked: u64, booked_before: u64) -> Result<Minted, String> {
-        Ok(Minted { booked, refused: 0, booked_before, refused_before: 0 })
+        Ok(Minted { booked, refused: 0, turned_away: 0, booked_before, refused_before: 0 })
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use rp_core::key::Key;
 
 use super::backup::{NOTE, complete};
@@ -12,6 +12,7 @@ use super::copying::{self, Progress, copy, make_anew, put, sync};
 use super::lock::Lock;
 use super::place::{Access, Place};
 use super::reader::SqliteReader;
+use super::refusal::is_locked;
 use super::schema::STATE_NAME;
 use super::segment;
 use super::state::{Archived, State};
@@ -121,11 +122,13 @@ fn move_one(place: &Place, there: &Place, number: u32, state: &mut State, progre
 
 /// Brings a file's log into it, so that the file alone holds all.
 fn settle(place: &Place, name: &str) -> Result<()> {
-    let file = place.open(name, Access::Write)?.ok_or_else(|| place.damaged(name, "it is missing"))?;
+    let in_use = || anyhow!("{name} in {} is being read, or gets its indices: try again later", place.dir.display());
+    let file = match place.open(name, Access::Write) {
+        Err(error) if is_locked(&error) => return Err(in_use()),
+        opened => opened?.ok_or_else(|| place.damaged(name, "it is missing"))?,
+    };
     match segment::settle(&file) {
-        Err(error) if segment::is_busy(&error) => {
-            bail!("{name} in {} is being read: try again later", place.dir.display())
-        }
+        Err(error) if segment::is_busy(&error) => Err(in_use()),
         settled => settled.map_err(|error| place.refused(name, &error)),
     }
 }

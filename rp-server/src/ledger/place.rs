@@ -18,6 +18,8 @@ use super::trouble::{self, Trouble};
 
 /// A segment is closed when its write-ahead log has about this size: as long as a checkpoint takes, the next one must hold.
 const SEGMENT_BYTES: u64 = 32 << 20;
+/// What SQLite begins a log with.
+const LOG_HEADER_BYTES: usize = 32;
 /// What a log is lengthened by at once.
 const SLICE_BYTES: usize = 1 << 20;
 /// How long a commit waits for somebody who has no business to write: a shell, a second server.
@@ -44,8 +46,8 @@ pub struct Place {
     pub sets: u32,
     /// Write-ahead log at which a segment is closed.
     pub segment_bytes: u64,
-    /// Files are made and settled on the writer's own thread, one with each commit: for simulations, whose order of events
-    /// is their own.
+    /// Files are made and settled on the writer's own thread, one with each commit: for simulations and tests, whose order of
+    /// events is their own.
     pub is_inline: bool,
     /// How many files questions are looked for in.
     pub reach: Reach,
@@ -54,8 +56,6 @@ pub struct Place {
 /// Who opens a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// One who writes, and makes it where there is none.
-    Make,
     /// One who writes.
     Write,
     /// One who only looks, and leaves all as it is.
@@ -113,7 +113,7 @@ impl Place {
     /// A [`Refusal`]: it is damaged, or the system refuses.
     pub fn open(&self, name: &str, access: Access) -> Result<Option<Connection>> {
         self.keep_log(name)?;
-        match self.connect(name, access) {
+        match self.connect(name, access, false) {
             Ok(file) if access == Access::Look => Ok(Some(file)),
             Ok(file) => self.secure_log(name, &file).map(|()| Some(file)),
             Err(error) if Trouble::of(&error) == Some(Trouble::Open) && self.lacks(name) => Ok(None),
@@ -127,7 +127,7 @@ impl Place {
     /// As of [`Self::open`].
     pub fn make(&self, name: &str) -> Result<Connection> {
         self.keep_log(name)?;
-        let file = self.connect(name, Access::Make).map_err(|error| self.refused(name, &error))?;
+        let file = self.connect(name, Access::Write, true).map_err(|error| self.refused(name, &error))?;
         self.secure_log(name, &file)?;
         Ok(file)
     }
@@ -151,10 +151,10 @@ impl Place {
         Ok(())
     }
 
-    fn connect(&self, name: &str, access: Access) -> rusqlite::Result<Connection> {
+    fn connect(&self, name: &str, access: Access, makes: bool) -> rusqlite::Result<Connection> {
         let path = self.dir.join(name);
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        if access == Access::Make {
+        if makes {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
         let connection = match &self.vfs {
@@ -164,7 +164,7 @@ impl Place {
         connection.busy_timeout(PATIENCE)?;
         // Closing must not write into what may be damaged, nor end a failed disk's log: who wants a checkpoint asks.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        if access == Access::Make {
+        if makes {
             // The journal that writes the first page is gone from the disk's folder before there is a log. Else the power could
             // bring it back, its undoing empties the file, and a second loss of power then leaves the log alone.
             connection.pragma_update(None, "synchronous", "EXTRA")?;
@@ -244,7 +244,7 @@ impl Place {
 
     /// What to say of an error of SQLite's: is it of what the file holds, or of the system beneath?
     pub fn refused(&self, name: &str, error: &rusqlite::Error) -> Error {
-        let Some(trouble) = Trouble::of(error) else { return self.damaged(name, error) };
+        let Some(trouble) = Trouble::of(error) else { return self.damaged(name, trouble::found(error)) };
         let file = self.dir.join(name);
         // A simulated disk has no such file, and none to be asked of.
         let refusal = if self.vfs.is_none() { trouble.asked_again(&file) } else { None };
@@ -258,7 +258,7 @@ impl Place {
     }
 }
 
-/// Writes what stands in a file, if there is one, into the same places, and syncs it.
+/// Writes what stands in a log, if there is one, into the same places, and syncs it.
 ///
 /// # Errors
 /// The disk refuses.
@@ -270,8 +270,12 @@ pub fn write_again(file: &Path) -> io::Result<()> {
     let (mut chunk, mut at) = (vec![0; SLICE_BYTES], 0);
     loop {
         let len = file.read_at(&mut chunk, at)?;
+        // A log that begins with nothing holds nothing: it was lengthened, and no more.
+        if at == 0 && chunk[..len.min(LOG_HEADER_BYTES)].iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
         if len == 0 {
-            return if at == 0 { Ok(()) } else { file.sync_data() };
+            return file.sync_data();
         }
         file.write_all_at(&chunk[..len], at)?;
         at += len as u64;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::Error;
+
 /// Why a ledger is not opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -144,7 +146,8 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Locked { file, said } => write!(
                 f,
-                "{0} is held by another program, a shell perhaps: {said}; end that (`fuser {0}` names it) and start again",
+                "{0} is held by another program, a shell perhaps: {said}; wait for it, or end it (`fuser {0}` names it), and \
+                 try again",
                 file.display()
             ),
         }
@@ -152,3 +155,8 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// Does somebody else hold a file for now?
+pub fn is_locked(error: &Error) -> bool {
+    matches!(error.downcast_ref(), Some(Refusal::Locked { .. }))
+}

@@ -260,11 +260,15 @@ fn run(file: &Connection, sql: &str) -> rusqlite::Result<()> {
     file.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// A commit whose write failed lacks the frame that makes it count; of any other failure that is not known.
 fn uncommitted(error: rusqlite::Error) -> Unwritten {
+    if is_unsure(&error) { Unwritten::Unsure(error) } else { Unwritten::Refused(error) }
+}
+
+/// May a commit that failed be there all the same? One whose write failed lacks the frame that makes it count; of any other
+/// failure that is not known.
+pub fn is_unsure(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
-    let never_written = is_busy(&error) || [Some(ffi::SQLITE_FULL), Some(ffi::SQLITE_IOERR_WRITE)].contains(&code);
-    if never_written { Unwritten::Refused(error) } else { Unwritten::Unsure(error) }
+    !is_busy(error) && ![Some(ffi::SQLITE_FULL), Some(ffi::SQLITE_IOERR_WRITE)].contains(&code)
 }
 
 #[cfg(test)]

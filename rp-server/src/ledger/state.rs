@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 use super::heads::Heads;
 use super::place::{Access, Place};
 use super::schema::{STATE, STATE_NAME as NAME};
-use super::segment::{settle, take_log};
+use super::segment::{is_unsure, settle, take_log};
 use super::{End, Keeper, Mark, Projection, Time};
 
 /// Pages of its log at which it is brought into the file: nobody waits for it.
@@ -22,7 +22,7 @@ pub struct State {
     epoch: u64,
     sets: u32,
     is_owned: bool,
-    /// A write failed: what the disk holds is not known to this connection.
+    /// A sync failed: what the disk holds is not known to this connection.
     is_broken: bool,
 }
 
@@ -121,15 +121,16 @@ impl State {
     /// # Errors
     /// It cannot be written.
     pub fn take_over(&mut self) -> Result<u64> {
-        let refused = |error| self.place.refused(NAME, &error);
-        let take = self.file.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
-        let epoch: i64 = take.query_one("SELECT epoch FROM ledger", [], |row| row.get(0)).map_err(refused)?;
-        let epoch = epoch as u64 + 1;
-        let words = (epoch as i64, epoch_sum(&self.id, epoch, self.sets) as i64);
-        take.execute("UPDATE ledger SET epoch = ?, checksum = ?", words).map_err(refused)?;
-        take.commit().map_err(refused)?;
-        self.epoch = epoch;
-        Ok(epoch)
+        let (id, sets) = (self.id, self.sets);
+        self.epoch = self.write(|file| {
+            let take = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let epoch: i64 = take.query_one("SELECT epoch FROM ledger", [], |row| row.get(0))?;
+            let epoch = epoch as u64 + 1;
+            let words = (epoch as i64, epoch_sum(&id, epoch, sets) as i64);
+            take.execute("UPDATE ledger SET epoch = ?, checksum = ?", words)?;
+            take.commit().map(|()| epoch)
+        })?;
+        Ok(self.epoch)
     }
 
     /// The mark.
@@ -162,12 +163,12 @@ impl State {
         }
     }
 
-    /// Writes, unless a write has failed: the next one's checkpoint would trust the log.
-    fn write(&mut self, put: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
-        ensure!(!self.is_broken, "{NAME}: an earlier write failed");
-        let written = put(&self.file);
-        self.is_broken = written.is_err();
-        Ok(written?)
+    /// Writes, unless a sync has failed: the next one's checkpoint would trust the log.
+    fn write<T>(&mut self, put: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+        ensure!(!self.is_broken, "{NAME}: an earlier sync failed, so nothing is written to it until the next start");
+        let written = put(&mut self.file);
+        self.is_broken = written.as_ref().is_err_and(is_unsure);
+        written.map_err(|error| self.place.refused(NAME, &error))
     }
 
     /// Keeps what was moved to an archive.
@@ -177,8 +178,7 @@ impl State {
     pub fn put_archived(&mut self, archived: Archived) -> Result<()> {
         let Archived { number, end } = archived;
         let words = (number, end.position as i64, end.chain as i64, archived_sum(&self.id, archived) as i64);
-        let put = self.file.execute("REPLACE INTO archive VALUES (1, ?, ?, ?, ?)", words);
-        put.map(drop).map_err(|error| self.place.refused(NAME, &error))
+        self.write(|file| file.execute("REPLACE INTO archive VALUES (1, ?, ?, ?, ?)", words).map(drop))
     }
 }
 

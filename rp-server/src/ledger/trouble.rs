@@ -1,10 +1,10 @@
 //! What an error of SQLite's says of the system beneath it. A disk that fails, is full, or may not be touched is no damage, and
 //! who is told of damage moves a sound ledger aside.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
+use rp_net::disk;
 use rusqlite::ffi;
 
 /// What the system refused, by what was tried.
@@ -36,9 +36,11 @@ impl Trouble {
 
     fn of_disk(code: i32) -> Option<Trouble> {
         match code {
-            // The file ends before it should, or the file system itself says that the bytes are wrong.
-            ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => None,
+            // The file ends before it should, or its pages' own checksums are wrong.
+            ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_DATA => None,
+            // EIO is the second of them.
             ffi::SQLITE_IOERR_READ
+            | ffi::SQLITE_IOERR_CORRUPTFS
             | ffi::SQLITE_IOERR_FSTAT
             | ffi::SQLITE_IOERR_ACCESS
             | ffi::SQLITE_IOERR_SEEK
@@ -60,7 +62,17 @@ impl Trouble {
 
     /// Why a file cannot be opened: SQLite keeps that to itself.
     pub fn asked_again(self, file: &Path) -> Option<io::Error> {
-        if self == Trouble::Open { open(file).err() } else { None }
+        if self == Trouble::Open { hindrance(file) } else { None }
+    }
+}
+
+/// What was found in a file. In the midst of a statement SQLite tells a disk that fails a read by the word for damage.
+pub fn found(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(code) if code.extended_code == ffi::SQLITE_CORRUPT => {
+            format!("{error}, unless the disk fails to give what it holds: then the kernel's log says so")
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -72,16 +84,14 @@ pub fn words(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Opens a file as SQLite does; one that is not there is made and removed again.
-fn open(file: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            options.create_new(true).open(file)?;
-            std::fs::remove_file(file)
-        }
-        opened => opened.map(drop),
+/// Why a file cannot be opened, or made. Not by trying: whoever closes a file gives up all locks that this process has on it, and
+/// without SQLite's a log could be removed that others still write.
+fn hindrance(file: &Path) -> Option<io::Error> {
+    match std::fs::metadata(file) {
+        Ok(found) if found.is_dir() => Some(io::Error::from_raw_os_error(libc::EISDIR)),
+        Ok(_) => disk::may_write(file).err(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk::may_write(file.parent()?).err(),
+        Err(error) => Some(error),
     }
 }
 
@@ -96,7 +106,8 @@ mod tests {
 
     #[test]
     fn what_the_system_refuses_is_told_from_what_a_file_holds() {
-        check("EIO of a read", ffi::SQLITE_IOERR_READ, Some(Trouble::Read));
+        check("EIO of a read", ffi::SQLITE_IOERR_CORRUPTFS, Some(Trouble::Read));
+        check("another error of a read", ffi::SQLITE_IOERR_READ, Some(Trouble::Read));
         check("EIO of a write", ffi::SQLITE_IOERR_WRITE, Some(Trouble::Write));
         check("EIO of a sync", ffi::SQLITE_IOERR_FSYNC, Some(Trouble::Write));
         check("a folder that is not synced", ffi::SQLITE_IOERR_DIR_FSYNC, Some(Trouble::Write));

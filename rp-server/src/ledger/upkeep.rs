@@ -10,6 +10,7 @@ use rp_core::key::Key;
 use rp_net::complain;
 
 use super::place::{Access, Place};
+use super::refusal::is_locked;
 use super::segment::{self, Segment};
 
 /// Indices are begun when so long nothing else was to be done. They take longer than a writer at full speed takes to fill a
@@ -116,8 +117,8 @@ struct Hand {
     place: Place,
     id: Key,
     epoch: u64,
-    /// Closed files that somebody was reading.
-    unsettled: Vec<u32>,
+    /// Closed files that somebody was reading, with the writer's own handle while it is left.
+    unsettled: Vec<(u32, Option<Segment>)>,
     /// Closed files that may have no indices yet, the next last.
     unindexed: Vec<u32>,
     /// Since memory was given back.
@@ -161,13 +162,10 @@ impl Hand {
                 let _sent = self.made.send(Segment::open(&self.place, number, self.id, self.epoch));
             }
             Task::Settle(number, writer) => {
-                // Its own handle knows its log to be on disk; another would write it once more.
-                if !writer.is_some_and(|writer| is_done(number, writer.settle())) {
-                    self.unsettled.push(number);
-                }
+                self.unsettled.push((number, writer));
                 self.unindexed.push(number);
                 let place = &self.place;
-                self.unsettled.retain(|number| !is_settled(place, *number));
+                self.unsettled.retain(|(number, writer)| !is_settled(place, *number, writer.as_ref()));
             }
         }
     }
@@ -191,7 +189,7 @@ impl Hand {
         self.is_said = false;
         self.has_sorted = true;
         match index(&self.place, number) {
-            Ok(false) => self.unsettled.push(number),
+            Ok(false) => self.unsettled.push((number, None)),
             Ok(true) => {}
             Err(error) => complain!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
         }
@@ -215,11 +213,16 @@ fn index(place: &Place, number: u32) -> Result<bool> {
     Ok(is_done(number, segment::settle(&file)))
 }
 
-/// Brings a closed file's log into it; `false` when somebody reads it.
-fn is_settled(place: &Place, number: u32) -> bool {
+/// Brings a closed file's log into it; `false` when somebody holds it. The writer's own handle knows the log to be on disk;
+/// another writes it once more.
+fn is_settled(place: &Place, number: u32, writer: Option<&Segment>) -> bool {
+    if let Some(writer) = writer {
+        return is_done(number, writer.settle());
+    }
     match place.open(&Place::segment_name(number), Access::Write) {
         Ok(Some(file)) => is_done(number, segment::settle(&file)),
         Ok(None) => true,
+        Err(error) if is_locked(&error) => false,
         Err(error) => {
             complain!("{error:#}");
             true

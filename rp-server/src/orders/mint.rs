@@ -3,18 +3,20 @@
 use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rand_core::{OsRng, TryRngCore};
 use rp_net::say;
 
 use super::unexpected;
-use crate::admin::ask::ask;
+use crate::admin::ask::{Refused, ask};
 use crate::admin::{AdminArgs, Answer, Question};
 use crate::control::{MintOrder, Minted};
 
 /// Low bits of a number that is drawn.
 const DRAWN_BITS: u32 = 20;
+/// What numbers rise by in a day.
+const DAY: u64 = 86_400 << DRAWN_BITS;
 
 /// Flags of `rp-server mint`.
 #[derive(Args)]
@@ -41,45 +43,54 @@ impl MintArgs {
     /// No server answers, or it refuses, or a SET is full; each says how to give the same order again.
     pub fn run(&self, admin: &AdminArgs) -> Result<()> {
         let number = match self.order {
-            Some(number) => number,
+            Some(number) => {
+                ensure!(
+                    number <= drawn()? + DAY,
+                    "--order {number}: only the highest numbers are remembered, so one above {} would end those that are drawn",
+                    drawn()? + DAY
+                );
+                number
+            }
             None => {
                 let number = drawn()?;
                 say!("order {number}");
                 number
             }
         };
-        self.give(number, admin).with_context(|| {
-            format!(
-                "order {number} (the same command with --order {number} goes on with what is left of it, and serves \
-                 nobody twice)"
-            )
-        })
-    }
-
-    fn give(&self, number: u64, admin: &AdminArgs) -> Result<()> {
         let (first, last) = (*self.users.start(), *self.users.end());
         let order = MintOrder { number, first, last, fen: self.fen, takes_back: self.back };
-        let Answer::Minted(minted) = ask(admin, &Question::Mint(order))? else { return unexpected() };
+        let answer = match ask(admin, &Question::Mint(order)) {
+            Err(error) if !error.is::<Refused>() => Err(error.context(format!(
+                "order {number} (the same command with --order {number} goes on with what is left of it, and serves \
+                 nobody twice)"
+            ))),
+            answer => answer,
+        };
+        let Answer::Minted(minted) = answer? else { return unexpected() };
         let done = self.in_words(number, &minted);
+        if minted.turned_away > 0 {
+            let users = minted.turned_away;
+            bail!("{done}; {users} were not asked yet: it would be more money than 63 bits count");
+        }
         match (minted.refused + minted.refused_before, self.back) {
             (0, _) => say!("{done}"),
             (refused, true) => bail!("{done}; the balance of {refused} did not cover it, and they are not asked again"),
             (refused, false) => bail!(
                 "{done}; {refused} did not, and are not asked again: the accounts of their SETs are full (serve with more \
-                 --sets), or it would be more money than 63 bits count"
+                 --sets)"
             ),
         }
         Ok(())
     }
 
     fn in_words(&self, number: u64, minted: &Minted) -> String {
-        let Minted { booked, refused, booked_before, refused_before } = *minted;
+        let Minted { booked, refused, booked_before, refused_before, turned_away } = *minted;
         let fen = self.fen;
         let got = |users: u64| match self.back {
             true => format!("{users} users gave {fen} fen back each"),
             false => format!("{users} users got {fen} fen each"),
         };
-        if booked + refused == 0 {
+        if booked + refused + turned_away == 0 {
             return format!("order {number} was carried out before, and nothing moved: {}", got(booked_before));
         }
         match booked_before + refused_before {

@@ -58,12 +58,6 @@ impl<'a> Replies<'a> {
         self.xsks.iter().all(|(_, xsk)| xsk.unsent() == 0)
     }
 
-    /// Counts as failed what has not left, and will not.
-    pub(super) fn give_up(&self) {
-        let unsent: usize = self.xsks.iter().map(|(_, xsk)| xsk.unsent()).sum();
-        self.departures.failed.fetch_add(unsent as u64, Ordering::Relaxed);
-    }
-
     /// The number of the door that a datagram comes through now.
     #[inline]
     pub(super) fn door(&mut self, door: &Door) -> u16 {
@@ -139,5 +133,13 @@ impl Transmit for Replies<'_> {
         }
         self.batches[socket].slot()[..len].copy_from_slice(&self.draft[..len]);
         self.batches[socket].commit(len, &to, local);
+    }
+}
+
+/// However the worker ends: what has not left, and will not, counts as failed.
+impl Drop for Replies<'_> {
+    fn drop(&mut self) {
+        let unsent: usize = self.xsks.iter().map(|(_, xsk)| xsk.unsent()).sum();
+        self.departures.failed.fetch_add(unsent as u64, Ordering::Relaxed);
     }
 }
