@@ -44,10 +44,10 @@ impl MintArgs {
     pub fn run(&self, admin: &AdminArgs) -> Result<()> {
         let number = match self.order {
             Some(number) => {
+                let highest = drawn()? + DAY;
                 ensure!(
-                    number <= drawn()? + DAY,
-                    "--order {number}: only the highest numbers are remembered, so one above {} would end those that are drawn",
-                    drawn()? + DAY
+                    number <= highest,
+                    "--order {number}: only the highest numbers are remembered, so one above {highest} would end those that are drawn"
                 );
                 number
             }
