@@ -25,12 +25,12 @@ pub fn root() -> PathBuf {
 pub fn unpack(packages: &[String], why: &str) -> Result<()> {
     println!("setup: {why}: fetching {} into {}", packages.join(", "), tools_dir().display());
     require_apt(&packages.join(" "))?;
-    require_lists(&packages[0])?;
+    packages.iter().try_for_each(|package| require_lists(package))?;
     let fetched = tools_dir().join("packages");
     std::fs::create_dir_all(&fetched).with_context(|| format!("cannot create {}", fetched.display()))?;
     // The archive's own user may not read this folder; as root, apt fetches as root instead of warning about it.
     let fetch = ["-q", "-o", "APT::Sandbox::User=root", "download"];
-    command::show(Command::new("apt-get").args(fetch).args(packages).current_dir(&fetched))?;
+    with_fresh_lists(|| command::show(Command::new("apt-get").args(fetch).args(packages).current_dir(&fetched)))?;
     let mut files = std::fs::read_dir(&fetched)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     // By name, so that rustc comes last: where it is, an interrupted run left nothing out.
     files.sort();
@@ -66,7 +66,22 @@ pub fn install(package: &str, why: &str) -> Result<()> {
     require_lists(package)?;
     let mut apt = Command::new("apt-get");
     apt.args(["install", "-q", "-y", "--no-install-recommends", package]).env("DEBIAN_FRONTEND", "noninteractive");
-    command::show(&mut apt)
+    with_fresh_lists(|| command::show(&mut apt))
+}
+
+/// Tries once more behind `apt-get update`: lists of some months ago name versions that the archive has no more.
+fn with_fresh_lists(mut fetch: impl FnMut() -> Result<()>) -> Result<()> {
+    fetch().or_else(|error| {
+        if !signal::is_root() {
+            return Err(error.context("the package lists may be old: run `sudo apt-get update`, then this again"));
+        }
+        update()?;
+        fetch()
+    })
+}
+
+fn update() -> Result<()> {
+    command::show(Command::new("apt-get").args(["update", "-q"]))
 }
 
 /// What a package depends on, by name.
@@ -92,7 +107,7 @@ fn require_lists(package: &str) -> Result<()> {
     if !signal::is_root() {
         bail!("the package lists do not know {package}: run `sudo apt-get update`, then this again");
     }
-    command::show(Command::new("apt-get").args(["update", "-q"]))?;
+    update()?;
     if !is_known(package) {
         bail!("the package archives of this machine have no {package}");
     }

@@ -134,6 +134,8 @@ fn llvm_of(root: &Path) -> Option<(u32, PathBuf)> {
 
 /// Debian's packages: rustc with its `core` for BPF, and the LLVM it is built on, with what bpf-linker links against.
 fn packages() -> Result<Vec<String>> {
+    // Lists from before there was one name an older compiler: they are fetched anew before anybody asks about versions.
+    debian::dependencies("libstd-rust-web-dev-bpf")?;
     let std = debian::dependencies("libstd-rust-web-dev")?;
     let runtime = std.iter().find(|name| name.starts_with("libstd-rust-web-")).context(
         "Debian's rustc-web is of an unknown shape: install nightly with rust-src, and bpf-linker, by rustup and cargo",
