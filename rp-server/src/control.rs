@@ -23,6 +23,7 @@ use crate::admin::{Answer, Question};
 use crate::archivist::Archive;
 use crate::clock::Clock;
 use crate::intake::Intake;
+use crate::life::Age;
 use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
@@ -138,6 +139,7 @@ impl Control {
         if self.drain.is_some() {
             return true;
         }
+        self.sight.life.grow(Age::Draining);
         self.intake.close();
         for worker in &self.sight.workers {
             worker.face.drains.store(true, Ordering::Release);

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod intake;
 pub mod ledger;
 pub mod librarian;
+pub mod life;
 pub mod limits;
 pub mod network;
 pub mod orders;

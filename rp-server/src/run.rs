@@ -34,6 +34,7 @@ use crate::control::{Call, Control};
 use crate::gate::xsks::Transport;
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::intake::Intake;
+use crate::life::{Age, Life};
 use crate::limits::{self, Keeper, LimitArgs};
 use crate::network::Net;
 use crate::realm;
@@ -136,10 +137,12 @@ impl RunArgs {
             let _inside = runtime.enter();
             AdminSocket::bind(admin.path())?
         };
-        let (running, control) = self.start(&cpus)?;
+        let life = Arc::new(Life::default());
+        let (running, control) = self.start(&cpus, life.clone())?;
         // Loading the gate and reading the ledger back needed much for a moment.
         rp_net::proc::give_memory_back();
         say!("  admin       {}", admin.path().display());
+        life.grow(Age::Serving);
         say!("serving; SIGTERM or Ctrl-C stops");
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
         let served = tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -163,7 +166,7 @@ impl RunArgs {
         Ok(allowed.into_iter().cycle().take(workers).collect())
     }
 
-    fn start(&self, cpus: &[usize]) -> Result<(Running, Control)> {
+    fn start(&self, cpus: &[usize], life: Arc<Life>) -> Result<(Running, Control)> {
         let realms = self.realms()?;
         let (clock, cookie_key) = (Clock::default(), draw_key()?);
         let bank_books = Arc::new(BankBooks::default());
@@ -213,6 +216,7 @@ impl RunArgs {
         let Kept { shards, bank, desks, archive, hatches, librarian, keeping } = vault.keep(&wakers)?;
         let (rings, bank_rings) = connect(&wakers);
         let sight = Arc::new(Sight {
+            life,
             sets: self.sets as u32,
             gate: said::gate_status(gate.as_deref(), steering),
             transport: self.transport,

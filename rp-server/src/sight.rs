@@ -24,6 +24,7 @@ pub use status::{ClientStatus, GateStatus, LedgerStatus, Memory, Money, Second, 
 use crate::clock::Clock;
 use crate::gate::xsks::Transport;
 use crate::librarian::LibrarianFace;
+use crate::life::Life;
 use crate::run::Durability;
 use crate::scribe::ScribeFace;
 use crate::worker::{Face, Homes};
@@ -53,6 +54,8 @@ const BINS_PER_SECOND: usize = (1_000_000 / BIN_US) as usize;
 
 /// The whole server as others see it.
 pub struct Sight {
+    /// Where in its life the server is.
+    pub life: Arc<Life>,
     /// SETs.
     pub sets: u32,
     /// How datagrams come in.
