@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod bench;
+pub mod book;
 pub mod command;
 pub mod crash;
 pub mod demo;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::programs::Profile;
-use xtask::{bench, crash, demo, ebpf, flood, lab, setup, signal, sim, test};
+use xtask::{bench, book, crash, demo, ebpf, flood, lab, setup, signal, sim, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Crash(crash::CrashArgs),
     /// Measure what a shake costs the server, beside a bare echo in the same minutes.
     Bench(bench::BenchArgs),
+    /// Make the documents into a book, under target/book, and check its links.
+    Book(book::BookArgs),
     /// Make a server's and some clients' network namespaces and keep them until Ctrl-C.
     Lab(lab::LabArgs),
     /// Simulate servers that end at any moment, seed after seed, until one loses money or time is up.
@@ -67,6 +69,7 @@ impl Command {
             Command::Demo(args) => args.run(),
             Command::Crash(args) => args.run(),
             Command::Bench(args) => args.run(),
+            Command::Book(args) => args.run(),
             Command::Lab(args) => args.run(),
             Command::Sim(args) => args.run(),
             Command::Flood(args) => args.run(),

@@ -23,7 +23,7 @@ pub fn target_dir() -> PathBuf {
 }
 
 /// Where set-up unpacks what it fetches.
-fn tools_dir() -> PathBuf {
+pub fn tools_dir() -> PathBuf {
     target_dir().join("tools")
 }
 
@@ -57,7 +57,12 @@ pub fn run() -> Result<()> {
 /// As [`run`].
 pub fn run_for_tests() -> Result<()> {
     run()?;
-    let path = program::find_or_install("python3", "python3")?;
-    println!("setup: python3 (runs the client that was written from docs/PROTOCOL.md alone) is {}", path.display());
+    for (name, why) in [
+        ("python3", "runs the client that was written from docs/PROTOCOL.md alone"),
+        ("sqlite3", "asks the ledger's files as docs/LEDGER.md does"),
+    ] {
+        let path = program::find_or_install(name, name)?;
+        println!("setup: {name} ({why}) is {}", path.display());
+    }
     Ok(())
 }

@@ -22,6 +22,7 @@ struct Rung {
 /// Packages whose tests need root only for the kernel; the laboratory's are a rung of their own.
 const KERNEL_PACKAGES: [&str; 4] = ["rp-core", "rp-net", "rp-server", "rp-client"];
 
+/// `cargo xtask build-ebpf` is the rung "kernel programs compile".
 const LADDER: [Rung; 8] = [
     Rung { name: "set-up", climb: |_| setup::run_for_tests() },
     Rung { name: "format", climb: |_| command::show(command::cargo().args(["fmt", "--all", "--check"])) },

@@ -34,7 +34,7 @@ fn short_scenario() -> Scenario {
     Scenario { shaking: vec![phase(1_000), phase(2_000)] }
 }
 
-/// Plays the short scenario with three client machines and a server with `flags`, `beside` something else.
+/// What `cargo xtask demo` does, shorter: plays the short scenario with three client machines and a server with `flags`, `beside` something else.
 fn play<T>(flags: &[&str], beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence, T) {
     let stage = Stage::set(3, &programs()).expect("a lab can be built");
     let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
