@@ -1,7 +1,8 @@
 //! Transports: every system call of the data path and its `unsafe`, wrapped once.
 //!
 //! Batched UDP sockets (`socket`, `batch`), AF_XDP (`xsk`), the classic BPF program that steers without privileges (`steer`), sleeping and
-//! waking (`wait`), looking instead of waiting (`busy`), CPUs (`affinity`), socket overflow (`drops`), room on disk (`disk`), kernel maps as memory (`mapping`), the
+//! waking (`wait`), looking instead of waiting (`busy`), CPUs (`affinity`), socket overflow (`drops`), room on disk (`disk`), what drivers say (`card`), how well the
+//! clock is kept (`discipline`), kernel maps as memory (`mapping`), the
 //! files of interfaces (`sysfs`), what the process knows of itself (`proc`) and what it says (`words`). This room
 //! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
 
@@ -9,6 +10,8 @@ pub mod address;
 pub mod affinity;
 pub mod batch;
 pub mod busy;
+pub mod card;
+pub mod discipline;
 pub mod disk;
 pub mod drops;
 pub mod link;

@@ -7,6 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::admin::AdminArgs;
 use crate::audit::AuditArgs;
+use crate::doctor::DoctorArgs;
 use crate::export::LedgerOrder;
 use crate::gate::passing::PassArgs;
 use crate::gate::verifying::VerifyArgs;
@@ -52,6 +53,8 @@ enum Command {
     /// Write the ledger out, copy it, move old files of it to an archive.
     #[command(subcommand)]
     Ledger(LedgerOrder),
+    /// Look whether this machine has what a night needs; exit code 1 when something FAILs.
+    Doctor(Box<DoctorArgs>),
     /// Issue a ticket.
     Ticket(TicketArgs),
     /// Let every frame in at an interface until killed.
@@ -87,6 +90,7 @@ impl Cli {
     pub fn execute(self) -> Result<ExitCode> {
         let done = match self.command {
             Command::Audit(args) => return Ok(args.run()),
+            Command::Doctor(args) => return Ok(args.run(&self.admin)),
             Command::Run(args) => args.run(&self.admin),
             Command::Pps(args) => args.run(),
             Command::Status(args) => args.run(&self.admin),

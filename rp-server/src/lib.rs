@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod copies;
+pub mod doctor;
 pub mod export;
 pub mod gate;
 pub mod intake;

@@ -1,5 +1,6 @@
 //! `rp-server run`: puts everything in its place, says what it became, and serves until told to stop.
 
+mod asked;
 mod polling;
 mod queues;
 mod running;
@@ -41,6 +42,7 @@ use crate::realm;
 use crate::recovery;
 use crate::sight::{Sight, WorkerSight};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
+pub use asked::Asked;
 use running::{Running, spawn};
 pub use vault::Durability;
 use vault::{DataArgs, Kept, Parts};

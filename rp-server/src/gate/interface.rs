@@ -40,7 +40,7 @@ pub fn choose(names: &[String]) -> Result<Vec<Interface>> {
 }
 
 /// Why XDP did not attach, in words where the kernel's number has a known cause.
-pub(super) fn explain(error: &ProgramError) -> String {
+pub fn explain(error: &ProgramError) -> String {
     let ProgramError::SyscallError(syscall) = error else { return error.to_string() };
     let hint = match syscall.io_error.raw_os_error() {
         Some(libc::EOPNOTSUPP) => "this driver has no XDP",

@@ -56,7 +56,8 @@ pub fn cpus() -> usize {
     aya::util::nr_cpus().map_or(1, |cpus| cpus.min(CPUS_MAX))
 }
 
-/// Finds the object: the one given, or the one that was built beside this executable or under ./target.
+/// Finds the object: the one given, or the one that was built beside this executable, was installed with it, or lies under
+/// ./target.
 ///
 /// # Errors
 /// When there is none; names the command that builds it.
@@ -70,15 +71,26 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf> {
     let executable = std::env::current_exe().context("cannot tell where this executable lies")?;
     // target/release/rp-server, or target/debug/deps/NAME for a test.
     let folders = executable.ancestors().skip(1).take(3).map(Path::to_path_buf).chain([PathBuf::from("target")]);
+    let built = folders.map(|folder| folder.join("bpf/gate.o"));
+    // PREFIX/bin/rp-server.
+    let installed = executable.ancestors().nth(2).map(|prefix| prefix.join("lib/red-packet/gate.o"));
     let mut tried = Vec::new();
-    for folder in folders {
-        let path = folder.join("bpf/gate.o");
+    for path in installed.into_iter().chain(built) {
         if path.is_file() {
             return Ok(path);
         }
         tried.push(path.display().to_string());
     }
     bail!("the kernel object is not built: `cargo xtask build-ebpf` builds it (looked for {})", tried.join(", "))
+}
+
+/// Reads the object and looks whether it was built for this server; the kernel sees nothing of it.
+///
+/// # Errors
+/// When the file is unreadable, is none of ours, or was built for another layout; names the remedy.
+pub fn check(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    check_layout(path, &bytes)
 }
 
 /// Gives the programs to the kernel; nothing is attached yet.

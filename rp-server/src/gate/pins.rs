@@ -33,11 +33,7 @@ impl PinDir {
     /// When another server lives there, or the folder cannot be made or mounted.
     pub fn claim(given: Option<&Path>) -> Result<PinDir> {
         let mounts = Mounts::read()?;
-        let dir = match given {
-            Some(dir) => std::path::absolute(dir).with_context(|| format!("--pin {}", dir.display()))?,
-            None if mounts.is_mount(Path::new(COMMON_MOUNT)) => PathBuf::from(COMMON_DIR),
-            None => PathBuf::from(OWN_DIR),
-        };
+        let dir = mounts.choose(given)?;
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("cannot make the folder {}: give another by --pin", dir.display()))?;
         if !mounts.hold(&dir) {
@@ -89,6 +85,27 @@ impl Drop for PinDir {
     }
 }
 
+/// What [`PinDir::claim`] would meet.
+pub struct Prospect {
+    /// The folder.
+    pub dir: PathBuf,
+    /// It lies on a bpf file system; else one is to be mounted on it.
+    pub is_on_bpf: bool,
+    /// A living server has it.
+    pub is_held: bool,
+}
+
+/// Looks, and changes nothing.
+///
+/// # Errors
+/// The mounts cannot be read.
+pub fn look(given: Option<&Path>) -> Result<Prospect> {
+    let mounts = Mounts::read()?;
+    let dir = mounts.choose(given)?;
+    let is_held = File::open(&dir).is_ok_and(|dir| dir.try_lock_shared().is_err());
+    Ok(Prospect { is_on_bpf: mounts.hold(&dir), is_held, dir })
+}
+
 /// The folder where a living server has its counters.
 ///
 /// # Errors
@@ -134,6 +151,15 @@ impl Mounts {
             }
         }
         Mounts(mounts)
+    }
+
+    /// The folder given, or the usual one.
+    fn choose(&self, given: Option<&Path>) -> Result<PathBuf> {
+        match given {
+            Some(dir) => std::path::absolute(dir).with_context(|| format!("--pin {}", dir.display())),
+            None if self.is_mount(Path::new(COMMON_MOUNT)) => Ok(PathBuf::from(COMMON_DIR)),
+            None => Ok(PathBuf::from(OWN_DIR)),
+        }
     }
 
     fn is_mount(&self, dir: &Path) -> bool {

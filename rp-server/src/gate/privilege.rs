@@ -10,7 +10,10 @@ use super::xsks::Transport;
 const OLDEST: KernelVersion = KernelVersion::new(5, 15, 0);
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_NET_RAW: u32 = 13;
-const CAP_SYS_ADMIN: u32 = 21;
+/// Locking memory beyond the limit.
+pub const CAP_IPC_LOCK: u32 = 14;
+/// Mounting, among much else.
+pub const CAP_SYS_ADMIN: u32 = 21;
 const CAP_BPF: u32 = 39;
 
 /// Checks kernel and capabilities.
@@ -18,17 +21,15 @@ const CAP_BPF: u32 = 39;
 /// # Errors
 /// Names what is missing and the remedy.
 pub fn check(transport: Transport) -> Result<()> {
-    let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
-    if kernel < OLDEST {
+    let (kernel, oldest) = kernel()?;
+    if kernel < oldest {
         bail!(
             "Linux {} is too old for the gate: it needs {} or newer; --xdp off serves without",
             short(kernel),
-            short(OLDEST)
+            short(oldest)
         );
     }
-    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let effective = effective_of(&status).context("no CapEff in /proc/self/status")?;
-    let missing = missing_of(effective, transport);
+    let missing = missing(transport)?;
     if !missing.is_empty() {
         bail!(
             "the gate needs {}: run as root, or grant them (setpriv, systemd); --xdp off serves without",
@@ -38,11 +39,38 @@ pub fn check(transport: Transport) -> Result<()> {
     Ok(())
 }
 
+/// The kernel's version, and the oldest that will do.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn kernel() -> Result<(KernelVersion, KernelVersion)> {
+    Ok((KernelVersion::current().context("cannot tell the kernel's version")?, OLDEST))
+}
+
+/// The capabilities that a gate needs and this process lacks.
+///
+/// # Errors
+/// /proc cannot be read.
+pub fn missing(transport: Transport) -> Result<Vec<&'static str>> {
+    Ok(missing_of(effective()?, transport))
+}
+
+/// Has this process the capability of that number?
+pub fn may(capability: u32) -> bool {
+    effective().is_ok_and(|effective| effective & (1 << capability) != 0)
+}
+
+fn effective() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+    effective_of(&status).context("no CapEff in /proc/self/status")
+}
+
 /// Why a kernel that is new enough may still refuse the programs or their maps, and the way round it.
 pub(super) const REFUSED: &str =
     "perhaps it was built without BPF, BTF, XDP or the BPF JIT (`zgrep BPF /proc/config.gz`); --xdp off serves without";
 
-fn short(kernel: KernelVersion) -> String {
+/// Major and minor number.
+pub fn short(kernel: KernelVersion) -> String {
     let code = kernel.code();
     format!("{}.{}", code >> 16, code >> 8 & 0xff)
 }

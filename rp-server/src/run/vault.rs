@@ -1,7 +1,7 @@
 //! The ledger at start: opened and read back into the workers' SETs and the bank, before any port is; then the threads that
 //! keep it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -113,6 +113,11 @@ pub struct Keeping {
 }
 
 impl DataArgs {
+    /// The ledger's folder, where there is to be one.
+    pub fn folder(&self) -> Option<&Path> {
+        (self.durability == Durability::Disk).then_some(self.data.as_path())
+    }
+
     /// Opens the ledger and restores from it.
     ///
     /// # Errors
