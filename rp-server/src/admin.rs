@@ -88,8 +88,8 @@ struct PlanFields {
 /// Where the admin socket is.
 #[derive(Args, Clone)]
 pub struct AdminArgs {
-    /// Admin socket [default: /run/red-packet/admin.sock as root, else in $XDG_RUNTIME_DIR or /tmp]
-    #[arg(long, env = "RP_ADMIN", value_name = "SOCKET", global = true)]
+    /// Admin socket [default: /run/red-packet/admin.sock as root, else the user's own]
+    #[arg(long, env = "RP_ADMIN", value_name = "SOCKET", global = true, help_heading = "Operator")]
     admin: Option<PathBuf>,
 }
 

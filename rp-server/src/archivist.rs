@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rp_net::complain;
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::ledger::{End, Keeper, Ledger, Mark, Projection, Time};
@@ -79,7 +79,7 @@ fn work(keeper: &mut dyn Keeper, entries: &Receiver<Entry>) -> Result<()> {
 fn note(outcome: &mut Result<()>, kept: Result<()>) {
     if let Err(error) = kept {
         if outcome.is_ok() {
-            complain!("{error:#}; the ledger itself goes on, the next start may read longer");
+            warn!("{error:#}; the ledger itself goes on, the next start may read longer");
         }
         *outcome = Err(error);
     }

@@ -1,34 +1,55 @@
 //! The command line: names the commands and hands each to the room that carries it out.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, bail};
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::admin::AdminArgs;
 use crate::audit::AuditArgs;
+use crate::config::{self, ConfigArgs, ConfigOrder, Start, effective, file, tree};
 use crate::doctor::DoctorArgs;
 use crate::export::LedgerOrder;
 use crate::gate::passing::PassArgs;
 use crate::gate::verifying::VerifyArgs;
-use crate::orders::{CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StatusArgs, TimelineArgs};
+use crate::logs::{self, LogArgs};
+use crate::orders::{
+    CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StartArgs, StatusArgs, TimelineArgs,
+};
 use crate::pps::PpsArgs;
 use crate::run::RunArgs;
 use crate::ticket::TicketArgs;
 
+/// Where else a flag may stand.
+const KEYS: &str =
+    "Each flag is also an environment variable (--idle: RP_IDLE; of a command: RP_COMMAND_FLAG) and a key of the
+configuration file: `rp-server config example`.";
+
+/// What the short help leaves out.
+const SHORT: &str = "--help shows the rarer flags too, and each flag's environment variable; each is a key of the\n\
+                     configuration file, too: `rp-server config example`.";
+
 /// A red-packet server over UDP, steered by XDP. Without a command it runs.
 #[derive(Parser)]
-#[command(name = "rp-server", version, max_term_width = 100)]
+#[command(name = "rp-server", version, max_term_width = 100, after_help = KEYS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     admin: AdminArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How it was started.
+    #[arg(skip)]
+    pub start: Start,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Serve; the command when none is given.
+    #[command(after_help = SHORT)]
     Run(Box<RunArgs>),
     /// Packets per second by kind, reason and CPU, from the kernel's counters.
     Pps(PpsArgs),
@@ -57,6 +78,9 @@ enum Command {
     Doctor(Box<DoctorArgs>),
     /// Issue a ticket.
     Ticket(TicketArgs),
+    /// Show the configuration, prove a file, print an example.
+    #[command(subcommand)]
+    Config(ConfigOrder),
     /// Let every frame in at an interface until killed.
     #[command(hide = true)]
     XdpPass(PassArgs),
@@ -66,13 +90,18 @@ enum Command {
 }
 
 impl Cli {
-    /// Reads the command line; `run` is put in where no command is named.
+    /// All commands and flags, each with its environment variable.
+    pub fn tree() -> clap::Command {
+        tree::complete(Self::command())
+    }
+
+    /// Reads the configuration file and the command line; `run` is put in where no command is named.
     ///
     /// # Errors
-    /// As clap words them; help and version are among them.
-    pub fn read(words: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+    /// The file's; else a [`clap::Error`], as it words them: help and version are among them.
+    pub fn read(words: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut words: Vec<String> = words.into_iter().collect();
-        let command = Self::command();
+        let command = Self::tree();
         let names = |word: &String| {
             command.get_subcommands().any(|c| c.get_name() == word)
                 || ["help", "-h", "--help", "-V", "--version"].contains(&word.as_str())
@@ -80,7 +109,39 @@ impl Cli {
         if !words.iter().skip(1).any(names) {
             words.insert(1.min(words.len()), "run".to_string());
         }
-        Self::from_arg_matches(&command.try_get_matches_from(words)?)
+        let file = if config::is_wanted(&words) { config::read(&words, &command)? } else { None };
+        let fed = match &file {
+            Some(file) => file::feed(command.clone(), file),
+            None => command.clone(),
+        };
+        let is_brief = words.iter().any(|word| word == "-h");
+        let matches = if is_brief { tree::brief(fed) } else { fed }.try_get_matches_from(&words)?;
+        let run = matches.subcommand_matches("run");
+        let settings = run.map(|run| effective::of_run(&command, file.as_ref(), run)).unwrap_or_default();
+        Ok(Self { start: Start { words, file, settings }, ..Self::from_arg_matches(&matches)? })
+    }
+
+    /// The campaign that a file's table is about.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its table says too little.
+    pub fn campaign(path: &Path) -> Result<StartArgs> {
+        let words = ["rp-server", "campaign", "start", "--config"].map(str::to_owned);
+        let cli = Self::read(words.into_iter().chain([path.display().to_string()])).map_err(|error| {
+            let missing = error.downcast_ref::<clap::Error>().and_then(|error| error.get(ContextKind::InvalidArg));
+            match missing {
+                Some(ContextValue::Strings(flags)) => {
+                    let key = |flag: &'_ String| flag.trim_start_matches('-').split(' ').next().map(str::to_owned);
+                    let keys: Vec<String> = flags.iter().filter_map(key).collect();
+                    anyhow!("{}, table [campaign]: {} is missing", path.display(), keys.join(", "))
+                }
+                _ => error,
+            }
+        })?;
+        match cli.command {
+            Command::Campaign(CampaignOrder::Start(args)) => Ok(args),
+            _ => bail!("`campaign start` is another command"),
+        }
     }
 
     /// Carries the command out; the code to end with.
@@ -88,6 +149,10 @@ impl Cli {
     /// # Errors
     /// What was tried, what the system said and what to do next.
     pub fn execute(self) -> Result<ExitCode> {
+        logs::begin(&match &self.command {
+            Command::Run(args) => args.log.clone(),
+            _ => LogArgs::default(),
+        })?;
         let done = match self.command {
             Command::Audit(args) => return Ok(args.run()),
             Command::Doctor(args) => return Ok(args.run(&self.admin)),
@@ -102,6 +167,7 @@ impl Cli {
             Command::Mint(args) => args.run(&self.admin),
             Command::Ledger(order) => order.run(),
             Command::Ticket(args) => args.run(),
+            Command::Config(order) => order.run(&self.start.words, self.start.file.as_ref()),
             Command::XdpPass(args) => args.run(),
             Command::Verify(args) => args.run(),
         };

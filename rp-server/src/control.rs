@@ -13,7 +13,6 @@ use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, Plan, PlanError};
 use rp_core::posting::BANK;
 use rp_core::steer;
-use rp_net::complain;
 use rtrb::PushError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +29,7 @@ use crate::sight::Sight;
 use crate::worker::{BankRings, WORTH};
 use drain::Drain;
 pub use mint::{MintOrder, Minted, Mints};
+use tracing::warn;
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
 const MINT_BEAT: Duration = Duration::from_millis(1);
@@ -160,7 +160,7 @@ impl Control {
         let dropped = self.sight.bad_checksums();
         if dropped > 0 && !self.has_hinted {
             self.has_hinted = true;
-            complain!(
+            warn!(
                 "{dropped} datagrams that came by AF_XDP had a false checksum: does a veth's other end leave checksums to a \
                  card? `ethtool -K NAME tx off` there, or --transport sockets here"
             );

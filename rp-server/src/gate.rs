@@ -31,7 +31,7 @@ use clap::ValueEnum;
 use rp_core::engine::board::Board;
 use rp_core::key::Key;
 use rp_core::limits::{LISTENS_MAX, WORKERS_MAX};
-use rp_net::complain;
+use tracing::info;
 
 use crate::clock::Clock;
 use crate::limits::{self, GateList, LimitArgs};
@@ -219,7 +219,8 @@ impl Gate {
             }
             None => None,
         };
-        let trace = if config.trace { Some(trace::follow(&mut ebpf, |line| complain!("{line}"))?) } else { None };
+        let trace =
+            if config.trace { Some(trace::follow(&mut ebpf, |line| info!(target: "gate", "{line}"))?) } else { None };
         let counters = Pinned::create(PinDir::claim(config.pin.as_deref())?, &mut ebpf)?;
         let attached = attach_all(&mut ebpf, interfaces, config.xdp)?;
         let is_on = |pair: &(&Interface, &Attached)| pair.1.mode != Mode::Off;

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use aya::maps::{MapData, XskMap};
-use rp_net::complain;
 use rp_net::socket::UdpSocket;
+use tracing::warn;
 
 /// All ways in.
 pub struct Intake {
@@ -23,13 +23,13 @@ impl Intake {
             for place in places {
                 // The gate then sends up the stack, to sockets that are closed.
                 if let Err(error) = table.unset(*place) {
-                    complain!("the gate keeps an AF_XDP socket: {error}");
+                    warn!("the gate keeps an AF_XDP socket: {error}");
                 }
             }
         }
         for socket in self.sockets.iter().flat_map(|sockets| sockets.iter()) {
             if let Err(error) = socket.close_intake() {
-                complain!("{} still takes datagrams: {error}", socket.local_address());
+                warn!("{} still takes datagrams: {error}", socket.local_address());
             }
         }
     }

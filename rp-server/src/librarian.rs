@@ -14,9 +14,9 @@ use rp_core::engine::asks::{Ask, Reader};
 use rp_core::engine::{Shard, Transmit};
 use rp_core::limits::{ASKS_MAX, DATAGRAM_MAX};
 use rp_core::wire::{Peer, Refusal};
-use rp_net::complain;
 use rp_net::wait::{Sleeper, Waker};
 use rtrb::{Consumer, Producer, RingBuffer};
+use tracing::warn;
 
 use crate::ledger::Finder;
 
@@ -186,7 +186,7 @@ impl Librarian {
         let found = self.finder.answer(ask, &mut answer.bytes);
         answer.len = found.unwrap_or_else(|error| {
             if !self.is_said {
-                complain!("cannot answer from the ledger: {error:#}; who asks is told to ask later");
+                warn!("cannot answer from the ledger: {error:#}; who asks is told to ask later");
             }
             self.is_said = true;
             ask.refuse(Refusal::Busy, &mut answer.bytes)

@@ -21,23 +21,24 @@ use crate::network::Net;
 const BURST_MS: u64 = 100;
 
 /// Limits, in datagrams a second; 0 is none.
-#[derive(clap::Args, Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(clap::Args, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[command(next_help_heading = "Limits, a second")]
 pub struct LimitArgs {
-    /// Shakes, pings and other requests of one session, a second; 0: no limit
+    /// Requests of one session; 0: no limit
     #[arg(long, env = "RP_SESSION_RATE", value_name = "PER_S", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub session_rate: u32,
-    /// How many of them may come at once
+    /// How many of them at once
     #[arg(long, env = "RP_SESSION_BURST", value_name = "COUNT", default_value_t = 40,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub session_burst: u32,
-    /// Datagrams of all sessions together, a second; 0: no limit
+    /// Datagrams of all sessions; 0: no limit
     #[arg(long, env = "RP_SESSIONS_RATE", value_name = "PER_S", default_value_t = 0)]
     pub sessions_rate: u64,
-    /// Datagrams of all who have no session yet, a second; 0: no limit
+    /// Datagrams of all who have no session; 0: no limit
     #[arg(long, env = "RP_STRANGERS_RATE", value_name = "PER_S", default_value_t = 400_000)]
     pub strangers_rate: u64,
-    /// Log-ins from one part of the network (IPv4 /24, IPv6 /64), a second; 0: no limit
+    /// Log-ins of one IPv4 /24 or IPv6 /64; 0: no limit
     #[arg(long, env = "RP_PREFIX_RATE", value_name = "PER_S", default_value_t = 100_000)]
     pub prefix_rate: u64,
 }

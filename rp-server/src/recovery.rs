@@ -13,7 +13,7 @@ use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::{BANK, Posting};
 use rp_core::steer::worker_of;
 use rp_core::wire::Peer;
-use rp_net::say;
+use tracing::info;
 
 use crate::ledger::{Mark, Projection, Restore, Time};
 
@@ -152,8 +152,10 @@ impl Restore for Recovery<'_> {
         })?;
         if self.read.postings.is_multiple_of(65_536) && self.told.elapsed() > PROGRESS {
             self.told = Instant::now();
-            say!(
-                "  ledger      {} postings read in {:.0} s ...",
+            info!(
+                about = "ledger",
+                postings = self.read.postings,
+                "{} postings read in {:.0} s ...",
                 self.read.postings,
                 self.begun.elapsed().as_secs_f64()
             );

@@ -24,9 +24,9 @@ use rp_core::engine::books::Books;
 use rp_core::key::Key;
 use rp_core::limits::{SETS_DEFAULT, SETS_MAX, SLOTS_PER_SET, WORKERS_MAX};
 use rp_core::ticket::Realm;
-use rp_net::say;
 use rp_net::socket::{Buffers, UdpSocket};
 use rp_net::wait::{Sleeper, Waker};
+use tracing::{info, warn};
 
 use crate::admin::AdminArgs;
 use crate::admin::serve::AdminSocket;
@@ -37,6 +37,7 @@ use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::intake::Intake;
 use crate::life::{Age, Life};
 use crate::limits::{self, Keeper, LimitArgs};
+use crate::logs::LogArgs;
 use crate::network::Net;
 use crate::realm;
 use crate::recovery;
@@ -55,68 +56,84 @@ const SEND_BUFFER_BYTES: usize = 4 << 20;
 /// Flags of `rp-server run`.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Address to serve on; may be given several times
-    #[arg(long, env = "RP_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',', default_value = "[::]:2015")]
+    /// Address to serve on; repeatable
+    #[arg(
+        long,
+        env = "RP_LISTEN",
+        help_heading = "Clients",
+        value_name = "ADDR:PORT",
+        value_delimiter = ',',
+        default_value = "[::]:2015"
+    )]
     listen: Vec<SocketAddr>,
-    /// Interface for the gate; may be given several times [default: all that are up, loopback excepted]
-    #[arg(long, env = "RP_INTERFACE", value_name = "NAME", value_delimiter = ',')]
+    /// Where the gate is; repeatable [default: all that are up but loopback]
+    #[arg(long, env = "RP_INTERFACE", help_heading = "Machine", value_name = "NAME", value_delimiter = ',')]
     interface: Vec<String>,
     /// How to attach the gate
-    #[arg(long, env = "RP_XDP", value_name = "MODE", default_value = "auto")]
+    #[arg(long, env = "RP_XDP", help_heading = "Machine", value_name = "MODE", default_value = "auto")]
     xdp: XdpChoice,
     /// How the workers get what goes up
-    #[arg(long, env = "RP_TRANSPORT", value_name = "TRANSPORT", default_value = "sockets")]
+    #[arg(long, env = "RP_TRANSPORT", help_heading = "Machine", value_name = "TRANSPORT", default_value = "sockets")]
     transport: Transport,
-    /// Workers, one pinned to each CPU [default: the CPUs this process may use]
-    #[arg(long, env = "RP_WORKERS", value_name = "N")]
+    /// Workers, one pinned to each CPU [default: the CPUs it may use]
+    #[arg(long, env = "RP_WORKERS", help_heading = "Machine", value_name = "N")]
     workers: Option<usize>,
     /// SETs, of 4608 sessions each
-    #[arg(long, env = "RP_SETS", value_name = "N", default_value_t = SETS_DEFAULT)]
+    #[arg(long, env = "RP_SETS", help_heading = "Clients", value_name = "N", default_value_t = SETS_DEFAULT)]
     sets: usize,
-    /// Realm key that tickets are sealed under; made when absent; may be given several times
-    #[arg(long, env = "RP_REALM_KEY", value_name = "FILE", value_delimiter = ',', default_value = "realm.key")]
+    /// Key of tickets, made when absent; repeatable
+    #[arg(
+        long,
+        env = "RP_REALM_KEY",
+        help_heading = "Clients",
+        value_name = "FILE",
+        value_delimiter = ',',
+        default_value = "realm.key"
+    )]
     realm_key: Vec<PathBuf>,
     /// Directory of the pinned counters [default: in the bpf file system]
-    #[arg(long, env = "RP_PIN", value_name = "DIR")]
+    #[arg(long, env = "RP_PIN", help_heading = "Machine", hide_short_help = true, value_name = "DIR")]
     pin: Option<PathBuf>,
-    /// The kernel programs [default: where `cargo xtask build-ebpf` puts them]
-    #[arg(long, env = "RP_GATE_OBJECT", value_name = "FILE")]
+    /// Kernel programs [default: where `cargo xtask build-ebpf` puts them]
+    #[arg(long, env = "RP_GATE_OBJECT", hide_short_help = true, help_heading = "Machine", value_name = "FILE")]
     gate_object: Option<PathBuf>,
     /// Print what the gate does with each datagram
-    #[arg(long, env = "RP_TRACE_GATE")]
+    #[arg(long, env = "RP_TRACE_GATE", help_heading = "Machine", hide_short_help = true)]
     trace_gate: bool,
     /// Let the workers answer everything: the gate only counts, drops and steers
-    #[arg(long, env = "RP_STEER_ONLY")]
+    #[arg(long, env = "RP_STEER_ONLY", help_heading = "Machine", hide_short_help = true)]
     steer_only: bool,
     /// Seal what bears money, both ways; off is for load tests only
-    #[arg(long, env = "RP_SEALING", value_name = "on|off", default_value = "on",
+    #[arg(long, env = "RP_SEALING", help_heading = "Clients", hide_short_help = true, value_name = "on|off", default_value = "on",
           action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     sealing: bool,
     #[command(flatten)]
     ledger: DataArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Part of the network that is not heard; repeatable
-    #[arg(long, env = "RP_DENY", value_name = "PREFIX", value_delimiter = ',')]
+    #[arg(long, env = "RP_DENY", help_heading = "Limits, a second", value_name = "PREFIX", value_delimiter = ',')]
     deny: Vec<Net>,
     /// Quiet time after which a session ends
-    #[arg(long, env = "RP_IDLE", value_name = "SECONDS", default_value_t = 300,
+    #[arg(long, env = "RP_IDLE", help_heading = "Clients", value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     idle: u64,
     /// Time in which a packet may be taken
-    #[arg(long, env = "RP_PACKET_LIFE", value_name = "SECONDS", default_value_t = 86_400,
+    #[arg(long, env = "RP_PACKET_LIFE", help_heading = "Clients", value_name = "SECONDS", default_value_t = 86_400,
           value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     packet_life: u64,
     /// Let an interrupt of the gate's interfaces rest so long after each batch; put back at the end
-    #[arg(long, env = "RP_COALESCE_US", value_name = "MICROSECONDS",
+    #[arg(long, env = "RP_COALESCE_US", help_heading = "Machine", hide_short_help = true, value_name = "MICROSECONDS",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     coalesce_us: Option<u32>,
     /// Let a worker look for the next datagram so long after the last, before it sleeps
-    #[arg(long, env = "RP_BUSY_POLL_US", value_name = "MICROSECONDS",
+    #[arg(long, env = "RP_BUSY_POLL_US", help_heading = "Machine", hide_short_help = true, value_name = "MICROSECONDS",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     busy_poll_us: Option<u32>,
     /// Receive buffer of each worker's socket
-    #[arg(long, env = "RP_RECEIVE_BUFFER", value_name = "MIB", default_value_t = 64,
+    #[arg(long, env = "RP_RECEIVE_BUFFER", help_heading = "Machine", hide_short_help = true, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     receive_buffer: u32,
 }
@@ -143,9 +160,9 @@ impl RunArgs {
         let (running, control) = self.start(&cpus, life.clone())?;
         // Loading the gate and reading the ledger back needed much for a moment.
         rp_net::proc::give_memory_back();
-        say!("  admin       {}", admin.path().display());
+        info!(about = "admin", "{}", admin.path().display());
         life.grow(Age::Serving);
-        say!("serving; SIGTERM or Ctrl-C stops");
+        info!("serving; SIGTERM or Ctrl-C stops");
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
         let served = tokio::task::LocalSet::new().block_on(&runtime, async {
             tokio::task::spawn_local(socket.serve(calls));
@@ -288,7 +305,7 @@ impl RunArgs {
         for file in &self.realm_key {
             let (key, made) = realm::read_or_make(file)?;
             if made {
-                say!("made a realm key: {} (clients need it, or tickets sealed under it)", file.display());
+                info!("made a realm key: {} (clients need it, or tickets sealed under it)", file.display());
             }
             if realms.iter().any(|realm| realm.id == key.id) {
                 bail!("{}: two realm keys have the number {}; give one of them another", file.display(), key.id);
@@ -328,13 +345,13 @@ impl RunArgs {
     }
 
     fn steer_without(&self, sockets: &[Vec<UdpSocket>], workers: usize, why: &str) -> &'static str {
-        say!("no XDP: {why}");
-        say!("  effect: every datagram climbs the whole network stack; no kernel counters for `rp-server pps`");
+        warn!("no XDP: {why}");
+        warn!("  effect: every datagram climbs the whole network stack; no kernel counters for `rp-server pps`");
         let attach = |group: &Vec<UdpSocket>| rp_net::steer::attach(&group[0], self.sets as u32, workers as u32);
         match sockets.iter().try_for_each(attach) {
             Ok(()) => "cbpf",
             Err(error) => {
-                say!("no steering either ({error}): datagrams for other workers are dropped as mis-steered");
+                warn!("no steering either ({error}): datagrams for other workers are dropped as mis-steered");
                 "none"
             }
         }

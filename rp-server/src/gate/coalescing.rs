@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use rp_net::complain;
 use rp_net::sysfs::Sysfs;
+use tracing::warn;
 
 /// How long the interrupt rests, and after how many empty looks it is let loose again. The second turns the first on.
 const TIMEOUT: &str = "gro_flush_timeout";
@@ -73,7 +73,7 @@ impl Drop for Coalescing {
             if let Err(error) = std::fs::write(path, value)
                 && path.exists()
             {
-                complain!("{value} was not put back into {}: {error}", path.display());
+                warn!("{value} was not put back into {}: {error}", path.display());
             }
         }
     }

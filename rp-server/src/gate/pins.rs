@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use rp_net::complain;
+use tracing::warn;
 
 const COMMON_MOUNT: &str = "/sys/fs/bpf";
 const COMMON_DIR: &str = "/sys/fs/bpf/red-packet";
@@ -63,7 +63,7 @@ impl PinDir {
             let pin = self.dir.join(name);
             match std::fs::remove_file(&pin) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    complain!("cannot remove the pin {}: {error}", pin.display());
+                    warn!("cannot remove the pin {}: {error}", pin.display());
                 }
                 _ => {}
             }
@@ -78,7 +78,7 @@ impl Drop for PinDir {
         if Mounts::read().is_ok_and(|mounts| mounts.is_own(&self.dir))
             && let Err(error) = unmount(&self.dir)
         {
-            complain!("cannot unmount {}: {error}", self.dir.display());
+            warn!("cannot unmount {}: {error}", self.dir.display());
         }
         // A folder that holds pins of others stays.
         let _not_empty = std::fs::remove_dir(&self.dir);

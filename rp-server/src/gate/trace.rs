@@ -13,7 +13,7 @@ use aya::Ebpf;
 use aya_log::EbpfLogger;
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
-use rp_net::complain;
+use tracing::warn;
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -48,7 +48,7 @@ impl Drop for Follower {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            complain!("the thread of the gate's trace panicked");
+            warn!("the thread of the gate's trace panicked");
         }
     }
 }

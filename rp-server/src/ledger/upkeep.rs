@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rp_core::key::Key;
-use rp_net::complain;
+use tracing::warn;
 
 use super::place::{Access, Place};
 use super::refusal::is_locked;
@@ -175,7 +175,7 @@ impl Hand {
         let place = &self.place;
         let Some(number) = self.unindexed.pop_if(|_| has_room(place)) else {
             if !self.unindexed.is_empty() && !std::mem::replace(&mut self.is_said, true) {
-                complain!(
+                warn!(
                     "no indices: {} is nearly full; what is asked of closed files is searched row by row until there is room",
                     place.dir.display()
                 );
@@ -191,7 +191,7 @@ impl Hand {
         match index(&self.place, number) {
             Ok(false) => self.unsettled.push((number, None)),
             Ok(true) => {}
-            Err(error) => complain!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
+            Err(error) => warn!("{}: no index: {error:#}; it is searched row by row", Place::segment_name(number)),
         }
         true
     }
@@ -224,7 +224,7 @@ fn is_settled(place: &Place, number: u32, writer: Option<&Segment>) -> bool {
         Ok(None) => true,
         Err(error) if is_locked(&error) => false,
         Err(error) => {
-            complain!("{error:#}");
+            warn!("{error:#}");
             true
         }
     }
@@ -235,7 +235,7 @@ fn is_done(number: u32, settled: rusqlite::Result<()>) -> bool {
     match settled {
         Err(error) if segment::is_busy(&error) => false,
         Err(error) => {
-            complain!("cannot bring the log of {} into it: {error}", Place::segment_name(number));
+            warn!("cannot bring the log of {} into it: {error}", Place::segment_name(number));
             true
         }
         Ok(()) => true,

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
-use rp_net::say;
 use rp_net::wait::Waker;
+use tracing::info;
 
 use super::vault::Keeping;
 use crate::control::Control;
@@ -39,7 +39,9 @@ impl Running {
         // What ended the ledger is why the workers ended.
         outcome = self.keeping.end().and(outcome);
         let status = self.sight.status();
-        say!(
+        info!(
+            sessions = status.sessions,
+            balanced = status.money.balanced,
             "stopped: {} sessions were open, {} requests received, {} dropped, {} lost at the sockets, {} replies not sent, \
              {} packets made, {} prizes won, books {}",
             status.sessions,

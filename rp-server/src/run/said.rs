@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rp_core::limits::SLOTS_PER_SET;
-use rp_net::say;
 use rp_net::socket::UdpSocket;
+use tracing::{info, warn};
 
 use super::RunArgs;
 use crate::gate::Gate;
@@ -21,37 +21,38 @@ impl RunArgs {
         ledger: &str,
     ) {
         let cpus: Vec<String> = sight.workers.iter().map(|worker| worker.cpu.to_string()).collect();
-        say!("rp-server {}", env!("CARGO_PKG_VERSION"));
+        info!(version = env!("CARGO_PKG_VERSION"), "rp-server {}", env!("CARGO_PKG_VERSION"));
         for socket in sockets[0].iter() {
-            say!("  listening   {}", socket.local_address());
+            info!(about = "listening", "{}", socket.local_address());
         }
-        say!("  workers     {} on CPU {}", cpus.len(), cpus.join(", "));
-        say!("  sessions    {} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
+        info!(about = "workers", "{} on CPU {}", cpus.len(), cpus.join(", "));
+        info!(about = "sessions", "{} ({} SETs of {SLOTS_PER_SET})", self.sets * SLOTS_PER_SET, self.sets);
         match gate {
             Some(gate) => {
-                gate.describe().iter().for_each(|line| say!("  gate        {line}"));
+                gate.describe().iter().for_each(|line| info!(about = "gate", "{line}"));
                 let cpus: Vec<u32> = sight.workers.iter().map(|worker| worker.cpu as u32).collect();
-                gate.describe_steering(&cpus).iter().for_each(|line| say!("  steering    {line}"));
-                gate.describe_coalescing().iter().for_each(|line| say!("  coalescing  {line}"));
+                gate.describe_steering(&cpus).iter().for_each(|line| info!(about = "steering", "{line}"));
+                gate.describe_coalescing().iter().for_each(|line| info!(about = "coalescing", "{line}"));
             }
             None => {
-                say!("  gate        off; sockets chosen by {}", sight.gate.steering);
+                info!(about = "gate", "off; sockets chosen by {}", sight.gate.steering);
                 if self.coalesce_us.is_some() {
-                    say!("  coalescing  not set: it is for the gate's interfaces, and there is no gate");
+                    info!(about = "coalescing", "not set: it is for the gate's interfaces, and there is no gate");
                 }
             }
         }
         if let Some(line) = polling {
-            say!("  busy poll   {line}");
+            info!(about = "busy poll", "{line}");
         }
         for xsk in &sight.xsks {
             let XskStatus { interface, queue, worker, mode } = &xsk.status;
-            say!("  transport   af-xdp: {interface} queue {queue} -> worker {worker} ({mode})");
+            info!(about = "transport", "af-xdp: {interface} queue {queue} -> worker {worker} ({mode})");
         }
         let granted = sockets[0][0].receive_buffer_bytes().unwrap_or(0) / 2;
         let asked = (self.receive_buffer as usize) << 20;
-        say!(
-            "  buffers     {} MiB per socket{}",
+        info!(
+            about = "buffers",
+            "{} MiB per socket{}",
             granted >> 20,
             if granted < asked {
                 " (the system allows no more: run as root, or raise net.core.rmem_max; bursts may be lost)"
@@ -60,10 +61,10 @@ impl RunArgs {
             }
         );
         match self.sealing {
-            true => say!("  sealing     on: what bears money is encrypted, both ways"),
-            false => say!("  sealing     OFF: money and user ids travel readable; for load tests only"),
+            true => info!(about = "sealing", "on: what bears money is encrypted, both ways"),
+            false => warn!(about = "sealing", "OFF: money and user ids travel readable; for load tests only"),
         }
-        say!("  ledger      {ledger}");
+        info!(about = "ledger", "{ledger}");
     }
 }
 

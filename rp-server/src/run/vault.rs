@@ -46,12 +46,13 @@ impl Durability {
 
 /// Flags about the ledger.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Machine")]
 pub struct DataArgs {
     /// Folder of the ledger; made when absent
     #[arg(long, env = "RP_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
-    /// Where postings are kept before anyone is told; `none` is for load tests only
-    #[arg(long, env = "RP_DURABILITY", value_name = "WHERE", default_value = "disk")]
+    /// Where postings are before anyone is told
+    #[arg(long, env = "RP_DURABILITY", hide_short_help = true, value_name = "WHERE", default_value = "disk")]
     pub durability: Durability,
 }
 
