@@ -49,7 +49,7 @@ impl Discard {
 }
 
 /// A number of things and their money.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Sum {
     /// How many.
     pub count: u64,
@@ -58,6 +58,12 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { count: self.count + other.count, fen: self.fen + other.fen }
+    }
+
     /// One more, worth `fen`.
     pub fn add(&mut self, fen: u64) {
         self.count += 1;

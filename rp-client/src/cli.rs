@@ -34,9 +34,12 @@ pub struct Cli {
 
 /// What the program does.
 #[derive(Subcommand, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a program has one")]
 pub enum Command {
     /// Play a scenario (the default command)
     Run(Flags),
+    /// Show, draw, add up and compare reports
+    Report(crate::report::order::ReportArgs),
 }
 
 impl Cli {
@@ -44,7 +47,7 @@ impl Cli {
     pub fn into_flags(self) -> Flags {
         match self.command {
             Some(Command::Run(flags)) => flags,
-            None => self.flags,
+            Some(Command::Report(_)) | None => self.flags,
         }
     }
 }
@@ -97,6 +100,9 @@ pub struct Flags {
     /// Write an HdrHistogram log of the latencies here, an interval per second
     #[arg(long, value_name = "FILE", env = "RP_HDR")]
     pub hdr: Option<PathBuf>,
+    /// Write everything into this folder: report.json, its page report.html, latency.hlog, and percentiles (.hgrm)
+    #[arg(long, value_name = "DIR", env = "RP_OUT")]
+    pub out: Option<PathBuf>,
     /// Limits that make the exit code 1, such as 'p99<1ms,loss<0.01%,mismatch=0'
     #[arg(long, value_name = "LIST", env = "RP_EXPECT", default_value = "")]
     pub expect: String,

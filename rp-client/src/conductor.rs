@@ -5,17 +5,20 @@
 //! waited for, then both sides' books are laid side by side.
 
 mod schedule;
+mod watch;
 
 use anyhow::{Result, bail};
 use rp_core::kind::Kind;
 
-use crate::audit::Reading;
+pub use crate::audit::Reconciled;
+use crate::audit::{Equation, Reading};
 use crate::fleet::{Fleet, Outbox};
 use crate::pace::PaceName;
 use crate::population::Population;
 use crate::record::PhaseRecord;
 use crate::scenario::{Action, Blast, Phase};
 use schedule::Schedule;
+use watch::Watch;
 
 /// How long the server may be silent at the beginning.
 const SILENCE_US: u64 = 10_000_000;
@@ -47,19 +50,6 @@ pub struct Plan {
     pub seed: u64,
     /// Are the books to be compared?
     pub reconcile: bool,
-}
-
-/// What came of comparing the books.
-#[derive(Clone, Default, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Reconciled {
-    /// No difference, or not compared.
-    pub ok: bool,
-    /// Were the books compared?
-    pub checked: bool,
-    /// The server was started anew meanwhile and counts from zero: only its own sums could be looked at.
-    pub restarted: bool,
-    /// One sentence per difference.
-    pub differences: Vec<String>,
 }
 
 /// A blast that has to be begun, or goes on.
@@ -112,6 +102,8 @@ pub struct Conductor {
     /// The auditors have been asked.
     reading: bool,
     stopped: bool,
+    /// What the server counts meanwhile.
+    pub watch: Watch,
     /// What came of comparing the books.
     pub reconciled: Reconciled,
 }
@@ -135,6 +127,7 @@ impl Conductor {
             readings: 0,
             reading: false,
             stopped: false,
+            watch: Watch::default(),
             reconciled,
         }
     }
@@ -177,9 +170,14 @@ impl Conductor {
         }
     }
 
+    /// Were the phases ended before their time?
+    pub fn was_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Ends the phases: nothing more becomes due.
     pub fn stop(&mut self) {
-        self.stopped = true;
+        self.stopped |= !matches!(self.stage, Stage::Drain | Stage::ReadAfter | Stage::Dismiss | Stage::Done);
     }
 
     /// When [`poll`](Self::poll) has work again, unless a datagram comes first.
@@ -230,7 +228,12 @@ impl Conductor {
             }
             Stage::Timed(_) if self.blast().is_some() => {}
             Stage::Timed(i) => self.play(i, now_us, fleet, out),
-            Stage::Drain => self.drain(now_us, fleet),
+            Stage::Drain => {
+                if fleet.outstanding() > 0 && self.plan.reconcile {
+                    self.watch.look(now_us, fleet, out);
+                }
+                self.drain(now_us, fleet);
+            }
             Stage::ReadAfter => self.compare(now_us, fleet, out),
             Stage::Dismiss => {
                 if fleet.auditors_up() == 0 || now_us > self.since_us + SILENCE_US {
@@ -242,6 +245,9 @@ impl Conductor {
         // Not at the end: the books are compared in silence.
         if self.phase().is_some() && self.blast().is_none() {
             fleet.keep_alive(now_us, out);
+            if self.plan.reconcile {
+                self.watch.look(now_us, fleet, out);
+            }
         }
         Ok(())
     }
@@ -340,20 +346,24 @@ impl Conductor {
             }
             return;
         };
+        if self.readings == 0 {
+            self.watch.take(now_us, reading.clone());
+        }
         self.readings += 1;
         let Some(before) = &self.before else { return };
         let restarted = reading.is_of_another_start(before);
-        let mut differences = if restarted { Vec::new() } else { reading.differences(before) };
+        let mut equations = if restarted { Vec::new() } else { reading.equations(before) };
         // Other machines may be at work: the server's sums are judged only when they are at rest.
         let at_rest = self.last.as_ref().is_some_and(|last| !reading.money_moved(last));
         if at_rest {
-            differences.extend(reading.imbalances());
+            equations.extend(reading.sums());
         }
+        let differences: Vec<String> = equations.iter().filter_map(Equation::difference).collect();
         self.last = Some(reading);
         let settled = differences.is_empty() && (at_rest || self.readings >= READINGS_MIN);
         if settled || self.readings >= READINGS_MAX {
             let ok = differences.is_empty();
-            let reconciled = Reconciled { ok, checked: !restarted, restarted, differences };
+            let reconciled = Reconciled { ok, checked: !restarted, restarted, differences, equations };
             self.conclude(reconciled, now_us, fleet, out);
         }
     }

@@ -5,7 +5,7 @@
 //! money have a number of their own and are repeated beside it. Every request ends as answered, refused or lost.
 
 #[cfg(test)]
-mod alone;
+pub(crate) mod alone;
 mod ask;
 mod history;
 mod login;
@@ -271,9 +271,9 @@ impl Fleet {
         out.commit(socket, len);
     }
 
-    /// Ends the running second of every phase's record.
-    pub fn turn_second(&mut self) {
-        self.records.iter_mut().for_each(PhaseRecord::turn_second);
+    /// Ends the Unix second `second` in every phase's record.
+    pub fn turn_second(&mut self, second: u64) {
+        self.records.iter_mut().for_each(|record| record.turn_second(second));
     }
 
     fn random(&mut self) -> u64 {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rp_client::cli::Cli;
+use rp_client::cli::{Cli, Command};
 use rp_client::run::run;
 use rp_net::complain;
 
@@ -16,7 +16,11 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    match run(&cli.into_flags()) {
+    let outcome = match &cli.command {
+        Some(Command::Report(report)) => report.run(),
+        _ => run(&cli.into_flags()),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use rp_core::wire::Refusal;
 
+use crate::report::{Latency, Packed};
+
 /// Latencies beyond this, in microseconds, are counted as this much.
 const LATENCY_MAX_US: u64 = 120_000_000;
 /// Refusals by number; the numbers start at 1, and row 0 is unused.
@@ -19,6 +21,12 @@ pub struct Second {
     pub sent: u64,
     /// Of them answered.
     pub answered: u64,
+    /// Of them refused.
+    pub refused: u64,
+    /// Of them never answered, or never sent.
+    pub lost: u64,
+    /// Transmissions of them beyond the first.
+    pub retries: u64,
     /// Prizes won.
     pub prizes: u64,
     /// Packets made.
@@ -60,6 +68,25 @@ pub struct BackedOff {
     pub us: u64,
 }
 
+/// Latencies of the shakes whose answers came in one second.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LatencySecond {
+    /// Unix time.
+    pub second: u64,
+    /// How many.
+    pub answers: u64,
+    /// Their percentiles.
+    pub latency_us: Latency,
+    /// All of them, packed: a histogram as it is has a hundred times the size.
+    pub packed: Packed,
+}
+
+impl LatencySecond {
+    fn of(second: u64, histogram: &Histogram<u64>) -> Self {
+        Self { second, answers: histogram.len(), latency_us: Latency::of(histogram), packed: Packed::of(histogram) }
+    }
+}
+
 /// What happened in a phase.
 pub struct PhaseRecord {
     /// As in the scenario.
@@ -68,6 +95,8 @@ pub struct PhaseRecord {
     pub start_s: u64,
     /// How long it lasts.
     pub seconds: u32,
+    /// Has it a schedule? Log-in and log-out last as long as they take.
+    pub timed: bool,
     /// Shakes a second over all machines, at the end of the phase.
     pub rate: u32,
     /// Shakes.
@@ -100,6 +129,10 @@ pub struct PhaseRecord {
     pub latency_second_us: Histogram<u64>,
     /// Latencies of packets made and shares taken, in microseconds from when they were to be asked for.
     pub money_latency_us: Histogram<u64>,
+    /// The same of the running second.
+    pub money_latency_second_us: Histogram<u64>,
+    /// Latencies of shakes, by the second in which their answers came; seconds without any are left out.
+    pub latency_per_second: Vec<LatencySecond>,
     /// Every second.
     pub per_second: Vec<Second>,
 }
@@ -116,6 +149,7 @@ impl PhaseRecord {
             name: name.to_string(),
             start_s,
             seconds,
+            timed: seconds > 0,
             rate,
             shakes: Ends::default(),
             sends: Ends::default(),
@@ -132,6 +166,8 @@ impl PhaseRecord {
             latency_us: latencies(),
             latency_second_us: latencies(),
             money_latency_us: latencies(),
+            money_latency_second_us: latencies(),
+            latency_per_second: Vec::new(),
             per_second: vec![Second::default(); seconds.max(1) as usize],
         }
     }
@@ -167,15 +203,40 @@ impl PhaseRecord {
         self.latency_second_us.saturating_record(now_us.saturating_sub(due_us).max(1));
     }
 
-    /// A packet is made, or a share taken.
-    pub fn moved_money(&mut self, due_us: u64, now_us: u64) {
-        self.money_latency_us.saturating_record(now_us.saturating_sub(due_us).max(1));
+    /// A shake is refused.
+    pub fn refused(&mut self, due_us: u64) {
+        self.shakes.refused += 1;
+        self.second(due_us).refused += 1;
     }
 
-    /// Ends the running second: its latencies join the phase's.
-    pub fn turn_second(&mut self) {
-        self.latency_us.add(&self.latency_second_us).expect("both have the same bounds");
-        self.latency_second_us.reset();
+    /// A shake is given up.
+    pub fn lost(&mut self, due_us: u64) {
+        self.shakes.lost += 1;
+        self.second(due_us).lost += 1;
+    }
+
+    /// A shake is sent once more.
+    pub fn repeated(&mut self, due_us: u64) {
+        self.shakes.retries += 1;
+        self.second(due_us).retries += 1;
+    }
+
+    /// A packet is made, or a share taken.
+    pub fn moved_money(&mut self, due_us: u64, now_us: u64) {
+        self.money_latency_second_us.saturating_record(now_us.saturating_sub(due_us).max(1));
+    }
+
+    /// Ends the Unix second `second`: its latencies join the phase's.
+    pub fn turn_second(&mut self, second: u64) {
+        if !self.latency_second_us.is_empty() {
+            self.latency_per_second.push(LatencySecond::of(second, &self.latency_second_us));
+            self.latency_us.add(&self.latency_second_us).expect("both have the same bounds");
+            self.latency_second_us.reset();
+        }
+        if !self.money_latency_second_us.is_empty() {
+            self.money_latency_us.add(&self.money_latency_second_us).expect("both have the same bounds");
+            self.money_latency_second_us.reset();
+        }
     }
 
     /// Everything that has not ended yet.

@@ -1,29 +1,61 @@
-//! The report: everything the client knows at the end, for programs as JSON.
+//! The report of a run: everything a client machine knows at the end, or several together, for programs as JSON.
+//!
+//! Its shape has a number, [`SCHEMA`], and is written down in `docs/report.schema.json`. What is made of it is in the rooms
+//! below: the page, files of percentiles, sums of several reports, and comparisons of two.
+
+pub mod compare;
+pub mod file;
+pub mod folder;
+pub mod gather;
+pub mod hgrm;
+pub mod histogram;
+pub mod html;
+pub mod log;
+pub mod machine;
+pub mod merge;
+pub mod order;
+#[cfg(test)]
+pub mod sample;
+pub mod server;
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-use rp_core::kind::Kind;
-use rp_core::wire::Refusal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::books::{Books, Discard, Sum};
+use crate::books::Sum;
 use crate::conductor::Reconciled;
 use crate::expect::Measured;
-use crate::fleet::Fleet;
-use crate::record::{Ends, PhaseRecord};
+pub use gather::Outside;
+pub use histogram::{Latency, Packed};
+pub use machine::Machine;
+pub use server::ServerSide;
 
-type Counts = BTreeMap<&'static str, u64>;
+/// The number of the report's shape: another one after each change that a reader would trip over.
+pub const SCHEMA: u32 = 1;
+
+/// Counts by name.
+pub type Counts = BTreeMap<String, u64>;
 
 /// The whole report.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 #[allow(missing_docs)]
 pub struct Report {
+    pub schema: u32,
+    pub program: Program,
+    /// Microseconds since 1970.
+    pub started_us: u64,
+    pub ended_us: u64,
+    /// First and last.
     pub users: [u64; 2],
     pub total: u64,
+    pub play: Play,
+    /// The client machines that it is of, by their users.
+    pub machines: Vec<Machine>,
     pub sessions: u64,
     /// Is what bears money sealed, as the server said? None when it said nothing.
     pub sealing: Option<bool>,
+    /// It was ended before its scenario was over.
+    pub interrupted: bool,
     pub login: Login,
     pub phases: Vec<Phase>,
     pub datagrams: Datagrams,
@@ -32,15 +64,47 @@ pub struct Report {
     pub clock_offset_us: Option<i64>,
     pub generator_late: GeneratorLate,
     pub stolen_ms: u64,
+    /// What the server counted in the same seconds.
+    pub server: ServerSide,
+    /// What was expected, as it was written.
+    pub expected: String,
+    /// Where the machines of a merged report differ, and what else its reader should know.
+    pub remarks: Vec<String>,
     pub failures: Vec<String>,
     pub ok: bool,
 }
 
+/// Who wrote the report.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct Program {
+    pub name: String,
+    pub version: String,
+}
+
+/// What was played, alike on all machines.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub struct Play {
+    pub server: String,
+    /// The scenario's name, or its file's.
+    pub scenario: String,
+    /// The scenario itself.
+    pub scenario_text: String,
+    pub time_scale: f64,
+    pub pace: String,
+    pub transport: String,
+    /// What was measured instead of rp-server.
+    pub bare: Option<String>,
+}
+
 /// The log-in of all users.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 #[allow(missing_docs)]
 pub struct Login {
-    /// From the first HELLO to the last WELCOME.
+    /// From the first HELLO to the last WELCOME, in microseconds since 1970.
+    pub first_us: u64,
+    pub last_us: u64,
     pub seconds: f64,
     pub refused: u64,
     pub retries: u64,
@@ -49,11 +113,15 @@ pub struct Login {
 }
 
 /// One phase.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 #[allow(missing_docs)]
 pub struct Phase {
     pub name: String,
+    /// The Unix second it began.
+    pub start_s: u64,
     pub seconds: u32,
+    /// Has it a schedule, alike on all machines? Log-in and log-out last as long as they take.
+    pub timed: bool,
     pub rate: u32,
     pub due: u64,
     pub sent: u64,
@@ -77,14 +145,19 @@ pub struct Phase {
     pub refusals: Counts,
     /// Waiting that the server asked for, and that was done.
     pub backed_off: BackedOff,
+    /// From the due time to the answer.
     pub latency_us: Latency,
+    pub latency_histogram: Packed,
     /// Of packets made and shares taken.
     pub money_latency_us: Latency,
+    pub money_latency_histogram: Packed,
     pub per_second: Vec<Second>,
+    /// Seconds in which answers came; those of a kernel generator are not known by the second.
+    pub latency_per_second: Vec<LatencySecond>,
 }
 
 /// How often sessions were told to wait and did, and for how long in all.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Debug)]
 #[allow(missing_docs)]
 pub struct BackedOff {
     pub times: u64,
@@ -92,7 +165,7 @@ pub struct BackedOff {
 }
 
 /// Requests of one sort that move money.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub struct Requests {
     pub due: u64,
@@ -102,32 +175,36 @@ pub struct Requests {
     pub retries: u64,
 }
 
-/// Percentiles in microseconds, from the due time to the answer.
-#[derive(Serialize, Debug)]
-#[allow(missing_docs)]
-pub struct Latency {
-    pub p50: u64,
-    pub p90: u64,
-    pub p99: u64,
-    pub p999: u64,
-    pub max: u64,
-}
-
-/// One second of a phase.
-#[derive(Serialize, Debug)]
+/// One second of a phase. Shakes count in the second they were due, whenever they end; money in the second it was heard of.
+#[derive(Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub struct Second {
     pub second: u64,
     pub due: u64,
     pub sent: u64,
     pub answered: u64,
+    pub refused: u64,
+    pub lost: u64,
+    pub retries: u64,
     pub prizes: u64,
     pub packets_sent: u64,
     pub shares_taken: u64,
+    /// Client machines that sent in it.
+    pub active: u32,
+}
+
+/// Latencies of the answers that came in one second.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct LatencySecond {
+    pub second: u64,
+    pub answers: u64,
+    pub latency_us: Latency,
+    pub histogram: Packed,
 }
 
 /// Datagrams; each that came in is either received or discarded.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Default, Serialize, Deserialize, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub struct Datagrams {
     pub sent: Counts,
@@ -142,7 +219,7 @@ pub struct Datagrams {
 }
 
 /// Money that the users heard of.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub struct Money {
     pub prizes: Sum,
@@ -152,7 +229,7 @@ pub struct Money {
 }
 
 /// How late the generator itself was.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Debug)]
 #[allow(missing_docs)]
 pub struct GeneratorLate {
     pub ms_max: f64,
@@ -160,139 +237,40 @@ pub struct GeneratorLate {
     pub share: f64,
 }
 
-/// What the loop around the fleet knows.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Outside {
-    /// Datagrams that our kernel refused to send.
-    pub unsent: u64,
-    /// Datagrams that our sockets had no room for.
-    pub overflow: u64,
-    /// Frames past the stack with false lengths or checksums.
-    pub damaged: u64,
-    /// CPU time that the hypervisor gave to others during the run, in milliseconds.
-    pub stolen_ms: u64,
-}
-
-fn counts(rows: impl Iterator<Item = (&'static str, u64)>) -> Counts {
-    rows.filter(|(_, count)| *count > 0).collect()
-}
-
-fn requests(ends: &Ends) -> Requests {
-    Requests { due: ends.due, answered: ends.answered, refused: ends.refused, lost: ends.lost, retries: ends.retries }
-}
-
-fn latency(histogram: &Histogram<u64>) -> Latency {
-    let at = |share: f64| histogram.value_at_quantile(share);
-    Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: histogram.max() }
-}
-
-fn phase(record: &PhaseRecord) -> Phase {
-    let shakes = &record.shakes;
-    let refusals = Refusal::ALL.into_iter().map(|r| (r.name(), record.refusals[r as usize]));
-    let per_second = (record.start_s..).zip(&record.per_second).map(|(second, row)| Second {
-        second,
-        due: row.due,
-        sent: row.sent,
-        answered: row.answered,
-        prizes: row.prizes,
-        packets_sent: row.packets_sent,
-        shares_taken: row.shares_taken,
-    });
-    Phase {
-        name: record.name.clone(),
-        seconds: record.seconds,
-        rate: record.rate,
-        due: shakes.due,
-        sent: shakes.sent,
-        answered: shakes.answered,
-        refused: shakes.refused,
-        lost: shakes.lost,
-        duplicate: record.duplicate,
-        late: record.late,
-        retries: shakes.retries,
-        generator_late: record.generator_late,
-        generator_cpu_us: record.generator_cpu_us,
-        hostile: record.hostile,
-        sends: requests(&record.sends),
-        grabs: requests(&record.grabs),
-        histories: requests(&record.histories),
-        refusals: counts(refusals),
-        backed_off: BackedOff { times: record.backed_off.times, seconds: record.backed_off.us as f64 / 1e6 },
-        latency_us: latency(&record.latency_us),
-        money_latency_us: latency(&record.money_latency_us),
-        per_second: per_second.collect(),
+impl GeneratorLate {
+    /// That of phases in which the latest shake was fired so many milliseconds after its time.
+    pub fn of(phases: &[Phase], ms_max: f64) -> Self {
+        let (due, late) = phases.iter().fold((0, 0), |(due, late), p| (due + p.due, late + p.generator_late));
+        Self { ms_max, share: late as f64 / (due as f64).max(1.0) }
     }
 }
 
-fn datagrams(books: &Books, outside: &Outside) -> Datagrams {
-    let of = |rows: &[u64]| counts(Kind::ALL.iter().map(|kind| (kind.name(), rows[kind.index()])));
-    Datagrams {
-        sent: of(&books.sent),
-        received: of(&books.received),
-        discarded: counts(Discard::ALL.iter().map(|d| (d.name(), books.discarded[*d as usize]))),
-        unsent: outside.unsent,
-        overflow: outside.overflow,
-        damaged: outside.damaged,
+impl Phase {
+    /// Is a Unix second one of its own?
+    pub fn has(&self, second: u64) -> bool {
+        (self.start_s..self.start_s + u64::from(self.seconds)).contains(&second)
     }
 }
 
 impl Report {
-    /// The report of a run that is over, but for expectations.
-    pub fn new(fleet: &Fleet, ends: (u64, u64), total: u64, reconciled: Reconciled, outside: &Outside) -> Self {
-        let books = &fleet.books;
-        let login = &fleet.login;
-        let first_us = login.first_us.unwrap_or(login.last_us);
-        let (due, late) = fleet
-            .records
-            .iter()
-            .fold((0, 0), |(due, late), record| (due + record.shakes.due, late + record.generator_late));
-        let late_us_max = fleet.records.iter().map(|record| record.generator_late_us_max).max().unwrap_or(0);
-        let mut report = Self {
-            users: [ends.0, ends.1],
-            total,
-            sessions: fleet.up_highest.into(),
-            sealing: fleet.is_sealed,
-            login: Login {
-                seconds: login.last_us.saturating_sub(first_us) as f64 / 1e6,
-                refused: login.refused,
-                retries: login.retries,
-                again: login.again,
-                failed: fleet.dead.into(),
-            },
-            phases: fleet.records.iter().map(phase).collect(),
-            datagrams: datagrams(books, outside),
-            money: Money { prizes: books.prizes, sent: books.packets, taken: books.shares, refunded: books.refunded },
-            reconciled,
-            clock_offset_us: fleet.clock_offset.map(|(offset_us, _)| offset_us),
-            generator_late: GeneratorLate {
-                ms_max: late_us_max as f64 / 1e3,
-                share: late as f64 / (due as f64).max(1.0),
-            },
-            stolen_ms: outside.stolen_ms,
-            failures: Vec::new(),
-            ok: true,
-        };
-        report.judge(fleet);
-        report
-    }
-
-    fn judge(&mut self, fleet: &Fleet) {
-        let outstanding = fleet.outstanding();
-        for (bad, sentence) in [
-            (!self.reconciled.ok, format!("{} differences between the books", self.reconciled.differences.len())),
-            (fleet.dead > 0, format!("{} users could not log in", fleet.dead)),
-            (outstanding > 0, format!("{outstanding} requests have not ended")),
-        ] {
-            if bad {
-                self.fail(sentence);
-            }
-        }
-    }
-
     /// Notes a failure; the report is no longer ok.
     pub fn fail(&mut self, sentence: String) {
         self.failures.push(sentence);
         self.ok = false;
+    }
+
+    /// Shakes answered in each second of a phase, and those due in it: as the server says, or as the clients do where it says
+    /// nothing by the second.
+    pub fn served(&self, phase: &Phase) -> Vec<(f64, f64)> {
+        let due: BTreeMap<u64, f64> = phase.per_second.iter().map(|row| (row.second, row.due as f64)).collect();
+        let beside = |second: u64, rate: f64| Some((rate, *due.get(&second)?));
+        let server: Vec<_> = self.server.whole().filter_map(|row| beside(row.second, row.rate(row.answered))).collect();
+        if !server.is_empty() {
+            return server;
+        }
+        let came: BTreeMap<u64, u64> = phase.latency_per_second.iter().map(|row| (row.second, row.answers)).collect();
+        let answers = |row: &Second| came.get(&row.second).copied().unwrap_or_default() as f64;
+        phase.per_second.iter().map(|row| (answers(row), row.due as f64)).collect()
     }
 
     /// What expectations are checked against.

@@ -1,11 +1,8 @@
 //! The loop around the sans-I/O core: sockets, clock, live line, and the report at the end.
 
-use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder};
 use rand_core::{OsRng, TryRngCore};
 use rp_net::say;
 use rp_net::{proc, stop};
@@ -22,7 +19,9 @@ use crate::network::{Network, Transport};
 use crate::notebook::Notebook;
 use crate::population::Population;
 use crate::realm::Mint;
-use crate::report::{Outside, Report};
+use crate::report::gather::Asked;
+use crate::report::log::LatencyLog;
+use crate::report::{self, Outside, Report};
 use crate::scenario::{self, Action};
 use crate::summary;
 
@@ -30,8 +29,6 @@ use crate::summary;
 const SLEEP_MAX_US: u64 = 50_000;
 /// A clock tick of /proc/stat, in milliseconds.
 const TICK_MS: u64 = 10;
-
-type HdrLog<'a> = IntervalLogWriter<'a, 'a, File, V2DeflateSerializer>;
 
 /// Plays the scenario that the flags name, prints and writes the report; says whether all was well.
 ///
@@ -68,39 +65,30 @@ pub fn run(flags: &Flags) -> Result<bool> {
         true => Some(Blaster::prepare(network.ends(0).1.ip(), &flags.blast_through, fleet.count())?),
         false => None,
     };
+    let asked = Asked::of(flags, population.total(), seed)?;
+    let clock = Clock::start();
     let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });
     say!("{}", summary::opening(flags, population.total(), &network.description()?));
     stop::on_signals().context("handling signals")?;
     proc::exact_timers().context("asking for exact timers")?;
     let stolen = proc::stolen_ticks().unwrap_or(0);
 
-    let mut file = match &flags.hdr {
-        Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
-        None => None,
-    };
-    let mut serializer = V2DeflateSerializer::new();
-    let mut hdr = match &mut file {
-        Some(file) => {
-            let mut builder = IntervalLogWriterBuilder::new();
-            builder
-                .add_comment("shake latencies in microseconds, from the due time")
-                .with_start_time(SystemTime::now());
-            Some(builder.begin_log_with(file, &mut serializer).context("beginning the HdrHistogram log")?)
-        }
-        None => None,
-    };
-    lead(&mut conductor, &mut fleet, &mut network, blaster, flags.bare, notebook, &mut hdr)
+    let mut logs = begin_logs(flags, clock.now_us())?;
+    let start_us = clock.now_us();
+    lead(&clock, &mut conductor, &mut fleet, &mut network, blaster, flags.bare, (notebook, &mut logs))
         .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
 
     let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
     let (unsent, damaged) = (network.unsent(), network.damaged());
-    let outside = Outside { unsent, overflow: network.overflow()?, damaged, stolen_ms };
-    let mut report = Report::new(&fleet, population.ends(), population.total(), conductor.reconciled, &outside);
-    let measured = report.measured();
-    expectations.iter().filter_map(|e| e.failure(&measured)).for_each(|failure| report.fail(failure));
+    let ran_us = (start_us, clock.now_us());
+    let outside = Outside { unsent, overflow: network.overflow()?, damaged, stolen_ms, ran_us };
+    let mut report = Report::gather(&fleet, conductor, asked, &outside);
+    report.expect(&expectations);
     if let Some(path) = &flags.json {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        serde_json::to_writer(file, &report).with_context(|| format!("writing {}", path.display()))?;
+        report::file::write(path, &report)?;
+    }
+    if let Some(folder) = &flags.out {
+        report::folder::fill(folder, &report)?;
     }
     say!("{}", summary::closing(&report).trim_end());
     Ok(report.ok)
@@ -108,21 +96,19 @@ pub fn run(flags: &Flags) -> Result<bool> {
 
 /// Leads the fleet to the end of the run.
 fn lead(
+    clock: &Clock,
     conductor: &mut Conductor,
     fleet: &mut Fleet,
     network: &mut Network,
     mut blaster: Option<Blaster>,
     bare: Option<Bare>,
-    mut notebook: Option<Notebook>,
-    hdr: &mut Option<HdrLog<'_>>,
+    (mut notebook, logs): (Option<Notebook>, &mut [LatencyLog]),
 ) -> Result<()> {
-    let clock = Clock::start();
     if bare.is_none() {
         // The account service's work, and over before a user's begins.
         fleet.keep_tickets((clock.now_us() / 1_000_000) as u32);
     }
-    let start_us = clock.now_us();
-    let mut live = Live::new(start_us);
+    let mut live = Live::new(clock.now_us());
     while !conductor.is_done() {
         let now_us = clock.now_us();
         network.receive(|bytes, post| fleet.receive(now_us, bytes, post))?;
@@ -135,7 +121,7 @@ fn lead(
         network.post.flush()?;
         if now_us >= live.next_us() {
             live.print(now_us, fleet, conductor);
-            turn_second(fleet, hdr, now_us - start_us)?;
+            turn_second(fleet, logs, now_us)?;
         }
         if let Some(blaster) = &mut blaster {
             follow(blaster, conductor, fleet, network, bare, clock.now_us())?;
@@ -147,7 +133,7 @@ fn lead(
         let next_us = conductor.next_us(now_us).min(fleet.next_us()).min(live.next_us());
         network.wait(Duration::from_micros(next_us.saturating_sub(now_us).min(SLEEP_MAX_US)))?;
     }
-    turn_second(fleet, hdr, clock.now_us() - start_us)
+    turn_second(fleet, logs, clock.now_us())
 }
 
 /// Begins a blast when its phase has begun, and takes its harvest in when it has ended.
@@ -173,18 +159,21 @@ fn follow(
     Ok(())
 }
 
-fn turn_second(fleet: &mut Fleet, hdr: &mut Option<HdrLog<'_>>, elapsed_us: u64) -> Result<()> {
-    if let Some(hdr) = hdr {
-        let second = Duration::from_secs(1);
-        let start = Duration::from_micros(elapsed_us).saturating_sub(second);
-        // At the turn of a phase two records have latencies of the same second.
-        for record in fleet.records.iter().filter(|record| !record.latency_second_us.is_empty()) {
-            hdr.write_histogram(&record.latency_second_us, start, second, None)
-                .map_err(|e| anyhow!("writing the HdrHistogram log: {e:?}"))?;
-        }
-    }
-    fleet.turn_second();
+/// The second before `now_us` is over.
+fn turn_second(fleet: &mut Fleet, logs: &mut [LatencyLog], now_us: u64) -> Result<()> {
+    logs.iter_mut().try_for_each(|log| log.write(now_us, fleet))?;
+    fleet.turn_second((now_us / 1_000_000).saturating_sub(1));
     Ok(())
+}
+
+/// Logs of latencies: where `--hdr` says, and in the folder of the run.
+fn begin_logs(flags: &Flags, now_us: u64) -> Result<Vec<LatencyLog>> {
+    let mut paths = flags.hdr.clone().into_iter().collect::<Vec<_>>();
+    if let Some(folder) = &flags.out {
+        report::folder::make(folder)?;
+        paths.push(folder.join(report::folder::LOG));
+    }
+    paths.iter().map(|path| LatencyLog::begin(path, now_us)).collect()
 }
 
 /// What the kernel said last of our datagrams, for an error message.

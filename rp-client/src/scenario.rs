@@ -21,7 +21,8 @@ use rp_core::limits::{RECIPIENTS_MAX, SHARE_MAX_FEN, SHARES_MAX};
 use rp_core::wire::{SPLIT_EQUAL, SPLIT_RANDOM};
 use serde::Deserialize;
 
-const BUILT_IN: &str = include_str!("scenario.toml");
+/// The scenario that is played when none is named.
+pub const BUILT_IN: &str = include_str!("scenario.toml");
 /// Requests a second over all machines; more is a slip of the keyboard.
 const RATE_MAX: u32 = 50_000_000;
 const PHASES_MAX: usize = 1000;

@@ -9,6 +9,7 @@ use crate::report::{Latency, Phase, Report};
 const OFFSET_WARN_US: i64 = 10_000;
 /// The generator was the bottleneck when it fired a larger share of shakes late.
 const LATE_SHARE_WARN: f64 = 0.01;
+const LACK_MONEY: &str = "users lack money to send: give them some by `rp-server mint --users A..=B --fen N`";
 
 /// What was asked and what was resolved.
 pub fn opening(flags: &Flags, total: u64, network: &str) -> String {
@@ -26,6 +27,11 @@ pub fn opening(flags: &Flags, total: u64, network: &str) -> String {
 pub fn closing(report: &Report) -> String {
     let mut text = String::new();
     let login = &report.login;
+    if report.interrupted {
+        text.push_str(
+            "\nENDED BEFORE ITS TIME: what was under way was waited for, the rest of the scenario was not played",
+        );
+    }
     let _ = writeln!(
         text,
         "\nsessions {} in {:.2} s ({} again, {} refused, {} failed)",
@@ -52,7 +58,7 @@ pub fn closing(report: &Report) -> String {
         "datagrams      {sent} sent, {received} received, {discarded} thrown away, {} damaged, {} lost in our own sockets, {} not sent",
         report.datagrams.damaged, report.datagrams.overflow, report.datagrams.unsent
     );
-    warnings(&mut text, report);
+    conditions(&mut text, report);
     let books = match (report.reconciled.checked, report.reconciled.ok) {
         (false, true) if report.reconciled.restarted => {
             "not compared: the server was started anew meanwhile, and counts from zero. Its ledger does not: `rp-server \
@@ -64,6 +70,9 @@ pub fn closing(report: &Report) -> String {
         (_, false) => format!("do not agree with the server's:\n  {}", report.reconciled.differences.join("\n  ")),
     };
     let _ = writeln!(text, "books          {books}");
+    for remark in &report.remarks {
+        let _ = writeln!(text, "note           {remark}");
+    }
     for failure in &report.failures {
         let _ = writeln!(text, "FAILED: {failure}");
     }
@@ -110,9 +119,9 @@ fn line(phase: &Phase) -> String {
     text
 }
 
-fn warnings(text: &mut String, report: &Report) {
+fn conditions(text: &mut String, report: &Report) {
     if let Some(offset_us) = report.clock_offset_us {
-        let warn = if offset_us.abs() > OFFSET_WARN_US { " (WARNING: above 10 ms; use NTP)" } else { "" };
+        let warn = if is_off(offset_us) { " (WARNING: above 10 ms; use NTP)" } else { "" };
         let _ = writeln!(text, "clock          the server's is {:+.3} ms off ours{warn}", offset_us as f64 / 1e3);
     }
     let late = &report.generator_late;
@@ -122,7 +131,43 @@ fn warnings(text: &mut String, report: &Report) {
     if report.stolen_ms > 0 {
         let _ = writeln!(text, "stolen         {} ms of CPU time went to other machines", report.stolen_ms);
     }
-    if report.phases.iter().any(|phase| phase.refusals.contains_key("insufficient")) {
-        text.push_str("users lack money to send: give them some by `rp-server mint --users A..=B --fen N`\n");
+    if lack_money(report) {
+        let _ = writeln!(text, "{LACK_MONEY}");
     }
+}
+
+fn is_off(offset_us: i64) -> bool {
+    offset_us.abs() > OFFSET_WARN_US
+}
+
+fn lack_money(report: &Report) -> bool {
+    report.phases.iter().any(|phase| phase.refusals.contains_key("insufficient"))
+}
+
+/// What makes a report's figures worth less than they seem, a sentence each.
+pub fn warnings(report: &Report) -> Vec<String> {
+    let mut found = Vec::new();
+    let late = &report.generator_late;
+    if report.interrupted {
+        found.push("the run was ended before its scenario was over".to_string());
+    }
+    if late.share > LATE_SHARE_WARN {
+        let (share, ms) = (100.0 * late.share, late.ms_max);
+        found.push(format!(
+            "the load was short of what was asked: {share:.2} % of shakes were fired late, {ms:.1} ms at most; the client was the bottleneck"
+        ));
+    }
+    if let Some(us) = report.clock_offset_us.filter(|us| is_off(*us)) {
+        found.push(format!("the server's clock is {:+.3} ms off the client's: use NTP", us as f64 / 1e3));
+    }
+    if report.stolen_ms > 0 {
+        found.push(format!("the hypervisor gave {} ms of the clients' CPU time to others", report.stolen_ms));
+    }
+    if report.sealing == Some(false) {
+        found.push("this server does not seal: money and user ids travelled readable".to_string());
+    }
+    if lack_money(report) {
+        found.push(LACK_MONEY.to_string());
+    }
+    found
 }

@@ -59,7 +59,7 @@ impl Fleet {
         let hopeless = matches!(session.state, State::Dead | State::Out);
         let node = if hopeless { None } else { self.deferred.push(Deferred { due_us, phase }, NONE) };
         let Some(node) = node else {
-            record.shakes.lost += 1;
+            record.lost(due_us);
             return;
         };
         let mut last = session.deferred;
@@ -207,9 +207,9 @@ impl Fleet {
             return self.transmit_ask(index, now_us, out);
         }
         session.gave_up = true;
-        let (asking, phase) = (session.asking, usize::from(session.phase));
+        let (asking, phase, due_us) = (session.asking, usize::from(session.phase), session.due_us);
         if asking == Asking::Shake {
-            self.records[phase].shakes.lost += 1;
+            self.records[phase].lost(due_us);
         }
         if asking == Asking::Bye {
             return self.went_out(index);
@@ -225,7 +225,7 @@ impl Fleet {
     fn count_retry(&mut self, index: u32) {
         let session = &self.sessions[index as usize];
         if session.asking == Asking::Shake {
-            self.records[usize::from(session.phase)].shakes.retries += 1;
+            self.records[usize::from(session.phase)].repeated(session.due_us);
         }
     }
 
@@ -272,10 +272,10 @@ impl Fleet {
             // It is sent once more, as the first transmission of another number.
             record.shakes.sent -= 1;
             record.second(session.due_us).sent -= 1;
-            record.shakes.retries += 1;
+            record.repeated(session.due_us);
             match self.deferred.push(Deferred { due_us: session.due_us, phase: session.phase }, session.deferred) {
                 Some(node) => session.deferred = node,
-                None => record.shakes.lost += 1,
+                None => record.lost(session.due_us),
             }
         }
     }
@@ -304,8 +304,8 @@ impl Fleet {
     /// Everything that waits for a session that will not come is lost.
     pub(super) fn lose_all(&mut self, index: u32) {
         while let node @ 0..=NODE_MAX = self.sessions[index as usize].deferred {
-            let phase = self.deferred.value(node).phase;
-            self.records[usize::from(phase)].shakes.lost += 1;
+            let Deferred { due_us, phase } = *self.deferred.value(node);
+            self.records[usize::from(phase)].lost(due_us);
             self.sessions[index as usize].deferred = self.deferred.remove(node, node);
         }
         self.lose_money(index);

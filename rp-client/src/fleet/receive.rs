@@ -180,7 +180,7 @@ impl Fleet {
         }
         if session.asking == Asking::Shake {
             let record = &mut self.records[usize::from(session.phase)];
-            record.shakes.refused += 1;
+            record.refused(session.due_us);
             record.refusals[rp_core::wire::Refusal::Busy as usize] += 1;
         }
         match u64::from(head.flags) * BUSY_UNIT_US {

@@ -1,0 +1,86 @@
+//! Reports in files: written whole, and read with a clear sentence about each that is none, is damaged or of another shape.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::{Latency, Report, SCHEMA};
+
+/// Counts stay below this.
+const COUNT_END: f64 = 9_007_199_254_740_992.0;
+
+/// Writes a report.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, report: &Report) -> Result<()> {
+    let cannot = || format!("cannot write {}", path.display());
+    let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
+    serde_json::to_writer(&mut file, report).with_context(cannot)?;
+    file.write_all(b"\n").and_then(|()| file.flush()).with_context(cannot)
+}
+
+/// Reads a report.
+///
+/// # Errors
+/// It cannot be read, is no report, is of another schema, or contradicts itself.
+pub fn read(path: &Path) -> Result<Report> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the report {}", path.display()))?;
+    parse(&text).with_context(|| format!("{} is not a report that this rp-client reads", path.display()))
+}
+
+/// The report in a text.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(text: &str) -> Result<Report> {
+    let value: Value = serde_json::from_str(text)
+        .context("it is not JSON, or cut off: was it copied whole? (`rp-client run --json FILE` writes one)")?;
+    match value.get("schema") {
+        Some(schema) if schema.as_u64() == Some(u64::from(SCHEMA)) => {}
+        Some(schema) => bail!("its schema is {schema}, ours is {SCHEMA}: read it by the rp-client that wrote it"),
+        None => bail!("it has no `schema`: it is something else, or of an rp-client before schema 1"),
+    }
+    countable(&value, "")?;
+    let report: Report = serde_json::from_value(value).context("a field is missing or has another type")?;
+    hold_together(&report)?;
+    Ok(report)
+}
+
+/// No count of a run comes near 2^53, where JSON's numbers end for most readers; so sums of reports need no checks.
+fn countable(value: &Value, key: &str) -> Result<()> {
+    match value {
+        Value::Number(number) => {
+            let is_fit = number.as_f64().is_some_and(|number| number.abs() < COUNT_END) || key == "seed";
+            ensure!(is_fit, "its `{key}` is {number}, which is no count of a run");
+        }
+        Value::Array(rows) => rows.iter().try_for_each(|row| countable(row, key))?,
+        Value::Object(table) => table.iter().try_for_each(|(key, value)| countable(value, key))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Reports are summed and compared by their histograms: those must be what the rest of the file says of them.
+fn hold_together(report: &Report) -> Result<()> {
+    ensure!(!report.machines.is_empty(), "it names no client machine");
+    ensure!(report.users[0] <= report.users[1], "its users are {:?}", report.users);
+    for phase in &report.phases {
+        let damaged = || format!("its phase \"{}\" is damaged", phase.name);
+        for (packed, said) in
+            [(&phase.latency_histogram, &phase.latency_us), (&phase.money_latency_histogram, &phase.money_latency_us)]
+        {
+            let latency = Latency::of(&packed.unpacked().with_context(damaged)?);
+            ensure!(latency == *said, "{}: its histogram and its percentiles are of different runs", damaged());
+        }
+        for row in &phase.latency_per_second {
+            row.histogram.unpacked().with_context(damaged)?;
+        }
+        let ended = phase.answered.checked_add(phase.refused).and_then(|sum| sum.checked_add(phase.lost));
+        ensure!(ended.is_some_and(|ended| ended <= phase.due), "{}: more shakes ended than were due", damaged());
+    }
+    Ok(())
+}
