@@ -20,6 +20,11 @@ use crate::sight::{ClientStatus, Second, Status};
 pub enum Question {
     /// Everything about the server.
     Status,
+    /// The snapshot of a second, or the newest.
+    Snapshot {
+        /// Since 1970.
+        second: Option<u64>,
+    },
     /// Sessions by client address.
     Sessions,
     /// When the shakes came.
@@ -48,6 +53,8 @@ pub enum Question {
 pub enum Answer {
     /// See [`Status`].
     Status(Box<Status>),
+    /// A [`Snapshot`](crate::snapshot::Snapshot) as JSON.
+    Snapshot(String),
     /// See [`ClientStatus`].
     Sessions(Vec<ClientStatus>),
     /// See [`Second`].
@@ -77,7 +84,7 @@ pub enum Answer {
 // rp-core knows no serde; these are the fields of its plan, checked against it by the compiler.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Plan")]
-struct PlanFields {
+pub(crate) struct PlanFields {
     budget_fen: u64,
     rate: u32,
     from_fen: u64,

@@ -26,6 +26,7 @@ use crate::life::Age;
 use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
+use crate::snapshot::{Campaign, Publisher, Recorder};
 use crate::worker::{BankRings, WORTH};
 use drain::Drain;
 pub use mint::{MintOrder, Minted, Mints};
@@ -64,6 +65,8 @@ pub struct Control {
     stopping: Option<(u32, oneshot::Sender<Answer>)>,
     keeper: Keeper,
     intake: Intake,
+    recorder: Recorder,
+    publisher: Publisher,
     /// How far what is under way is from its end, once nothing more comes in.
     drain: Option<Drain>,
     /// The remedy for false checksums was told.
@@ -71,21 +74,23 @@ pub struct Control {
 }
 
 impl Control {
-    /// A control plane over these workers.
+    /// A control plane over these workers, with the desk and the archive of the bank.
     pub fn new(
         sight: Arc<Sight>,
         bank: Bank,
         rings: BankRings,
-        desk: Desk,
-        archive: Archive,
+        (desk, archive): (Desk, Archive),
         keeper: Keeper,
         intake: Intake,
+        publisher: Publisher,
     ) -> Self {
         Self {
             bank,
             rings,
             desk,
             archive,
+            recorder: Recorder::new(sight.clone()),
+            publisher,
             folded: 0,
             clock: sight.clock,
             sight,
@@ -110,6 +115,8 @@ impl Control {
         let mut homes = tokio::time::interval(HOMES_REFRESH);
         let has_xsks = !self.sight.xsks.is_empty();
         let mut beaten = Instant::now();
+        self.publisher.beat(self.clock.now().mono_us);
+        let mut second = beaten + self.recorder.rest();
         loop {
             // From the last beat on, so that no rush of questions puts it off.
             tokio::select! {
@@ -117,9 +124,16 @@ impl Control {
                     beaten = Instant::now();
                     self.beat();
                     let is_broken = self.sight.is_a_worker_gone() || self.desk.scribe().gone.load(Ordering::Relaxed);
+                    if is_broken {
+                        self.sight.life.grow(Age::Broken);
+                    }
                     if is_broken || self.is_drained() {
                         break;
                     }
+                }
+                () = tokio::time::sleep_until(second) => {
+                    self.record();
+                    second = Instant::now() + self.recorder.rest();
                 }
                 _ = homes.tick(), if has_xsks => {
                     self.sight.homes.refresh();
@@ -167,6 +181,14 @@ impl Control {
         }
     }
 
+    /// Takes the snapshot of the second that has begun.
+    fn record(&mut self) {
+        let campaign = self.bank.campaign().map(|(number, plan, released)| Campaign { number, plan, released });
+        if let Some(snapshot) = self.recorder.take(self.publisher.newest_s(), campaign) {
+            self.publisher.publish(snapshot);
+        }
+    }
+
     /// Until the next beat.
     fn rest(&mut self) -> Duration {
         if self.drain.is_some() {
@@ -182,6 +204,7 @@ impl Control {
 
     fn beat(&mut self) {
         let now = self.clock.now();
+        self.publisher.beat(now.mono_us);
         for ring in &mut self.rings.from {
             while self.bank.journal().has_room()
                 && let Ok(note) = ring.pop()
@@ -268,6 +291,10 @@ impl Control {
     fn answer(&mut self, question: Question, done: oneshot::Sender<Answer>) {
         let answer = match question {
             Question::Status => Answer::Status(Box::new(self.sight.status())),
+            Question::Snapshot { second } => match self.publisher.at(second) {
+                Ok(snapshot) => Answer::Snapshot(snapshot.text().to_string()),
+                Err(why) => Answer::Refused(why),
+            },
             Question::Sessions => Answer::Sessions(self.sight.by_client()),
             Question::Timeline => Answer::Timeline(self.sight.timeline()),
             Question::CampaignShow => self.show(),

@@ -11,10 +11,12 @@ pub enum Age {
     Serving,
     /// Nothing more is let in; what is under way comes to its end.
     Draining,
+    /// A thread that serves is gone: the server ends.
+    Broken,
 }
 
 impl Age {
-    const ALL: [Age; 3] = [Age::Starting, Age::Serving, Age::Draining];
+    const ALL: [Age; 4] = [Age::Starting, Age::Serving, Age::Draining, Age::Broken];
 
     /// The name used in answers and logs.
     pub fn name(self) -> &'static str {
@@ -22,6 +24,7 @@ impl Age {
             Age::Starting => "starting",
             Age::Serving => "serving",
             Age::Draining => "draining",
+            Age::Broken => "broken",
         }
     }
 }

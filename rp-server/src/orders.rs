@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use rp_core::engine::bank::Plan;
 use rp_core::limits::PRIZES_PER_USER_DEFAULT;
 use rp_net::say;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::admin::ask::ask;
 use crate::admin::{AdminArgs, Answer, Question};
@@ -22,6 +22,12 @@ pub struct StatusArgs {
     /// Print one object of JSON
     #[arg(long)]
     json: bool,
+    /// What the server counted at the last whole second, as page and metrics show it
+    #[arg(long)]
+    snapshot: bool,
+    /// At this second instead, in seconds since 1970; two minutes are kept
+    #[arg(long, value_name = "UNIX_SECONDS", requires = "snapshot")]
+    second: Option<u64>,
 }
 
 impl StatusArgs {
@@ -30,10 +36,32 @@ impl StatusArgs {
     /// # Errors
     /// No server answers.
     pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+        if self.snapshot {
+            return self.show_snapshot(admin);
+        }
         let Answer::Status(status) = ask(admin, &Question::Status)? else { return unexpected() };
         if self.json {
             return print_json(&status);
         }
+        print_status(&status);
+        Ok(())
+    }
+
+    fn show_snapshot(&self, admin: &AdminArgs) -> Result<()> {
+        /// Of a snapshot, what is printed as words.
+        #[derive(Deserialize)]
+        struct Shown {
+            unix_s: u64,
+            status: Status,
+        }
+        let question = Question::Snapshot { second: self.second };
+        let Answer::Snapshot(text) = ask(admin, &question)? else { return unexpected() };
+        if self.json {
+            say!("{text}");
+            return Ok(());
+        }
+        let Shown { unix_s, status } = serde_json::from_str(&text)?;
+        say!("at second {unix_s}:");
         print_status(&status);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Packets per second by kind, reason and CPU, from the pinned counters of a running server: a card's screen.
 
-mod report;
+pub mod report;
 mod screen;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::control::{Call, Control};
 use crate::gate::xsks::Transport;
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
+use crate::http::HttpArgs;
 use crate::intake::Intake;
 use crate::life::{Age, Life};
 use crate::limits::{self, Keeper, LimitArgs};
@@ -42,6 +43,7 @@ use crate::network::Net;
 use crate::realm;
 use crate::recovery;
 use crate::sight::{Sight, WorkerSight};
+use crate::snapshot::{self, Publisher};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
 pub use asked::Asked;
 use running::{Running, spawn};
@@ -136,6 +138,8 @@ pub struct RunArgs {
     #[arg(long, env = "RP_RECEIVE_BUFFER", help_heading = "Machine", hide_short_help = true, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     receive_buffer: u32,
+    #[command(flatten)]
+    http: HttpArgs,
 }
 
 impl RunArgs {
@@ -157,10 +161,14 @@ impl RunArgs {
             AdminSocket::bind(admin.path())?
         };
         let life = Arc::new(Life::default());
-        let (running, control) = self.start(&cpus, life.clone())?;
+        let (publisher, window) = snapshot::open(life.clone());
+        // From here on it tells that the server starts, and it is the last to end.
+        let http = self.http.serve(window)?;
+        let (running, control) = self.start(&cpus, life.clone(), publisher)?;
         // Loading the gate and reading the ledger back needed much for a moment.
         rp_net::proc::give_memory_back();
         info!(about = "admin", "{}", admin.path().display());
+        info!(about = "http", "{}", http.said());
         life.grow(Age::Serving);
         info!("serving; SIGTERM or Ctrl-C stops");
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
@@ -185,7 +193,7 @@ impl RunArgs {
         Ok(allowed.into_iter().cycle().take(workers).collect())
     }
 
-    fn start(&self, cpus: &[usize], life: Arc<Life>) -> Result<(Running, Control)> {
+    fn start(&self, cpus: &[usize], life: Arc<Life>, publisher: Publisher) -> Result<(Running, Control)> {
         let realms = self.realms()?;
         let (clock, cookie_key) = (Clock::default(), draw_key()?);
         let bank_books = Arc::new(BankBooks::default());
@@ -255,6 +263,8 @@ impl RunArgs {
             durability: self.ledger.durability,
             scribe: keeping.face.clone(),
             librarian,
+            gate_counters: gate.as_deref().map(|gate| gate.counters().maps().clone()),
+            maps_bytes: Default::default(),
             clock,
         });
         self.say(&sight, gate.as_deref(), &sockets, polling.as_deref(), &ledger);
@@ -282,7 +292,7 @@ impl RunArgs {
             threads.push(spawn(worker)?);
         }
         let desk = desks.next().expect("a desk for each worker and the bank");
-        let control = Control::new(sight.clone(), bank, bank_rings, desk, archive, keeper, intake);
+        let control = Control::new(sight.clone(), bank, bank_rings, (desk, archive), keeper, intake, publisher);
         Ok((Running { threads, wakers, sight, keeping, _gate: gate }, control))
     }
 

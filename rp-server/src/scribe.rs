@@ -15,6 +15,7 @@ use rp_core::posting;
 use rp_net::wait::{Sleeper, Waker};
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::latency::Histogram;
 use crate::ledger::{Ledger, Outcome};
 
 /// Bytes of postings that may wait for the ledger, of each writer: longer than the longest commit, of all that a worker can do.
@@ -121,6 +122,8 @@ pub struct ScribeFace {
     pub commit_us: AtomicU64,
     /// The longest commit, in microseconds.
     pub longest_us: AtomicU64,
+    /// How long each commit took.
+    pub commit_times: Histogram,
 }
 
 impl ScribeFace {
@@ -253,6 +256,7 @@ impl Scribe {
         self.face.commits.fetch_add(1, Ordering::Relaxed);
         self.face.commit_us.fetch_add(took_us, Ordering::Relaxed);
         self.face.longest_us.fetch_max(took_us, Ordering::Relaxed);
+        self.face.commit_times.count(took_us, 1);
         Ok(())
     }
 

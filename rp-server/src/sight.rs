@@ -5,8 +5,8 @@ mod status;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use rp_core::clients::{CLIENT_ROWS, Clients as _};
 use rp_core::engine::bank::BankBooks;
@@ -22,7 +22,9 @@ use rp_net::xsk::Watch;
 pub use status::{ClientStatus, GateStatus, LedgerStatus, Memory, Money, Second, Status, Sum, WorkerStatus, XskStatus};
 
 use crate::clock::Clock;
+use crate::gate::counters::CounterMaps;
 use crate::gate::xsks::Transport;
+use crate::latency::{Histogram, Times};
 use crate::librarian::LibrarianFace;
 use crate::life::Life;
 use crate::run::Durability;
@@ -80,6 +82,10 @@ pub struct Sight {
     pub scribe: Arc<ScribeFace>,
     /// Who reads them.
     pub librarian: Arc<LibrarianFace>,
+    /// The gate's counters, if there is one.
+    pub gate_counters: Option<Arc<CounterMaps>>,
+    /// Bytes of the kernel's maps, which are all made at the start; read when somebody first asks.
+    pub maps_bytes: OnceLock<u64>,
     /// The time.
     pub clock: Clock,
 }
@@ -101,6 +107,18 @@ impl Sight {
 
     fn sum(&self, sum: impl Fn(&Books) -> &books::Sum) -> Sum {
         Sum { count: self.all(|books| &sum(books).count), fen: self.all(|books| &sum(books).fen) }
+    }
+
+    /// Times that the workers counted, all together.
+    pub fn times(&self, of: impl Fn(&Face) -> &Histogram) -> Times {
+        self.workers.iter().map(|worker| of(&worker.face).read()).fold(Times::default(), |sum, times| sum.plus(&times))
+    }
+
+    /// Sessions open by SET.
+    pub fn sessions_by_set(&self) -> Vec<u64> {
+        let workers = self.workers.len();
+        let of = |set: u32| self.workers[set as usize % workers].books.set_sessions[set as u16].read();
+        (0..self.sets).map(of).collect()
     }
 
     /// Everything about the server.
@@ -150,7 +168,7 @@ impl Sight {
             ledger: self.ledger(),
             memory: Memory {
                 rss_anon_bytes: rp_net::proc::rss_anon_bytes().unwrap_or(0),
-                maps_bytes: crate::gate::counters::maps_bytes().unwrap_or(0),
+                maps_bytes: *self.maps_bytes.get_or_init(|| crate::gate::counters::maps_bytes().unwrap_or(0)),
             },
         }
     }

@@ -10,6 +10,7 @@ mod frames;
 mod homes;
 mod replies;
 mod rings;
+mod stopwatch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -31,11 +32,13 @@ pub use rings::{BankRings, Rings, connect};
 
 use crate::archivist::Archive;
 use crate::clock::Clock;
+use crate::latency::Histogram;
 use crate::librarian::Hatch;
 use crate::scribe::Desk;
 use doors::Door;
 use folding::Folding;
 use replies::Replies;
+use stopwatch::Stopwatch;
 
 /// The longest sleep: time's demands are looked at so often when nothing comes.
 const SLEEP_MAX: Duration = Duration::from_millis(5);
@@ -91,6 +94,10 @@ pub struct Face {
     pub from_xsk: AtomicU64,
     /// What became of its replies.
     pub departures: Departures,
+    /// From the receipt of a batch to the hand-over of its replies, by datagram.
+    pub answer_times: Histogram,
+    /// From the posting of what was asked to the reply's leaving, by reply that waits for the disk.
+    pub durable_times: Histogram,
 }
 
 impl Worker {
@@ -105,6 +112,8 @@ impl Worker {
         let mut rx = RecvBatch::new();
         let mut replies = Replies::new(&self.sockets, self.xsks, &self.doors, &self.face.departures);
         let mut folding = Folding::default();
+        let face = self.face.clone();
+        let mut watch = Stopwatch::new(&face);
         let (mut busy, mut heard_us) = (true, 0);
         while !self.face.stop.load(Ordering::Relaxed) {
             // Before it looks, so that what it then does not find is not there.
@@ -125,27 +134,33 @@ impl Worker {
                     looks = drains || replies.xsks.is_empty();
                 }
             }
-            let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &self.face)?;
+            let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &face, &mut watch)?;
             for (i, socket) in self.sockets.iter().enumerate() {
                 if !looks && !self.sleeper.readable(i) {
                     continue;
                 }
                 let taken = rx.receive(socket).with_context(|| format!("receiving on {}", socket.local_address()))?;
-                answer(&mut self.shard, &rx, i, self.clock.now(), &mut replies);
+                let now = self.clock.now();
+                watch.begin(now.mono_us, taken);
+                answer(&mut self.shard, &rx, i, now, &mut replies);
+                watch.hold(now.mono_us, self.shard.journal());
                 replies.flush()?;
                 most = most.max(taken);
             }
             let now = self.clock.now();
+            watch.end(now.mono_us);
             replies.set_time(now);
             if most > 0 {
                 heard_us = now.mono_us;
             }
-            keep(&mut self.desk, &mut self.shard, &mut replies);
+            keep(&mut self.desk, &mut self.shard, &mut replies, &mut watch, now);
             busy = self.rings.carry(now, &mut self.shard, &mut replies) || most == RX_SLOTS;
             busy |= now.mono_us - heard_us < self.busy_poll_us;
             self.shard.tick(now, &mut replies);
-            keep(&mut self.desk, &mut self.shard, &mut replies);
+            watch.hold(now.mono_us, self.shard.journal());
+            keep(&mut self.desk, &mut self.shard, &mut replies, &mut watch, now);
             self.rings.carry(now, &mut self.shard, &mut replies);
+            watch.hold(now.mono_us, self.shard.journal());
             if let Some(hatch) = &mut self.hatch {
                 hatch.serve(&mut self.shard, &mut replies);
             }
@@ -159,7 +174,7 @@ impl Worker {
         }
         // Replies wait for the disk to the end.
         while !self.shard.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {
-            keep(&mut self.desk, &mut self.shard, &mut replies);
+            keep(&mut self.desk, &mut self.shard, &mut replies, &mut watch, self.clock.now());
             std::thread::sleep(Duration::from_micros(200));
         }
         replies.flush()?;
@@ -171,9 +186,10 @@ impl Worker {
 }
 
 /// Hands postings to the scribe, and lets go what waited for those that are on disk.
-fn keep(desk: &mut Desk, shard: &mut Shard, replies: &mut Replies<'_>) {
+fn keep(desk: &mut Desk, shard: &mut Shard, replies: &mut Replies<'_>, watch: &mut Stopwatch<'_>, now: Now) {
     let durable = desk.carry(shard.journal());
     shard.durable_to(durable, replies);
+    watch.release(now.mono_us, durable, shard.journal().held());
 }
 
 /// Lets the engine answer what was received. All sessions are looked at first, so that their cache misses overlap: one by

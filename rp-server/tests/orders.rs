@@ -20,7 +20,7 @@ impl Folder {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(SERVER);
-        command.args(words).current_dir(&self.0).env("RP_ADMIN", self.0.join("admin"));
+        command.args(words).current_dir(&self.0).env("RP_ADMIN", self.0.join("admin")).env("RP_HTTP", "off");
         command
     }
 

@@ -54,6 +54,8 @@ impl Server {
     pub fn launch(name: &str, programs: &Programs, place: Place<'_>, room: &Room, flags: &[&str]) -> Result<Server> {
         let (admin, pins, key) = (room.file(&format!("{name}.sock")), room.pins(name), room.file("realm.key"));
         let mut command = place.command(&programs.server);
+        // Several stand side by side; who wants HTTP gives a flag.
+        command.env("RP_HTTP", "off");
         command.arg("run").args(flags).arg("--admin").arg(&admin).arg("--realm-key").arg(&key);
         command.arg("--pin").arg(&pins).arg("--gate-object").arg(&programs.gate).arg("--data").arg(room.ledger(name));
         let program = Program::start("rp-server", command, &room.file(&format!("{name}.log")))?;

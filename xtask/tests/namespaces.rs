@@ -333,7 +333,14 @@ fn coalescing_is_set_while_the_server_runs_and_put_back_behind_it() {
         assert_eq!(set(), "7000 3", "{transport}");
     }
     let refusal = |flags: &[&str]| {
-        let output = lab.server().command(&programs.server).arg("run").args(flags).output().expect("it starts");
+        let output = lab
+            .server()
+            .command(&programs.server)
+            .arg("run")
+            .args(["--http", "off"])
+            .args(flags)
+            .output()
+            .expect("it starts");
         assert_eq!(output.status.code(), Some(1), "{flags:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };

@@ -26,6 +26,7 @@ fn output_of(command: &mut Command) -> Output {
 /// rp-server with files of its own, so that only the flag under test can be at fault.
 fn server(programs: &Programs, room: &Room, flags: &[&str]) -> Command {
     let mut command = Command::new(&programs.server);
+    command.env("RP_HTTP", "off");
     command.arg("run").args(flags).arg("--admin").arg(room.file("refused.sock")).arg("--pin").arg(room.pins("server"));
     command.arg("--realm-key").arg(room.file("realm.key")).arg("--data").arg(room.ledger("refused"));
     command
@@ -77,7 +78,7 @@ fn missing_root_is_said() {
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&copy);
     command.args(["run", "--listen", "127.0.0.1:20152", "--interface", "lo", "--xdp", "skb"]);
     command.args(["--realm-key", "/tmp/rp-nobody.key", "--admin", "/tmp/rp-nobody.sock", "--durability", "none"]);
-    command.arg("--gate-object").arg(&programs.gate);
+    command.arg("--gate-object").arg(&programs.gate).args(["--http", "off"]);
     let output = output_of(&mut command);
     for file in [copy.as_path(), "/tmp/rp-nobody.key".as_ref(), "/tmp/rp-nobody.sock".as_ref()] {
         let _may_not_exist = std::fs::remove_file(file);

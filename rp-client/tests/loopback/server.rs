@@ -75,7 +75,7 @@ impl Server {
         let mut command = Command::new(program());
         command.args(["--listen", &listen, "--xdp", "off", "--workers", "2"]).args(flags).arg("--realm-key");
         command.arg(folder.file("realm.key")).arg("--admin").arg(folder.file("admin.sock"));
-        command.arg("--data").arg(folder.file("ledger"));
+        command.arg("--data").arg(folder.file("ledger")).args(["--http", "off"]);
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the server's program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();

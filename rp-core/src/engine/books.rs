@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::clients::CLIENT_ROWS;
 use crate::kind::{KINDS_MAX, Kind};
+use crate::limits::SETS_MAX;
 use crate::reason::{REASONS_MAX, Reason};
 use crate::timeline::{self, BINS};
 
@@ -173,6 +174,8 @@ pub struct Books {
     pub timeline: Timeline,
     /// By client address.
     pub clients: ClientRows,
+    /// Sessions open, by SET; those of other workers' SETs stay zero.
+    pub set_sessions: SetCounters,
 }
 
 /// Counters by kind.
@@ -235,6 +238,23 @@ impl core::ops::Index<u16> for ClientRows {
     #[inline(always)]
     fn index(&self, row: u16) -> &ClientRow {
         &self.0[usize::from(row)]
+    }
+}
+
+/// Counters by SET, of all that a server may have.
+pub struct SetCounters(Box<[Counter]>);
+
+impl Default for SetCounters {
+    fn default() -> Self {
+        Self((0..SETS_MAX).map(|_| Counter::default()).collect())
+    }
+}
+
+impl core::ops::Index<u16> for SetCounters {
+    type Output = Counter;
+    #[inline(always)]
+    fn index(&self, set: u16) -> &Counter {
+        &self.0[usize::from(set)]
     }
 }
 

@@ -122,6 +122,7 @@ impl Set {
             self.slots.seal_by(slot, &ticket.secret);
         }
         shared.books.sessions.add(1);
+        shared.books.set_sessions[self.number].add(1);
         shared.books.logins.add(1);
         shared.books.clients[client].sessions.add(1);
         self.welcome(slot, asked, shared, tx)

@@ -205,6 +205,7 @@ impl Set {
         }
         self.slots.close(slot, now.mono_us);
         shared.books.sessions.sub(1);
+        shared.books.set_sessions[self.number].sub(1);
         shared.books.logouts.add(1);
         shared.books.clients[client].sessions.sub(1);
         self.forget(at, shared);

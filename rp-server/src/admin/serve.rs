@@ -23,18 +23,55 @@ const QUESTION_WAIT: Duration = Duration::from_secs(10);
 /// Pause after a connection that could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The bound socket; its file goes with it.
-pub struct AdminSocket {
+/// A bound socket that its owner alone can open; its file goes with it.
+pub struct PrivateSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Drop for AdminSocket {
+impl Drop for PrivateSocket {
     fn drop(&mut self) {
         // Gone already is as good as removed.
         let _ = fs::remove_file(&self.path);
     }
 }
+
+impl PrivateSocket {
+    /// Binds the socket, in place of one that a killed server left; `what` it is, and the flag that names another.
+    ///
+    /// # Errors
+    /// Another server listens there, or the system refuses.
+    pub fn bind(path: PathBuf, what: &str, flag: &str) -> Result<Self> {
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            bail!("another server listens at {}: stop it, or name another socket by {flag}", path.display());
+        }
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("making {} for the {what}", dir.display()))?;
+        }
+        remove_old(&path, what, flag)?;
+        let listener = UnixListener::bind(&path).with_context(|| format!("binding the {what} {}", path.display()))?;
+        let socket = Self { listener, path };
+        fs::set_permissions(&socket.path, fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("closing the {what} {} to others", socket.path.display()))?;
+        Ok(socket)
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn accept(&self) -> std::io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// The socket that orders come by.
+pub struct AdminSocket(PrivateSocket);
 
 impl AdminSocket {
     /// Binds the socket, in place of one that a killed server left.
@@ -42,15 +79,7 @@ impl AdminSocket {
     /// # Errors
     /// Another server listens there, or the system refuses.
     pub fn bind(path: PathBuf) -> Result<Self> {
-        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-            bail!("another server listens at {}: stop it, or name another socket by --admin", path.display());
-        }
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).with_context(|| format!("making {} for the admin socket", dir.display()))?;
-        }
-        remove_old(&path)?;
-        let listener = bind_private(&path)?;
-        Ok(Self { listener, path })
+        PrivateSocket::bind(path, "admin socket", "--admin").map(Self)
     }
 
     /// Answers for ever.
@@ -58,7 +87,7 @@ impl AdminSocket {
         let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONVERSATIONS_MAX));
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
-            let Ok((stream, _)) = self.listener.accept().await else {
+            let Ok(stream) = self.0.accept().await else {
                 // The caller's trouble, or no file descriptor is left: that passes, but not at once.
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
@@ -74,23 +103,16 @@ impl AdminSocket {
 }
 
 /// Removes the socket that a killed server left, and nothing else.
-fn remove_old(path: &Path) -> Result<()> {
+fn remove_old(path: &Path, what: &str, flag: &str) -> Result<()> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e).with_context(|| format!("looking for an old admin socket {}", path.display())),
+        Err(e) => return Err(e).with_context(|| format!("looking for an old {what} {}", path.display())),
         Ok(old) if old.file_type().is_socket() => {}
-        Ok(_) => bail!("{} is there and no socket: name another place by --admin", path.display()),
+        Ok(_) => bail!("{} is there and no socket: name another place for the {what} by {flag}", path.display()),
     }
     fs::remove_file(path).with_context(|| {
-        format!("removing the old admin socket {}: remove it, or name another place by --admin", path.display())
+        format!("removing the old {what} {}: remove it, or name another place by {flag}", path.display())
     })
-}
-
-fn bind_private(path: &Path) -> Result<UnixListener> {
-    let listener = UnixListener::bind(path).with_context(|| format!("binding the admin socket {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-        .with_context(|| format!("closing the admin socket {} to others", path.display()))?;
-    Ok(listener)
 }
 
 async fn converse(stream: UnixStream, calls: &mpsc::Sender<Call>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The gate's counters in user space: pinned by the server, read by it and by `rp-server pps` while it runs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use aya::Ebpf;
@@ -64,26 +65,35 @@ impl CounterMaps {
         Ok(CounterMaps { gate: gate.try_into().context(explain)?, workers: workers.try_into().context(explain)? })
     }
 
+    /// Reads the gate's alone, by the CPU that counted.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn read_gate(&self) -> Result<Vec<Counts>> {
+        let blocks = self.gate.get(&0, 0).context("cannot read the gate's counters")?;
+        Ok(blocks.iter().map(|words| Counts(*words)).collect())
+    }
+
     /// Reads all of them.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn read(&self) -> Result<Reading> {
-        let blocks = self.gate.get(&0, 0).context("cannot read the gate's counters")?;
+        let cpus = self.read_gate()?;
         let mut workers = Vec::new();
         for values in self.workers.iter() {
             let values = values.context("cannot read the workers' counters")?;
             let sum = |word: usize| values.iter().map(|row| row[word]).sum();
             workers.push(Row { datagrams: sum(0), bytes: sum(1) });
         }
-        Ok(Reading { cpus: blocks.iter().map(|words| Counts(*words)).collect(), workers })
+        Ok(Reading { cpus, workers })
     }
 }
 
 /// Counters that are pinned while this lives.
 pub struct Pinned {
     // The maps go before the folder that pins them.
-    maps: CounterMaps,
+    maps: Arc<CounterMaps>,
     dir: PinDir,
 }
 
@@ -98,12 +108,17 @@ impl Pinned {
             let map = ebpf.map(name).with_context(|| format!("no map {name}"))?;
             map.pin(&pin).with_context(|| format!("cannot pin {}", pin.display()))?;
         }
-        Ok(Pinned { maps: CounterMaps::take(ebpf)?, dir })
+        Ok(Pinned { maps: Arc::new(CounterMaps::take(ebpf)?), dir })
     }
 
     /// Where they are pinned.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The maps, to be read beside.
+    pub fn maps(&self) -> &Arc<CounterMaps> {
+        &self.maps
     }
 
     /// Reads all of them.

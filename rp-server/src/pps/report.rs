@@ -42,7 +42,8 @@ fn workers(interval: &Interval) -> Vec<Value> {
     rows[..used].iter().enumerate().map(|(worker, row)| json!({"worker": worker, "selected": count(*row)})).collect()
 }
 
-fn block(counts: &Counts, show: &dyn Fn(Row) -> Value) -> Value {
+/// `places`, `kinds`, `reasons`, `answers` and `ups` of a block, each row as `show` has it.
+pub fn block(counts: &Counts, show: &dyn Fn(Row) -> Value) -> Value {
     let mut places = Map::new();
     for &place in Place::ALL {
         places.insert(place.name().to_string(), show(counts.place(place)));
@@ -62,11 +63,13 @@ fn block(counts: &Counts, show: &dyn Fn(Row) -> Value) -> Value {
     json!({"places": places, "kinds": kinds, "reasons": reasons, "answers": answers, "ups": ups})
 }
 
-fn count(row: Row) -> Value {
+/// A row as it is.
+pub fn count(row: Row) -> Value {
     json!({"datagrams": row.datagrams, "bytes": row.bytes})
 }
 
-fn rate(row: Row, seconds: f64) -> Value {
+/// What a row counted in so many seconds, per second.
+pub fn rate(row: Row, seconds: f64) -> Value {
     // Whole datagrams: a tenth of one says nothing.
     let per_second = |amount: u64| (amount as f64 / seconds).round() as u64;
     json!({"datagrams": per_second(row.datagrams), "bytes": per_second(row.bytes)})

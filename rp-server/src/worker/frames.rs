@@ -21,6 +21,7 @@ use super::Face;
 use super::doors::Cable;
 use super::homes::{Homes, is_v4};
 use super::replies::Replies;
+use super::stopwatch::Stopwatch;
 
 /// What decides about frames besides themselves.
 #[derive(Clone)]
@@ -39,13 +40,17 @@ impl Frames {
         shard: &mut Shard,
         replies: &mut Replies<'_>,
         face: &Face,
+        watch: &mut Stopwatch<'_>,
     ) -> Result<usize> {
         let mut most = 0;
         for at in 0..replies.xsks.len() {
             let taken = replies.xsks[at].1.receive().context("receiving by AF_XDP")?;
             if taken > 0 {
                 face.from_xsk.fetch_add(taken as u64, Relaxed);
-                self.answer(at, taken, now(), shard, replies);
+                let now = now();
+                watch.begin(now.mono_us, taken);
+                self.answer(at, taken, now, shard, replies);
+                watch.hold(now.mono_us, shard.journal());
             }
             replies.flush_xsk(at)?;
             most = most.max(taken);

@@ -64,7 +64,7 @@ impl Served {
             "none",
         ]);
         command.args(["--workers", "2", "--receive-buffer", "1"]).args(flags).arg("--pin").arg(pin.path());
-        command.arg("--realm-key").arg(file("key")).arg("--admin").arg(file("sock"));
+        command.arg("--realm-key").arg(file("key")).arg("--admin").arg(file("sock")).args(["--http", "off"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // SAFETY: prctl is async-signal-safe; the server shall not outlive a failed test.
         unsafe {

@@ -35,6 +35,8 @@ impl Server {
             .args(flags)
             .current_dir(folder)
             .env("RP_ADMIN", folder.join("admin"))
+            // Several run at once; who tests HTTP gives a flag.
+            .env("RP_HTTP", "off")
             .stdout(log.try_clone().expect("a file has several handles"))
             .stderr(log)
             .spawn()
