@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::signal::{self, Signal};
 
+/// Lines of a tool's words that an error quotes.
+const TAIL_LINES: usize = 20;
 const POLL: Duration = Duration::from_millis(20);
 
 /// The command line as a person would type it.
@@ -50,6 +52,29 @@ pub fn show(command: &mut Command) -> Result<()> {
     let status = supervise(start(command)?)?;
     if !status.success() {
         bail!("`{line}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs a long tool whose words matter only when it fails: then they are in the error.
+///
+/// # Errors
+/// As [`show`].
+pub fn hush(command: &mut Command) -> Result<()> {
+    let line = line_of(command);
+    let mut child = start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let out = child.stdout.take().map(BufReader::new).expect("stdout was just piped");
+    let err = child.stderr.take().map(BufReader::new).expect("stderr was just piped");
+    let (status, said) = std::thread::scope(|scope| {
+        let out = scope.spawn(|| out.lines().map_while(Result::ok).collect::<Vec<_>>());
+        let err = scope.spawn(|| err.lines().map_while(Result::ok).collect::<Vec<_>>());
+        let status = supervise(child);
+        let said = [out, err].map(|reader| reader.join().unwrap_or_default()).concat();
+        (status, said)
+    });
+    let status = status?;
+    if !status.success() {
+        bail!("`{line}` failed ({status}): {}", said[said.len().saturating_sub(TAIL_LINES)..].join("\n"));
     }
     Ok(())
 }

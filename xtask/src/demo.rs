@@ -121,9 +121,11 @@ pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, see
 fn prepare(loopback: bool) -> Result<Programs> {
     if signal::is_root() && !loopback {
         setup::run()?;
-        ebpf::run(Profile::Release)?;
+        println!("building rp-server, rp-client and the kernel programs ...");
+        ebpf::run_briefly(Profile::Release)?;
+    } else {
+        println!("building rp-server and rp-client ...");
     }
-    println!("building rp-server and rp-client ...");
     Programs::build(Profile::Release)
 }
 

@@ -37,7 +37,7 @@ pub fn inlet_path() -> PathBuf {
 /// When there is no compiler and none can be installed, or when it or the verifier refuses.
 pub fn run(profile: Profile) -> Result<()> {
     build()?;
-    for object in [object_path(), load_path(), inlet_path()] {
+    for object in objects() {
         println!("build-ebpf: {}", object.display());
         for (name, instructions) in programs(&object)? {
             println!(
@@ -49,20 +49,41 @@ pub fn run(profile: Profile) -> Result<()> {
     verify(profile)
 }
 
+/// As [`run`], in one line.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_briefly(profile: Profile) -> Result<()> {
+    build()?;
+    let verdicts = verdicts(profile)?;
+    let most = verdicts.lines().filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).max();
+    println!(
+        "build-ebpf: {} programs in {}; the verifier takes all of them (it follows {} instructions at most)",
+        verdicts.lines().count(),
+        target_dir().join("bpf").display(),
+        most.unwrap_or(0)
+    );
+    Ok(())
+}
+
 fn verify(profile: Profile) -> Result<()> {
-    let objects = [object_path(), load_path(), inlet_path()];
-    if !signal::is_root() {
-        let words = objects.each_ref().map(|object| object.display().to_string()).join(" ");
-        println!(
-            "build-ebpf: what the verifier makes of them takes root: sudo target/release/rp-server verify {words}"
-        );
+    if signal::is_root() {
+        verdicts(profile)?.lines().for_each(|line| println!("build-ebpf: {line}"));
         return Ok(());
     }
-    let server = Programs::build(profile)?.server;
-    command::read(std::process::Command::new(server).arg("verify").args(objects))?
-        .lines()
-        .for_each(|line| println!("build-ebpf: {line}"));
+    let words = objects().map(|object| object.display().to_string()).join(" ");
+    println!("build-ebpf: what the verifier makes of them takes root: sudo target/release/rp-server verify {words}");
     Ok(())
+}
+
+/// What the verifier makes of the programs, a line each.
+fn verdicts(profile: Profile) -> Result<String> {
+    let server = Programs::build(profile)?.server;
+    command::read(std::process::Command::new(server).arg("verify").args(objects()))
+}
+
+fn objects() -> [PathBuf; 3] {
+    [object_path(), load_path(), inlet_path()]
 }
 
 /// Compiles rp-ebpf and returns the object's path.

@@ -61,7 +61,7 @@ impl Stage {
     pub fn description(&self) -> String {
         match self {
             Stage::Lab(lab) => format!(
-                "laboratory: namespace {} with {} client machines on veth pairs of their own, native XDP where it attaches",
+                "laboratory: namespace {} and {} client machines on veth pairs of their own, native XDP",
                 lab.server().name(),
                 lab.clients().len()
             ),

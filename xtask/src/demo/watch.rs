@@ -18,7 +18,7 @@ const CAMPAIGN_MARGIN_S: u64 = 3;
 /// Log-in and the clients' last questions, in seconds; beyond, something hangs.
 const SLACK_S: u64 = 240;
 /// Seconds between lines where they cannot be overwritten.
-const LINE_EVERY_S: u64 = 5;
+const LINE_EVERY_S: u64 = 10;
 
 /// The server's timeline is read this often, in seconds: it remembers a quarter of an hour.
 const TIMELINE_EVERY_S: usize = 240;

@@ -23,14 +23,16 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// Without apt, without package lists, or when the archive refuses; names the command to try.
 pub fn unpack(packages: &[String], why: &str) -> Result<()> {
-    println!("setup: {why}: fetching {} into {}", packages.join(", "), tools_dir().display());
+    let (count, first) = (packages.len(), &packages[0]);
+    let named = if count == 1 { first.clone() } else { format!("{count} Debian packages ({first} and others)") };
+    println!("setup: {why}:\n       fetching {named}");
     require_apt(&packages.join(" "))?;
     packages.iter().try_for_each(|package| require_lists(package))?;
     let fetched = tools_dir().join("packages");
     std::fs::create_dir_all(&fetched).with_context(|| format!("cannot create {}", fetched.display()))?;
     // The archive's own user may not read this folder; as root, apt fetches as root instead of warning about it.
     let fetch = ["-q", "-o", "APT::Sandbox::User=root", "download"];
-    with_fresh_lists(|| command::show(Command::new("apt-get").args(fetch).args(packages).current_dir(&fetched)))?;
+    with_fresh_lists(|| command::hush(Command::new("apt-get").args(fetch).args(packages).current_dir(&fetched)))?;
     let mut files = std::fs::read_dir(&fetched)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     // By name, so that rustc comes last: where it is, an interrupted run left nothing out.
     files.sort();
@@ -66,7 +68,7 @@ pub fn install(package: &str, why: &str) -> Result<()> {
     require_lists(package)?;
     let mut apt = Command::new("apt-get");
     apt.args(["install", "-q", "-y", "--no-install-recommends", package]).env("DEBIAN_FRONTEND", "noninteractive");
-    with_fresh_lists(|| command::show(&mut apt))
+    with_fresh_lists(|| command::hush(&mut apt))
 }
 
 /// Tries once more behind `apt-get update`: lists of some months ago name versions that the archive has no more.
@@ -81,7 +83,7 @@ fn with_fresh_lists(mut fetch: impl FnMut() -> Result<()>) -> Result<()> {
 }
 
 fn update() -> Result<()> {
-    command::show(Command::new("apt-get").args(["update", "-q"]))
+    command::hush(Command::new("apt-get").args(["update", "-q"]))
 }
 
 /// What a package depends on, by name.

@@ -164,7 +164,7 @@ fn install_linker(root: &Path) -> Result<PathBuf> {
     cargo.args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-default-features"]);
     cargo.args(["--features", &format!("llvm-{version}"), "--root"]).arg(&into);
     cargo.env("LLVM_PREFIX", prefix).env("LD_LIBRARY_PATH", libraries(root)).env("CARGO_TARGET_DIR", &build);
-    command::show(&mut cargo).context("bpf-linker was not built; it needs a C++ compiler (`apt-get install g++`)")?;
+    command::hush(&mut cargo).context("bpf-linker was not built; it needs a C++ compiler (`apt-get install g++`)")?;
     std::fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
     Ok(linker)
 }
