@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A client of Red Packet in Python's standard library alone, written from docs/PROTOCOL.md.
 
-    client.py --server 127.0.0.1:2015 --user 7 --ticket HEX --secret HEX shake ping balance bye
+    client.py --server 127.0.0.1:2015 --ticket-file FILE shake ping balance bye
 
 It is an example to read and to copy from, and too slow for load. One request is on its way at a time, which keeps the
 sequence simple; notices that arrive meanwhile are acknowledged and collected.
@@ -163,7 +163,7 @@ class Refused(Exception):
     """The server said no, by type; `fields` is the whole answer."""
 
     def __init__(self, fields):
-        super().__init__(REFUSALS[fields["refusal"]])
+        super().__init__(REFUSALS[fields["refusal"]] if fields["name"] == "REFUSED" else "log-in")
         self.fields = fields
 
 
@@ -435,38 +435,134 @@ def address(text):
     return host.strip("[]"), int(port)
 
 
+ACTS = {2: "deposited", 6: "withdrawn", 10: "won", 11: "sent", 13: "taken", 16: "came back"}
+STATES = ("open", "all taken", "refunded")
+
+
+def clock(ms):
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1000))
+
+
+def do_shake(client, _):
+    answer = client.shake()
+    return "nothing" if answer["name"] == "NOTHING" else f"a prize of {answer['fen']} fen"
+
+
+def do_ping(client, _):
+    since = time.monotonic()
+    client.ping()
+    return f"{(time.monotonic() - since) * 1000:.1f} ms"
+
+
+def do_balance(client, _):
+    return f"{client.balance()} fen"
+
+
+def do_send(client, detail):
+    fen, shares, users = detail.split("/")
+    answer = client.send(int(fen), int(shares), to=[int(user) for user in users.split(",")])
+    return f"packet {answer['packet']:#x} is made; balance {answer['balance_fen']} fen"
+
+
+def do_grab(client, detail):
+    answer = client.grab(int(detail, 0))
+    return f"a share of {answer['share_fen']} fen; balance {answer['balance_fen']} fen"
+
+
+def do_detail(client, detail):
+    page = client.detail(int(detail, 0))
+    lines = [f"{page['total_fen']} fen from user {page['sender']}, {page['taken']} of {page['shares']} shares taken,"
+             f" {STATES[page['state']]}" + (f": {page['greeting']}" if page["greeting"] else "")]
+    return lines + [f"{clock(at)}  user {user} took {fen} fen" for user, at, fen in page["rows"]]
+
+
+def do_history(client, _):
+    return [f"{clock(at)}  {ACTS.get(act, act)} {fen} fen" + (f", {about:#x}" if about else "")
+            for at, act, about, fen in client.whole_history()] or ["nothing yet"]
+
+
+def do_wait(client, detail):
+    client.wait_for(lambda notice: False, float(detail or 1))
+    return "for news"
+
+
+def do_bye(client, _):
+    client.bye()
+    return "logged out"
+
+
+DEEDS = {"shake": do_shake, "ping": do_ping, "balance": do_balance, "send": do_send, "grab": do_grab,
+         "detail": do_detail, "history": do_history, "wait": do_wait, "bye": do_bye}
+NEWS = {1: "a prize of {fen} fen", 2: "packet {about:#x} of {fen} fen from user {from} is for you",
+        3: "{fen} fen of your packet {about:#x} came back"}
+
+USAGE = """what to do, in this order:
+  shake, ping, balance, history, bye
+  send=FEN/SHARES/USER,USER,..   a packet for these users
+  grab=PACKET, detail=PACKET     a packet's number, decimal or 0x..
+  wait=SECONDS                   listen for news
+
+examples, beside a server on this machine:
+  rp-server ticket --user 7 > ticket
+  client.py --ticket-file ticket shake balance send=300/3/8,9,10
+"""
+
+
+def say(verb, answer):
+    for line in answer if isinstance(answer, list) else [answer]:
+        print(f"{verb:<10}  {line}")
+
+
+def read_ticket(path):
+    """What `rp-server ticket` prints: a name and a value on each line."""
+    with open(path, encoding="ascii") as file:
+        lines = dict(line.split() for line in file if line.strip())
+    return int(lines["user"]), bytes.fromhex(lines["ticket"]), bytes.fromhex(lines["secret"])
+
+
 def main():
-    parser = argparse.ArgumentParser(description="A small client of Red Packet.")
-    parser.add_argument("--server", type=address, default=("127.0.0.1", 2015), metavar="ADDR:PORT")
-    parser.add_argument("--user", type=int, required=True, metavar="N")
-    parser.add_argument("--ticket", type=bytes.fromhex, required=True, metavar="HEX", help="as rp-server ticket prints it")
-    parser.add_argument("--secret", type=bytes.fromhex, required=True, metavar="HEX")
-    parser.add_argument("do", nargs="+", help="shake, ping, balance, history, bye, grab=PACKET, detail=PACKET,"
-                        " send=FEN/SHARES/USER,USER,..")
+    parser = argparse.ArgumentParser(description="A small client of Red Packet: one user, by hand.", epilog=USAGE,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", type=address, default=("127.0.0.1", 2015), metavar="ADDR:PORT",
+                        help="[default: 127.0.0.1:2015]")
+    parser.add_argument("--ticket-file", metavar="FILE", help="what `rp-server ticket --user N` printed; or else:")
+    parser.add_argument("--user", type=int, metavar="N")
+    parser.add_argument("--ticket", type=bytes.fromhex, metavar="HEX")
+    parser.add_argument("--secret", type=bytes.fromhex, metavar="HEX")
+    parser.add_argument("do", nargs="+", metavar="DO", help="see below")
     arguments = parser.parse_args()
-    client = Client(arguments.server, arguments.user, arguments.ticket, arguments.secret)
-    print("log in:", client.log_in())
-    for what in arguments.do:
-        verb, _, detail = what.partition("=")
+    user, ticket, secret = arguments.user, arguments.ticket, arguments.secret
+    if arguments.ticket_file:
         try:
-            if verb == "send":
-                fen, shares, users = detail.split("/")
-                answer = client.send(int(fen), int(shares), to=[int(user) for user in users.split(",")])
-            elif verb in ("grab", "detail"):
-                answer = getattr(client, verb)(int(detail, 0))
-            elif verb in ("shake", "ping", "balance", "history", "bye"):
-                answer = getattr(client, verb)()
-            else:
-                parser.error(f"{verb} is nothing that this client does")
+            user, ticket, secret = read_ticket(arguments.ticket_file)
+        except (OSError, ValueError, KeyError) as trouble:
+            parser.error(f"{arguments.ticket_file} is not what `rp-server ticket` prints: {trouble}")
+    if None in (user, ticket, secret):
+        parser.error("say who logs in: --ticket-file, or --user, --ticket and --secret")
+    deeds = [what.partition("=") for what in arguments.do]
+    for verb, _, _ in deeds:
+        if verb not in DEEDS:
+            parser.error(f"{verb} is nothing that this client does; it does {', '.join(DEEDS)}")
+    client = Client(arguments.server, user, ticket, secret)
+    welcome = client.log_in()
+    sealed = "sealed" if welcome["flags"] & SEALED else "NOT sealed"
+    say("logged in", f"session {client.session:#x}, {welcome['sets']} SETs; what bears money is {sealed}")
+    for verb, _, detail in deeds:
+        try:
+            say(verb, DEEDS[verb](client, detail))
         except Refused as refused:
-            answer = f"refused: {refused}"
-        print(f"{what}: {answer}")
+            say(verb, f"refused: {refused}")
+        except ValueError:
+            parser.error(f"{verb}={detail} is not written as --help says")
     for notice in client.notices.values():
-        print("notice:", notice)
+        if notice["name"] == "NOTICE":
+            say("news", NEWS[notice["about_type"]].format(**notice))
 
 
 if __name__ == "__main__":
     try:
         main()
+    except Refused as refused:
+        sys.exit(f"the log-in was refused: type {refused.fields['refusal']}")
     except (NoAnswer, Unknown) as trouble:
         sys.exit(f"the server at that address does not answer as it should: {type(trouble).__name__}")

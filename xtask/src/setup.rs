@@ -57,11 +57,12 @@ pub fn run() -> Result<()> {
 /// As [`run`].
 pub fn run_for_tests() -> Result<()> {
     run()?;
-    for (name, why) in [
-        ("python3", "runs the client that was written from docs/PROTOCOL.md alone"),
-        ("sqlite3", "asks the ledger's files as docs/LEDGER.md does"),
+    for (name, package, why) in [
+        ("python3", "python3", "runs the client that was written from docs/PROTOCOL.md alone"),
+        ("sqlite3", "sqlite3", "asks the ledger's files as docs/LEDGER.md does"),
+        ("perf", "linux-perf", "profiles as docs/how-to/profiling.md does"),
     ] {
-        let path = program::find_or_install(name, name)?;
+        let path = program::find_or_install(name, package)?;
         println!("setup: {name} ({why}) is {}", path.display());
     }
     Ok(())

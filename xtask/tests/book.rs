@@ -77,6 +77,7 @@ fn every_command_says_where_it_is_run() {
                     faults.push(format!("{here}: {fault}"));
                     continue;
                 }
+                Ok(How::Run { .. }) if fence.info.contains("fewer=") => "run with fewer users than they say".to_owned(),
                 Ok(How::Run { .. }) => "run by xtask/tests/commands.rs".to_owned(),
                 Ok(How::Background(_)) => "started by xtask/tests/commands.rs".to_owned(),
                 Ok(How::NoRun(reason)) => format!("not run: {reason}"),
@@ -105,4 +106,5 @@ fn every_command_says_where_it_is_run() {
 }
 
 /// Why a block cannot be run here, and how many may say so.
-const NORUN: [(&str, usize); 2] = [("needs-a-card", 6), ("needs-a-service-manager", 4)];
+const NORUN: [(&str, usize); 4] =
+    [("needs-a-card", 6), ("needs-a-service-manager", 6), ("fetches-a-tool", 1), ("release-build", 1)];

@@ -13,8 +13,10 @@ pub struct Fence {
     pub info: String,
     /// What is in it.
     pub body: String,
-    /// Whether nothing but blank lines and prose stands between it and the block before.
+    /// Whether a heading does not stand between it and the block before.
     pub follows: bool,
+    /// How far its opening is from the margin: in a list.
+    indent: usize,
 }
 
 /// How a block of commands is run.
@@ -40,14 +42,20 @@ pub enum How {
 pub enum Machine {
     /// The server's.
     Server,
-    /// A client's.
-    Client,
+    /// A client's: the first or the second.
+    Client(usize),
 }
 
 impl Fence {
     /// Is it a block of commands?
     pub fn is_commands(&self) -> bool {
         self.info == "sh" || self.info.starts_with("sh,") || self.info.starts_with("sh ")
+    }
+
+    /// Its text as it is run here: with fewer of something where it says `fewer=MANY/FEW`, for the sake of time.
+    pub fn script(&self) -> String {
+        let fewer = self.info.split(',').find_map(|word| word.trim().strip_prefix("fewer=")?.split_once('/'));
+        fewer.map_or_else(|| self.body.clone(), |(many, few)| self.body.replace(many, few))
     }
 
     /// How it is run.
@@ -62,9 +70,15 @@ impl Fence {
         }
         let at = match words.remove("on") {
             None => Machine::Server,
-            Some("client") => Machine::Client,
+            Some("client") => Machine::Client(0),
+            Some("client-2") => Machine::Client(1),
             Some(other) => return Err(format!("there is no machine {other:?}")),
         };
+        if let Some(fewer) = words.remove("fewer")
+            && fewer.split_once('/').is_none_or(|(many, _)| !self.body.contains(many))
+        {
+            return Err(format!("fewer={fewer}: write MANY/FEW, of which the block says MANY"));
+        }
         let exit = words.remove("exit").map_or(Ok(0), |code| code.parse().map_err(|_| format!("exit={code}")))?;
         let how = match words.pop_first() {
             None => How::Run { at, exit },
@@ -94,18 +108,19 @@ pub fn all(text: &str) -> Vec<Fence> {
     let mut open: Option<Fence> = None;
     let mut heading = true;
     for (index, line) in text.lines().enumerate() {
-        let mark = line.trim_start().strip_prefix("```");
+        let indent = line.len() - line.trim_start().len();
+        let mark = line[indent..].strip_prefix("```");
         match (&mut open, mark) {
             (None, Some(info)) => {
                 let info = info.trim().to_owned();
-                open = Some(Fence { line: index + 1, info, body: String::new(), follows: !heading });
+                open = Some(Fence { line: index + 1, info, body: String::new(), follows: !heading, indent });
             }
             (Some(_), Some(_)) => {
                 fences.extend(open.take());
                 heading = false;
             }
             (Some(fence), None) => {
-                fence.body.push_str(line);
+                fence.body.push_str(&line[indent.min(fence.indent)..]);
                 fence.body.push('\n');
             }
             (None, None) => heading |= line.starts_with('#'),
@@ -176,10 +191,11 @@ mod tests {
 
     #[test]
     fn a_block_says_how_it_is_run() {
-        let how = |info: &str| Fence { line: 1, info: info.into(), body: String::new(), follows: false }.how();
+        let how =
+            |info: &str| Fence { line: 1, info: info.into(), body: String::new(), follows: false, indent: 0 }.how();
         let rows = [
             ("sh", Ok(How::Run { at: Machine::Server, exit: 0 })),
-            ("sh,on=client,exit=2", Ok(How::Run { at: Machine::Client, exit: 2 })),
+            ("sh,on=client,exit=2", Ok(How::Run { at: Machine::Client(0), exit: 2 })),
             ("sh,background", Ok(How::Background(Machine::Server))),
             ("sh,run-by=.ci/run", Ok(How::RunBy(".ci/run".into()))),
             ("sh,norun=needs-a-card", Ok(How::NoRun("needs-a-card".into()))),
@@ -209,7 +225,7 @@ mod tests {
     #[test]
     fn comments_are_no_commands() {
         let body = "# first\nsudo a --b   # why\n\nc \\\n  d\n".to_owned();
-        let fence = Fence { line: 1, info: "sh".into(), body, follows: false };
+        let fence = Fence { line: 1, info: "sh".into(), body, follows: false, indent: 0 };
         assert_eq!(fence.commands(), ["sudo a --b", "c d"]);
     }
 }

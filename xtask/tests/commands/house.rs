@@ -1,4 +1,4 @@
-//! Two machines as a reader of the documents has them: default places of files, a repository at hand, `sudo` and `cargo`.
+//! The machines as a reader of the documents has them: default places of files, a repository at hand, `sudo` and `cargo`.
 //!
 //! A mount namespace gives them a /run, an /etc and a bpf file system of their own, so that whatever a page does with
 //! default flags meets no server of this machine and leaves nothing behind.
@@ -22,7 +22,7 @@ const MOUNTS: &str = "mount -t tmpfs tmpfs /run && mount -t bpf bpf /sys/fs/bpf 
 /// Root is there already.
 const SUDO: &str = "#!/bin/sh\nexec \"$@\"\n";
 
-/// A laboratory of two machines, and the folder in which commands are typed.
+/// A laboratory of a server's and two client machines, and the folder in which commands are typed.
 pub struct House {
     holder: Program,
     lab: Lab,
@@ -33,7 +33,7 @@ pub struct House {
 impl House {
     pub fn build() -> House {
         let programs = Programs::find(Profile::Dev);
-        let lab = Lab::build(1, &programs).expect("a lab can be built");
+        let lab = Lab::build(2, &programs).expect("a lab can be built");
         let folder = lab.room().ledger("reader");
         furnish(&folder, &programs);
         let mut unshare = Command::new("unshare");
@@ -49,10 +49,12 @@ impl House {
 
     /// Starts what a page says, at a machine.
     pub fn start(&self, at: Machine, script: &str) -> Program {
-        let (client, link) = &self.lab.clients()[0];
-        let namespace = match at {
-            Machine::Server => self.lab.server(),
-            Machine::Client => client,
+        let (namespace, link) = match at {
+            Machine::Server => (self.lab.server(), &self.lab.clients()[0].1),
+            Machine::Client(number) => {
+                let (client, link) = &self.lab.clients()[number];
+                (client, link)
+            }
         };
         let script = script.replace("ADDRESS", &link.server_v4().to_string());
         let mut command = Command::new("nsenter");

@@ -12,6 +12,7 @@ use house::House;
 use xtask::book::fence::{self, Fence, How};
 use xtask::book::page::{self, Page};
 use xtask::lab::Program;
+use xtask::programs::{Profile, Programs};
 
 /// For one block of commands.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 #[test]
 #[ignore = "needs root"]
 fn every_command_in_the_documents_does_what_its_page_says() {
+    // Not within the limit of the first page that says `cargo build`.
+    Programs::build(Profile::Dev).expect("server and client compile");
     let started = Instant::now();
     let only = std::env::var("RP_PAGE").ok();
     let mut faults = Vec::new();
@@ -84,9 +87,10 @@ fn stage_of(text: &str) -> Option<&str> {
 fn run(house: &House, block: &Fence, told: Option<&str>, background: &mut Vec<(usize, Program)>) -> Result<(), String> {
     match block.how()? {
         How::Run { at, exit } => {
-            let mut program = house.start(at, &format!("set -e\n{}", block.body));
+            let mut program = house.start(at, &format!("set -e\n{}", block.script()));
             let status = program.wait(LIMIT).map_err(|error| format!("{error:#}"))?;
             let said = program.log();
+            show(block, &said);
             if status.code() != Some(exit) {
                 return Err(format!("it ended with {status} and not with {exit}; it said:\n{said}"));
             }
@@ -98,9 +102,18 @@ fn run(house: &House, block: &Fence, told: Option<&str>, background: &mut Vec<(u
             let command = block.commands().join("\n");
             background.push((block.line, house.start(at, &format!("exec {command}"))));
             let serves = if command.contains("rp-server") { "...\nserving;...\n" } else { "" };
-            wait_for(background, told.unwrap_or(serves))
+            wait_for(background, told.unwrap_or(serves))?;
+            show(block, &background.last().map(|(_, program)| program.log()).unwrap_or_default());
+            Ok(())
         }
         How::RunBy(_) | How::NoRun(_) => Ok(()),
+    }
+}
+
+/// With `RP_SAYS` set, whoever writes a page sees what its blocks print.
+fn show(block: &Fence, said: &str) {
+    if std::env::var_os("RP_SAYS").is_some() {
+        println!("--- line {}\n{}--- prints\n{said}", block.line, block.body);
     }
 }
 
@@ -110,7 +123,9 @@ fn wait_for(background: &mut [(usize, Program)], told: &str) -> Result<(), Strin
     let since = Instant::now();
     loop {
         let said = program.log();
-        let Err(line) = fence::holds(told, &said) else { return Ok(()) };
+        let Err(line) = fence::holds(told, &said) else {
+            return Ok(());
+        };
         let ended = program.ended().map_err(|error| format!("{error:#}"))?;
         if ended.is_some() || since.elapsed() > START_LIMIT {
             return Err(format!("the page says {line:?}; ended: {ended:?}; it said:\n{said}"));
