@@ -18,15 +18,17 @@ pub struct Row {
 }
 
 macro_rules! rows {
-    ($(#[$doc:meta])* $name:ident { $($(#[$row_doc:meta])* $row:ident,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $row_doc:literal])* $row:ident,)* }) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-        pub struct $name { $($(#[$row_doc])* pub $row: Row,)* }
+        pub struct $name { $($(#[doc = $row_doc])* pub $row: Row,)* }
 
         impl $name {
             /// The rows' names, in order.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($row),)*];
+            /// What each of them counts, where its kind or reason does not say it.
+            pub const MEANINGS: &'static [&'static str] = &[$(concat!($($row_doc),*).trim_ascii(),)*];
         }
     };
 }
@@ -131,6 +133,11 @@ impl Place {
     /// The name used in counters and documents.
     pub const fn name(self) -> &'static str {
         Places::NAMES[self as usize]
+    }
+
+    /// Which datagrams are counted there, in a sentence.
+    pub const fn meaning(self) -> &'static str {
+        Places::MEANINGS[self as usize]
     }
 }
 

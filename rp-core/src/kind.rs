@@ -13,11 +13,11 @@ pub const VERSION_BITS: u8 = VERSION << 6;
 pub const REPLY_BIT: u8 = 0x20;
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $value:expr, $label:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $value:expr, $label:literal;)*) => {
         /// What a datagram asks or answers.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
         #[repr(u8)]
-        pub enum Kind { $($(#[$doc])* $name = $value,)* }
+        pub enum Kind { $($(#[doc = $doc])* $name = $value,)* }
 
         impl Kind {
             /// Every kind, requests first.
@@ -32,6 +32,11 @@ macro_rules! kinds {
             /// The name used in counters, documents and flags.
             pub const fn name(self) -> &'static str {
                 match self { $(Kind::$name => $label,)* }
+            }
+
+            /// What it asks or answers, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Kind::$name => concat!($($doc),*).trim_ascii(),)* }
             }
         }
     };

@@ -1,11 +1,11 @@
 //! Why a datagram was dropped. Each dropped datagram has exactly one reason, where it was dropped.
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident, $label:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident, $label:literal;)*) => {
         /// Why a datagram ended without doing anything.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
         #[repr(u8)]
-        pub enum Reason { $($(#[$doc])* $name,)* }
+        pub enum Reason { $($(#[doc = $doc])* $name,)* }
 
         impl Reason {
             /// Every reason, in the order of the counters.
@@ -14,6 +14,11 @@ macro_rules! reasons {
             /// The name used in counters, documents and the `pps` screen.
             pub const fn name(self) -> &'static str {
                 match self { $(Reason::$name => $label,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Reason::$name => concat!($($doc),*).trim_ascii(),)* }
             }
         }
     };

@@ -19,6 +19,7 @@ use crate::orders::{
     CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StartArgs, StatusArgs, TimelineArgs,
 };
 use crate::pps::PpsArgs;
+use crate::reference::ReferenceArgs;
 use crate::run::RunArgs;
 use crate::ticket::TicketArgs;
 
@@ -87,6 +88,9 @@ enum Command {
     /// Say what the kernel's verifier makes of compiled programs.
     #[command(hide = true)]
     Verify(VerifyArgs),
+    /// Print the table of metrics, counters or reasons that the documents show.
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
 }
 
 impl Cli {
@@ -170,6 +174,10 @@ impl Cli {
             Command::Config(order) => order.run(&self.start.words, self.start.file.as_ref()),
             Command::XdpPass(args) => args.run(),
             Command::Verify(args) => args.run(),
+            Command::Reference(args) => {
+                args.run();
+                Ok(())
+            }
         };
         done.map(|()| ExitCode::SUCCESS)
     }

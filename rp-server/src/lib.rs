@@ -31,6 +31,7 @@ pub mod orders;
 pub mod pps;
 pub mod realm;
 pub mod recovery;
+pub mod reference;
 pub mod run;
 pub mod scribe;
 pub mod sight;

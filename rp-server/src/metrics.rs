@@ -154,6 +154,39 @@ mod tests {
 
     use super::*;
 
+    /// Every word of a text that looks like a metric.
+    fn named_in(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.filter(|word| word.starts_with("redpacket_") || word.starts_with("process_")).collect()
+    }
+
+    #[test]
+    fn the_dashboard_names_only_metrics_that_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana/red-packet.json");
+        let text = std::fs::read_to_string(path).expect("the dashboard is among the documents");
+        let dashboard: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let panels: Vec<&serde_json::Value> = dashboard["panels"].as_array().into_iter().flatten().collect();
+        let mut named = BTreeSet::new();
+        for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+            assert!(panel["title"].is_string() && panel["gridPos"]["w"].is_u64() && panel["id"].is_u64(), "{panel}");
+            let targets = panel["targets"].as_array().filter(|targets| !targets.is_empty());
+            for target in targets.unwrap_or_else(|| panic!("{panel} asks nothing")) {
+                named.extend(named_in(target["expr"].as_str().expect("each target asks in PromQL")));
+            }
+        }
+        let is_there = |name: &str| {
+            let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            all().any(|metric| match metric.kind {
+                Type::Histogram => of_histogram == Some(metric.name),
+                _ => metric.name == name,
+            })
+        };
+        assert!(named.len() > 30 && panels.len() > 15, "{named:?}");
+        for name in named {
+            assert!(is_there(name), "the dashboard asks for {name}");
+        }
+    }
+
     #[test]
     fn names_follow_the_conventions_and_none_comes_twice() {
         let mut names = BTreeSet::new();

@@ -65,5 +65,8 @@ pub fn run_for_tests() -> Result<()> {
         let path = program::find_or_install(name, package)?;
         println!("setup: {name} ({why}) is {}", path.display());
     }
+    // Its package would start a server of its own: unpacked it does nothing.
+    let path = program::find_or_unpack("promtool", "prometheus")?;
+    println!("setup: promtool (looks at /metrics and the dashboard's questions) is {}", path.display());
     Ok(())
 }

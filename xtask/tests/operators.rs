@@ -1,0 +1,214 @@
+//! What operators see of a server with a gate under load: all places say the same of the same second, kernel's counters
+//! included, and Prometheus' own tool finds no fault with it.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use xtask::command;
+use xtask::demo::scenario::{Scenario, Shaking};
+use xtask::demo::stage::Stage;
+use xtask::programs::{Profile, Programs};
+use xtask::server::Server;
+use xtask::setup;
+
+const USERS: u64 = 500;
+const WAIT: Duration = Duration::from_secs(10);
+
+/// A socket that reaches into the server's namespace, as no port does.
+struct Port(PathBuf);
+
+impl Port {
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = UnixStream::connect(&self.0).expect("it listens");
+        stream.set_read_timeout(Some(WAIT)).expect("a timeout");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").expect("it takes a request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers and closes");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code");
+        (code, body.to_owned())
+    }
+
+    fn metrics(&self) -> String {
+        let (code, text) = self.get("/metrics");
+        assert_eq!(code, 200, "{text}");
+        text
+    }
+
+    /// The first event of a stream that begins after a second.
+    fn event_after(&self, second: u64) -> String {
+        let mut stream = UnixStream::connect(&self.0).expect("it listens");
+        stream.set_read_timeout(Some(WAIT)).expect("a timeout");
+        write!(stream, "GET /events?since={second} HTTP/1.1\r\nhost: server\r\n\r\n").expect("it takes a request");
+        let mut text = String::new();
+        let mut room = [0; 4096];
+        loop {
+            let len = stream.read(&mut room).expect("it goes on");
+            text.push_str(&String::from_utf8_lossy(&room[..len]));
+            if let Some((_, rest)) = text.split_once("data: ")
+                && let Some((data, _)) = rest.split_once("\n\n")
+            {
+                // An event may come in several chunks, each behind its length.
+                return data.split("\r\n").step_by(2).collect();
+            }
+        }
+    }
+}
+
+/// The sum over the samples of a metric whose labels include these words.
+fn sum(text: &str, name: &str, labels: &[&str]) -> u64 {
+    let is_it = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+            && labels.iter().all(|label| line.contains(label))
+    };
+    let figure = |line: &str| line.rsplit(' ').next().and_then(|figure| figure.parse::<f64>().ok());
+    text.lines().filter(is_it).map(|line| figure(line).expect("a figure") as u64).sum()
+}
+
+/// The second that all places are asked about, and what they say.
+fn agree(port: &Port, server: &Server) -> Value {
+    let text = port.metrics();
+    let second = sum(&text, "redpacket_snapshot_timestamp_seconds", &[]);
+    let (code, status) = port.get(&format!("/status?second={second}"));
+    assert_eq!(code, 200, "{status}");
+    let asked = server.ask(&["status", "--snapshot", "--second", &second.to_string(), "--json"]).expect("it answers");
+    assert_eq!(asked.trim_end(), status);
+    let snapshot: Value = serde_json::from_str(&status).expect("it is JSON");
+    assert_eq!(serde_json::from_str::<Value>(&port.event_after(second - 1)).expect("it is JSON"), snapshot);
+    let mut checked = 0;
+    let mut check = |name: &str, labels: &[&str], figure: &Value| {
+        let figure = figure.as_u64().unwrap_or_else(|| panic!("{name} {labels:?}: {figure} in {snapshot}"));
+        assert_eq!(sum(&text, name, labels), figure, "{name} {labels:?}");
+        checked += 1;
+    };
+    let rows = |value: &Value| value.as_object().expect("an object").clone();
+    for (table, name, label) in [
+        ("places", "redpacket_kernel_datagrams_total", "place"),
+        ("kinds", "redpacket_kernel_requests_total", "kind"),
+        ("ups", "redpacket_kernel_up_total", "kind"),
+        ("answers", "redpacket_kernel_answers_total", "kind"),
+        ("reasons", "redpacket_kernel_dropped_total", "reason"),
+    ] {
+        for (row, counts) in rows(&snapshot["kernel"]["totals"][table]) {
+            check(name, &[&format!("{label}=\"{row}\"")], &counts["datagrams"]);
+        }
+    }
+    let status = &snapshot["status"];
+    for (table, name, label) in [
+        ("received", "redpacket_requests_received_total", "kind"),
+        ("sent", "redpacket_replies_sent_total", "kind"),
+        ("dropped", "redpacket_requests_dropped_total", "reason"),
+    ] {
+        for (row, count) in rows(&status[table]) {
+            check(name, &[&format!("{label}=\"{row}\"")], &count);
+        }
+    }
+    let sets: u64 = snapshot["sets"].as_array().into_iter().flatten().filter_map(Value::as_u64).sum();
+    check("redpacket_set_sessions", &[], &json!(sets));
+    let money = &status["money"];
+    for (name, figure) in [
+        ("redpacket_prizes_released_total", &money["prizes_released"]["count"]),
+        ("redpacket_prizes_won_fen_total", &money["prizes"]["fen"]),
+        ("redpacket_packets_made_total", &money["made"]["count"]),
+        ("redpacket_shares_taken_fen_total", &money["taken"]["fen"]),
+        ("redpacket_packets_open", &money["open"]["count"]),
+        ("redpacket_ledger_postings", &status["ledger"]["postings"]),
+        ("redpacket_ledger_commit_seconds_count", &status["ledger"]["commits"]),
+    ] {
+        check(name, &[], figure);
+    }
+    assert!(checked > 100, "{checked} figures");
+    snapshot
+}
+
+fn promtool(words: &[&str], input: &str) {
+    let tool = setup::find_program("promtool").expect("`cargo xtask test` unpacks it at its start");
+    let mut command = Command::new(tool);
+    let mut child = command.args(words).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads all");
+    let output = child.wait_with_output().expect("it is our child");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.trim().is_empty(), "promtool {words:?}: {said}\n{input}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn all_places_say_the_same_of_the_same_second() {
+    let programs = Programs::find(Profile::Dev);
+    let stage = Stage::set(2, &programs).expect("a lab can be built");
+    let scenario = Scenario { shaking: vec![Shaking { rate: 1_000, seconds: 4, prizes_per_s: 0 }] };
+    let port = Port(stage.room().file("http.sock"));
+    let http = format!("unix:{}", port.0.display());
+    let raised = stage.raise_curtain(&programs, USERS, 2, &["--http", &http], &scenario);
+    let (server, mut fleet) = raised.expect("server and clients start");
+    server.ask(&["campaign", "start", "--budget-fen", "100000", "--rate", "50"]).expect("it starts");
+    assert_eq!(port.get("/readyz").0, 200);
+    let until = Instant::now() + WAIT;
+    while port.get("/status").0 != 200 {
+        assert!(Instant::now() < until, "a first second passes");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (mut seconds, mut busiest) = (Vec::new(), 0.0);
+    while fleet.is_running().expect("they are our children") {
+        std::thread::sleep(Duration::from_millis(700));
+        let snapshot = agree(&port, &server);
+        seconds.push(snapshot["unix_s"].as_u64());
+        busiest = f64::max(busiest, snapshot["rates"]["kernel_answered_per_s"].as_f64().unwrap_or(0.0));
+    }
+    seconds.dedup();
+    assert!(seconds.len() > 4 && busiest > 300.0, "{seconds:?}, {busiest}");
+    promtool(&["check", "metrics"], &port.metrics());
+    fleet.reports(WAIT).expect("they leave reports");
+
+    // At rest the live places say it, too.
+    server.ask(&["campaign", "stop"]).expect("it stops");
+    let until = Instant::now() + WAIT;
+    let (snapshot, status) = loop {
+        std::thread::sleep(Duration::from_millis(1100));
+        let live = server.ask(&["status", "--json"]).expect("it answers");
+        let live: Value = serde_json::from_str(&live).expect("it is JSON");
+        let snapshot = agree(&port, &server);
+        let is_same = |part: &&str| snapshot["status"].pointer(part) == live.pointer(part);
+        let parts =
+            ["/received", "/sent", "/dropped", "/money/users_fen", "/money/made", "/money/taken", "/money/prizes"];
+        let Some(other) = parts.iter().find(|part| !is_same(part)) else { break (snapshot, live) };
+        assert!(Instant::now() < until, "{other}: {} and {live}", snapshot["status"]);
+    };
+    assert_eq!(snapshot["status"]["ledger"]["postings"], status["ledger"]["postings"]);
+    assert_eq!(snapshot["status"]["money"]["balanced"], true, "{snapshot}");
+    let kernel = server.kernel_counts().expect("the pins are there");
+    assert_eq!(snapshot["kernel"]["totals"]["places"]["answered"]["datagrams"], kernel.place("answered"));
+    assert!(kernel.place("answered") > 1_000 && snapshot["latency_us"]["worker"]["count"].is_u64());
+    for (name, least) in [
+        ("redpacket_worker_latency_seconds_count", 500),
+        ("redpacket_durable_latency_seconds_count", 300),
+        ("redpacket_ledger_commit_seconds_count", 50),
+    ] {
+        let counted = sum(&port.metrics(), name, &[]);
+        assert!(counted >= least, "{name}: {counted}");
+    }
+    server.end().expect("SIGTERM ends the server cleanly");
+    assert!(!Path::exists(&port.0), "the socket goes with the server");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_dashboard_asks_in_words_that_prometheus_knows() {
+    let text = std::fs::read_to_string(command::root().join("docs/grafana/red-packet.json")).expect("it is there");
+    let dashboard: Value = serde_json::from_str(&text).expect("it is JSON");
+    let panels = dashboard["panels"].as_array().into_iter().flatten();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let questions = targets.map(|target| target["expr"].as_str().expect("PromQL").replace("$__rate_interval", "1m"));
+    let rules: Vec<Value> =
+        questions.enumerate().map(|(at, expr)| json!({"record": format!("panel:{at}"), "expr": expr})).collect();
+    assert!(rules.len() > 50);
+    let file = std::env::temp_dir().join(format!("rp-rules-{}.yml", std::process::id()));
+    // JSON is YAML.
+    std::fs::write(&file, json!({"groups": [{"name": "panels", "rules": rules}]}).to_string()).expect("a file");
+    promtool(&["check", "rules", &file.display().to_string()], "");
+    let _ = std::fs::remove_file(file);
+}
