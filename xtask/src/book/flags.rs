@@ -31,12 +31,44 @@ pub fn pages(programs: &Programs, workshop: &Path) -> Result<Vec<Page>> {
         ("rp-client", programs.client.as_path(), CLIENT),
         ("cargo xtask", workshop, WORKSHOP),
     ];
-    let pages = of.into_iter().map(|(name, program, head)| page(name, program, head));
-    pages.collect()
+    let mut pages =
+        of.into_iter().map(|(name, program, head)| page(name, program, head)).collect::<Result<Vec<_>>>()?;
+    pages.push(configuration(&programs.server)?);
+    Ok(pages)
 }
 
-const SERVER: &str = "Without a command it is `rp-server run`. Every flag of `run` is also an environment variable, `RP_` and its name in \
-capitals; a flag on the command line goes before it.";
+/// Every key of the server's file, as its own example has them.
+fn configuration(server: &Path) -> Result<Page> {
+    let example = command::read(bare(server).args(["config", "example"]))?;
+    let text = format!(
+        "# Configuration\n\nWhat `rp-server config example` prints, written here by `cargo xtask book --write`; how to use it is in \
+         [Settings in a file](../how-to/settings.md).\n\n```toml\n{}```\n",
+        trimmed(&example)
+    );
+    Ok(Page { path: "docs/reference/configuration.md".into(), text })
+}
+
+/// A program without settings of whoever runs this, at the width of the pages.
+fn bare(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RP_")) {
+        command.env_remove(name);
+    }
+    // A file of this machine's would change defaults.
+    command.env("COLUMNS", COLUMNS).env("RP_CONFIG", "off");
+    command
+}
+
+/// Lines that end where their words do.
+fn trimmed(text: &str) -> String {
+    // The variable that keeps a file of this machine's away is no news.
+    let text = text.replace("RP_CONFIG=off", "RP_CONFIG=");
+    let lines = text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+    lines.trim_end().to_owned() + "\n"
+}
+
+const SERVER: &str = "Without a command it is `rp-server run`. Every flag is also an environment variable and a key of a file: \
+[Configuration](configuration.md).";
 const CLIENT: &str = "Every flag is also an environment variable, `RP_` and its name in capitals; a flag on the command line goes before it.";
 const WORKSHOP: &str = "Builds, tests and measures; run from anywhere in the repository. What needs root says so.";
 
@@ -82,14 +114,7 @@ fn walk(name: &str, program: &Path, path: &mut Vec<String>, found: &mut Vec<Help
 /// When the program is not there.
 pub fn help_of(program: &Path, path: &[String]) -> Result<Option<String>> {
     ensure!(program.exists(), "there is no {}: build it first", program.display());
-    let mut command = Command::new(program);
-    command.args(path).arg("--help").env("COLUMNS", COLUMNS);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RP_")) {
-        command.env_remove(name);
-    }
-    let Ok(text) = command::read(&mut command) else { return Ok(None) };
-    let lines = text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-    Ok(Some(lines.trim_end().to_owned() + "\n"))
+    Ok(command::read(bare(program).args(path).arg("--help")).ok().map(|text| trimmed(&text)))
 }
 
 /// The commands that a help lists.
@@ -145,7 +170,9 @@ fn unknown(name: &str, program: &Path, words: &[&str]) -> Result<Vec<String>> {
         path.push("run".into());
         help.extend(help_of(program, &path)?);
     }
-    let flags = words.iter().filter(|word| word.starts_with("--") && word.len() > 2);
+    // Behind a bare `--` they are another command's.
+    let own = words.iter().take_while(|word| **word != "--");
+    let flags = own.filter(|word| word.starts_with("--"));
     let flags = flags.map(|word| word.split(['=', ',', '.', '[', ']', ':']).next().unwrap_or(word));
     let missing = flags.filter(|flag| !has(&help, flag));
     Ok(missing.map(|flag| format!("{name} {} has no {flag}", path.join(" "))).collect())
