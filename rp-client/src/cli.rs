@@ -103,6 +103,12 @@ pub struct Flags {
     /// Write everything into this folder: report.json, its page report.html, latency.hlog, and percentiles (.hgrm)
     #[arg(long, value_name = "DIR", env = "RP_OUT")]
     pub out: Option<PathBuf>,
+    /// Take the server's own snapshots along (kernel packets and reasons, prizes released), from its --http
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH", env = "RP_SERVER_HTTP", value_parser = crate::report::onlooker::door)]
+    pub server_http: Option<crate::report::onlooker::Door>,
+    /// Token that the server's --http wants, if it wants one
+    #[arg(long, value_name = "FILE", env = "RP_SERVER_HTTP_TOKEN")]
+    pub server_http_token: Option<PathBuf>,
     /// Limits that make the exit code 1, such as 'p99<1ms,loss<0.01%,mismatch=0'
     #[arg(long, value_name = "LIST", env = "RP_EXPECT", default_value = "")]
     pub expect: String,

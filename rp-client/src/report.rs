@@ -13,9 +13,12 @@ pub mod html;
 pub mod log;
 pub mod machine;
 pub mod merge;
+pub mod onlooker;
 pub mod order;
 #[cfg(test)]
 pub mod sample;
+#[cfg(test)]
+pub mod schema;
 pub mod server;
 
 use std::collections::BTreeMap;

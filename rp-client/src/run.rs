@@ -21,6 +21,7 @@ use crate::population::Population;
 use crate::realm::Mint;
 use crate::report::gather::Asked;
 use crate::report::log::LatencyLog;
+use crate::report::onlooker::Onlooker;
 use crate::report::{self, Outside, Report};
 use crate::scenario::{self, Action};
 use crate::summary;
@@ -73,6 +74,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
     proc::exact_timers().context("asking for exact timers")?;
     let stolen = proc::stolen_ticks().unwrap_or(0);
 
+    let onlooker = onlooker(flags)?;
     let mut logs = begin_logs(flags, clock.now_us())?;
     let start_us = clock.now_us();
     lead(&clock, &mut conductor, &mut fleet, &mut network, blaster, flags.bare, (notebook, &mut logs))
@@ -84,6 +86,9 @@ pub fn run(flags: &Flags) -> Result<bool> {
     let outside = Outside { unsent, overflow: network.overflow()?, damaged, stolen_ms, ran_us };
     let mut report = Report::gather(&fleet, conductor, asked, &outside);
     report.expect(&expectations);
+    if let Some(onlooker) = onlooker {
+        report.server.snapshots = onlooker.end()?;
+    }
     if let Some(path) = &flags.json {
         report::file::write(path, &report)?;
     }
@@ -164,6 +169,12 @@ fn turn_second(fleet: &mut Fleet, logs: &mut [LatencyLog], now_us: u64) -> Resul
     logs.iter_mut().try_for_each(|log| log.write(now_us, fleet))?;
     fleet.turn_second((now_us / 1_000_000).saturating_sub(1));
     Ok(())
+}
+
+/// Takes the server's snapshots along, when it is said where they are.
+fn onlooker(flags: &Flags) -> Result<Option<Onlooker>> {
+    let token = flags.server_http_token.as_deref().map(report::onlooker::token).transpose()?;
+    flags.server_http.clone().map(|door| Onlooker::begin(door, token)).transpose()
 }
 
 /// Logs of latencies: where `--hdr` says, and in the folder of the run.

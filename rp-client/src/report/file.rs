@@ -84,3 +84,54 @@ fn hold_together(report: &Report) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::report;
+    use super::super::schema;
+    use super::*;
+
+    fn text() -> String {
+        serde_json::to_string(&report(1, 100)).expect("a report is JSON")
+    }
+
+    #[test]
+    fn a_report_is_as_its_schema_says_and_is_read_back_whole() {
+        let value: Value = serde_json::from_str(&text()).expect("a report is JSON");
+        assert_eq!(schema::faults(&value), Vec::<String>::new());
+        assert_eq!(parse(&text()).expect("a report"), report(1, 100));
+        let mut other = value.clone();
+        other["phases"][1]["answered"] = "many".into();
+        other["sesions"] = 1.into();
+        other.as_object_mut().expect("a table").remove("ok");
+        let found = schema::faults(&other).join("; ");
+        assert!(
+            ["answered", "/sesions is not", "\"ok\" is missing"].iter().all(|word| found.contains(word)),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused_with_a_reason() {
+        let good = text();
+        let damaged = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            good.replacen(from, to, 1)
+        };
+        for (text, word) in [
+            (String::new(), "not JSON"),
+            (good[..good.len() / 2].to_string(), "cut off"),
+            ("[1, 2]".to_string(), "no `schema`"),
+            (damaged("\"schema\":1", "\"schema\":2"), "its schema is 2, ours is 1"),
+            (damaged("\"sessions\":100", "\"sessions\":-1"), "field"),
+            (damaged("\"sessions\":100", "\"sessions\":1e300"), "no count"),
+            (damaged("\"total\":200,", ""), "total"),
+            (damaged("\"answered\":3000", "\"answered\":3001"), "more shakes ended"),
+            (damaged("\"p50\":1599", "\"p50\":1598"), "histogram and its percentiles"),
+            (damaged("\"latency_histogram\":\"", "\"latency_histogram\":\"!"), "base64"),
+        ] {
+            let error = format!("{:#}", parse(&text).expect_err(word));
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+}

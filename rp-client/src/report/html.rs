@@ -217,3 +217,74 @@ fn how(report: &Report) -> String {
     );
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::report;
+    use super::*;
+
+    #[test]
+    fn every_curve_has_its_figures_and_nothing_comes_from_outside() {
+        let page = page(&report(1, 100)).expect("it is drawn");
+        for id in [
+            "client-qps",
+            "server-qps",
+            "both-qps",
+            "prizes",
+            "packets",
+            "heat",
+            "latency",
+            "sessions",
+            "pps",
+            "gate",
+            "reasons",
+        ] {
+            let figure = page.split_once(&format!("<figure id=\"{id}\"")).expect(id).1;
+            let figure = figure.split_once("</figure>").expect("it ends").0;
+            assert_eq!(figure.matches("<svg").count(), 2, "{id} is drawn wide and narrow");
+            assert_eq!(figure.matches("<desc").count(), 2, "{id} is told to who does not see it");
+            assert!(figure.contains("<polyline") || figure.contains("class=\"h8\""), "{id} shows something");
+            assert!(figure.matches("<tr>").count() >= 2, "{id} has its figures as a table");
+        }
+        for (id, cells) in [
+            ("client-qps", "<th scope=\"row\">6<td>1\u{202f}000<td>1\u{202f}000"),
+            ("server-qps", "<th scope=\"row\">6<td>1\u{202f}000<td>1\u{202f}000"),
+            ("prizes", "<th scope=\"row\">6<td>5<td>2<td>2"),
+            ("packets", "<th scope=\"row\">6<td>3<td>4<td>3<td>4"),
+            ("gate", "<th scope=\"row\">6<td>2\u{202f}200<td>2\u{202f}000"),
+            ("reasons", "<th scope=\"row\">6<td>5"),
+        ] {
+            let figure = page.split_once(&format!("<figure id=\"{id}\"")).expect(id).1;
+            assert!(figure.split_once("</figure>").expect("it ends").0.contains(cells), "{id}: {cells}");
+        }
+        for foreign in ["http", "<script", "src=", "href=", "url(", "@import", "<link", "<iframe"] {
+            assert!(!page.replace("--server-http", "").contains(foreign), "{foreign}");
+        }
+        // What was drawn by a stand-in for a colour has its name.
+        assert!(!page.contains("\"#01"), "a colour has no name");
+    }
+
+    #[test]
+    fn words_of_others_are_no_markup() {
+        let mut report = report(1, 100);
+        report.fail("<script>alert(1)</script>".to_string());
+        report.play.scenario = "</title><b>".to_string();
+        report.phases[1].name = "<img onerror=x>".to_string();
+        report.machines[0].command.push("<svg/onload=x>".to_string());
+        let page = page(&report).expect("it is drawn");
+        for markup in ["<script", "</title><b>", "<img", "<svg/"] {
+            assert!(!page.contains(markup), "{markup}");
+        }
+        assert!(page.contains("&lt;script&gt;") && page.contains("failed"));
+    }
+
+    #[test]
+    fn a_report_of_next_to_nothing_has_a_page() {
+        let mut report = report(1, 100);
+        report.phases.truncate(1);
+        report.server = super::super::ServerSide::default();
+        (report.reconciled.checked, report.clock_offset_us) = (false, None);
+        let page = page(&report).expect("it is drawn");
+        assert!(page.contains("not compared") && page.contains("--server-http"));
+    }
+}

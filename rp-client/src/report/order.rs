@@ -25,7 +25,7 @@ pub enum Order {
         /// Report, as `rp-client run --json` or `--out` writes it
         file: PathBuf,
         /// Limits that make the exit code 1, such as 'p99<1ms,loss<0.01%,mismatch=0'
-        #[arg(long, value_name = "LIST", default_value = "")]
+        #[arg(long, value_name = "LIST", env = "RP_EXPECT", default_value = "")]
         expect: String,
     },
     /// Draw a report as one HTML file, which needs no other
@@ -33,7 +33,7 @@ pub enum Order {
         /// Report
         file: PathBuf,
         /// The page [default: beside the report, with the ending .html]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", env = "RP_OUT")]
         out: Option<PathBuf>,
     },
     /// Add up the reports of the client machines of one run
@@ -42,7 +42,7 @@ pub enum Order {
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// The sum
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", env = "RP_OUT")]
         out: PathBuf,
     },
     /// Lay two runs side by side
@@ -52,7 +52,7 @@ pub enum Order {
         /// Report of the second run
         second: PathBuf,
         /// Changes beyond which the exit code is 1, such as 'p99<+10%,qps>-1%,loss<=+0'
-        #[arg(long, value_name = "LIST", default_value = "")]
+        #[arg(long, value_name = "LIST", env = "RP_EXPECT", default_value = "")]
         expect: String,
     },
 }

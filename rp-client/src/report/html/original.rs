@@ -20,6 +20,7 @@ const PUBLISHED: [Published; 2] = [
     Published { rate: 60_000, lowest: "49 500", highest: "67 000", packets_in: "119 000", machines: "\u{2013}" },
 ];
 
+/// Without the other two it is a heading.
 struct Row {
     name: String,
     original: String,
@@ -33,6 +34,10 @@ pub fn table(report: &Report) -> String {
         .to_string();
     for row in rows(report) {
         let name = escaped(&row.name);
+        if row.original.is_empty() {
+            text += &format!("<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"3\">{name}");
+            continue;
+        }
         text += &format!("<tr><th scope=\"row\">{name}<td>{}<td>{}", grouped(&row.original), escaped(&row.here));
     }
     text + "</table></div>"
@@ -40,7 +45,8 @@ pub fn table(report: &Report) -> String {
 
 /// Thousands do not part at a line's end.
 fn grouped(text: &str) -> String {
-    escaped(text).replace(' ', "\u{a0}")
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || c == ' ');
+    if is_number { text.replace(' ', "\u{202f}") } else { escaped(text) }
 }
 
 fn rows(report: &Report) -> Vec<Row> {
@@ -58,8 +64,10 @@ fn rows(report: &Report) -> Vec<Row> {
         ));
     }
     for phase in report.phases.iter().filter(|phase| phase.timed && phase.due > 0) {
+        rows.push(row(&phase.name, "", String::new()));
         rows.extend(rate_rows(report, phase));
     }
+    rows.push(row("money", "", String::new()));
     let (prizes, sent) = (&report.money.prizes, &report.money.sent);
     rows.push(row("prizes won", "80 000", count(prizes.count)));
     rows.push(row("prizes won, in fen", "12 745 002", count(prizes.fen)));
@@ -69,7 +77,7 @@ fn rows(report: &Report) -> Vec<Row> {
         true => format!("{} differences in {} equations", books.differences.len(), books.equations.len()),
         false => "not compared".to_string(),
     };
-    rows.push(row("books of client and server", "the client's with themselves", proof));
+    rows.push(row("books", "the client's, with themselves", proof));
     rows
 }
 
@@ -79,7 +87,7 @@ fn rate_rows(report: &Report, phase: &Phase) -> Vec<Row> {
     let original = |of: fn(&Published) -> &'static str| published.map_or(none, of);
     let mut rows = Vec::new();
     let mut add = |name: &str, original: &str, here: String| {
-        rows.push(Row { name: format!("{}: {name}", phase.name), original: original.to_string(), here });
+        rows.push(Row { name: name.to_string(), original: original.to_string(), here });
     };
     let served = report.served(phase);
     let close = served.iter().filter(|(rate, due)| (rate - due).abs() * 100.0 <= *due).count();

@@ -78,12 +78,10 @@ pub fn machines(report: &Report) -> String {
                 format!("{} to {}", count(m.users[0]), count(m.users[1])),
                 format!("{} \u{d7} {}", m.cpus, escaped(&m.processor)),
                 escaped(&m.kernel),
-                m.sockets.to_string(),
                 count(m.answered),
                 offset,
                 format!("{} ms", figure(m.generator_late.ms_max)),
                 format!("{} ms", count(m.stolen_ms)),
-                m.seed.to_string(),
             ],
         )
     });
