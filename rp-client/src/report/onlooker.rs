@@ -21,6 +21,8 @@ use super::server::Snapshot;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks for a snapshot.
 const REST: Duration = Duration::from_millis(250);
+/// Looks for the first snapshot: a server has one within a second and a half of its start.
+const FIRST_TRIES: usize = 8;
 /// A snapshot is of some hundred kilobytes at most; more is something else.
 const ANSWER_MAX: u64 = 8 << 20;
 
@@ -72,7 +74,8 @@ impl Door {
 /// One question and one answer, after which the server closes. HTTP/1.0: nobody answers it in chunks.
 fn converse(mut stream: impl Read + Write, host: &str, path: &str, token: Option<&str>) -> Result<Option<String>> {
     let bearer = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n{bearer}\r\n")?;
+    let question = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n{bearer}\r\n");
+    stream.write_all(question.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
     let answer = String::from_utf8(answer).context("it does not answer by text")?;
@@ -80,7 +83,8 @@ fn converse(mut stream: impl Read + Write, host: &str, path: &str, token: Option
     let status = head.split_whitespace().nth(1).unwrap_or_default();
     match status {
         "200" => Ok(Some(body.to_string())),
-        "404" => Ok(None),
+        // Forgotten, or of a server that has just started and has none yet.
+        "404" | "503" => Ok(None),
         "401" | "403" => bail!("it wants another token (--server-http-token)"),
         other => bail!("it answers {other}: {}", body.trim()),
     }
@@ -124,7 +128,14 @@ impl Onlooker {
     /// The server does not show snapshots there.
     pub fn begin(door: Door, token: Option<String>) -> Result<Self> {
         let cannot = || format!("looking at the server's snapshots at {door:?} (--server-http; rp-server has --http)");
-        let text = door.ask("/status", token.as_deref()).with_context(cannot)?;
+        let mut text = None;
+        for _ in 0..FIRST_TRIES {
+            text = door.ask("/status", token.as_deref()).with_context(cannot)?;
+            if text.is_some() {
+                break;
+            }
+            std::thread::sleep(REST);
+        }
         let first = text.ok_or_else(|| anyhow!("it has no /status")).and_then(|text| snapshot(&text));
         let first = first.with_context(cannot)?;
         let over = Arc::new(AtomicBool::new(false));
@@ -204,12 +215,8 @@ mod tests {
     fn whoever_shows_no_snapshots_is_named_before_the_run() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let at = listener.local_addr().expect("it is bound").to_string();
-        let answers = [
-            "HTTP/1.0 401 Unauthorized\r\n\r\n",
-            "HTTP/1.0 200 OK\r\n\r\n<html>",
-            "220 mail\r\n",
-            "HTTP/1.0 404 No\r\n\r\n",
-        ];
+        let mut answers = vec!["HTTP/1.0 401 Unauthorized\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n<html>", "220 mail\r\n"];
+        answers.extend(["HTTP/1.0 404 Not Found\r\n\r\n"; FIRST_TRIES]);
         let server = std::thread::spawn(move || {
             for answer in answers {
                 let (mut stream, _) = listener.accept().expect("we are asked");

@@ -39,11 +39,12 @@ fn play(house: &Server) -> [String; 2] {
     ]);
     let scenario = write(&house.folder, "scenario.toml", SCENARIO);
     let start_at = (unix_s() + 3).to_string();
+    let http = format!("unix:{}", text_of(&house.folder.file("http.sock")));
     let rows = [("1..=200", "127.0.0.1", "one"), ("201..=600", "127.0.0.2", "two")];
     let running = rows.map(|(users, source, out)| {
         let out = text_of(&house.folder.file(out));
         let mut flags = vec!["--users", users, "--total", "600", "--scenario", &scenario, "--source", source];
-        flags.extend(["--out", &out, "--start-at", &start_at]);
+        flags.extend(["--out", &out, "--start-at", &start_at, "--server-http", &http]);
         client(&house.folder, &format!("127.0.0.1:{}", house.port), &flags).spawn().expect("our program starts")
     });
     for child in running {
@@ -101,6 +102,15 @@ fn two_machines_reports_become_one_that_agrees_with_the_server() {
     assert_eq!(of("shakes"), whole["datagrams"]["sent"]["shake"].as_u64().expect("they shook"));
     assert_eq!(of("prizes"), whole["money"]["prizes"]["count"].as_u64().expect("a count"));
     assert_eq!(of("packets_made"), whole["money"]["sent"]["count"].as_u64().expect("a count"));
+    // Its own snapshots are of the same seconds: both machines took each along, and the sum has each once.
+    let snapshots = whole["server"]["snapshots"].as_array().expect("seconds");
+    let seconds: Vec<u64> = snapshots.iter().map(|row| row["unix_s"].as_u64().expect("a second")).collect();
+    assert!(seconds.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seconds:?}");
+    let of = |name: &str| snapshots.iter().map(|row| row[name].as_f64().expect("a rate")).sum::<f64>();
+    for (name, pointer) in [("prizes_got_per_s", "/money/prizes/count"), ("packets_made_per_s", "/money/sent/count")] {
+        let count = sum(&parts, pointer) as f64;
+        assert!((of(name) - count).abs() < 0.1 * count.max(10.0), "{name}: {} and {count}", of(name));
+    }
     let equations = whole["reconciled"]["equations"].as_array().expect("a list");
     assert!(equations.len() > 30 && equations.iter().all(|row| row["ours"] == row["theirs"]), "{equations:?}");
     files_hold_what_the_report_says(&folders[0], &parts[0]);
