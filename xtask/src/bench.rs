@@ -5,6 +5,7 @@
 //! Loads made of live frames by a kernel program and loads made by socket clients are rows of their own. Figures go into
 //! a dated folder that names the machine.
 
+pub mod admin;
 pub mod churn;
 pub mod ledger;
 pub mod login;
@@ -78,6 +79,9 @@ pub struct Results {
     /// The ledger, likewise.
     #[serde(default)]
     pub ledger: Ledger,
+    /// A laden worker whose server is looked at in every other turn, likewise.
+    #[serde(default)]
+    pub admin: Vec<admin::Looked>,
 }
 
 impl BenchArgs {
@@ -120,7 +124,8 @@ impl BenchArgs {
         let rounds = if wants("login") { extent.logins } else { 0 };
         let logins = login::run(&programs, extent.churn.0, rounds)?;
         let ledger = ledger::run(&programs, self.quick, wants)?;
-        let results = Results { machine, extent, samples, churn, logins, ledger };
+        let admin = if wants("admin") { admin::run(&programs, self.quick)? } else { Vec::new() };
+        let results = Results { machine, extent, samples, churn, logins, ledger, admin };
         let folder = if self.only.is_empty() { Some(summary::folder_of_today(&self.out)?) } else { None };
         self.report(&results, folder.as_deref())
     }

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod flood;
 pub mod lab;
 pub mod machine;
+pub mod port;
 pub mod programs;
 pub mod server;
 pub mod setup;

@@ -1,9 +1,7 @@
 //! What operators see of a server with a gate under load: all places say the same of the same second, kernel's counters
 //! included, and Prometheus' own tool finds no fault with it.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 use xtask::command;
 use xtask::demo::scenario::{Scenario, Shaking};
 use xtask::demo::stage::Stage;
+use xtask::port::{Port, next_event};
 use xtask::programs::{Profile, Programs};
 use xtask::server::Server;
 use xtask::setup;
@@ -18,45 +17,14 @@ use xtask::setup;
 const USERS: u64 = 500;
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A socket that reaches into the server's namespace, as no port does.
-struct Port(PathBuf);
+fn get(port: &Port, path: &str) -> (u16, String) {
+    port.get(path).expect("it answers and closes")
+}
 
-impl Port {
-    fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = UnixStream::connect(&self.0).expect("it listens");
-        stream.set_read_timeout(Some(WAIT)).expect("a timeout");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").expect("it takes a request");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("it answers and closes");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code");
-        (code, body.to_owned())
-    }
-
-    fn metrics(&self) -> String {
-        let (code, text) = self.get("/metrics");
-        assert_eq!(code, 200, "{text}");
-        text
-    }
-
-    /// The first event of a stream that begins after a second.
-    fn event_after(&self, second: u64) -> String {
-        let mut stream = UnixStream::connect(&self.0).expect("it listens");
-        stream.set_read_timeout(Some(WAIT)).expect("a timeout");
-        write!(stream, "GET /events?since={second} HTTP/1.1\r\nhost: server\r\n\r\n").expect("it takes a request");
-        let mut text = String::new();
-        let mut room = [0; 4096];
-        loop {
-            let len = stream.read(&mut room).expect("it goes on");
-            text.push_str(&String::from_utf8_lossy(&room[..len]));
-            if let Some((_, rest)) = text.split_once("data: ")
-                && let Some((data, _)) = rest.split_once("\n\n")
-            {
-                // An event may come in several chunks, each behind its length.
-                return data.split("\r\n").step_by(2).collect();
-            }
-        }
-    }
+fn metrics_of(port: &Port) -> String {
+    let (code, text) = get(port, "/metrics");
+    assert_eq!(code, 200, "{text}");
+    text
 }
 
 /// The sum over the samples of a metric whose labels include these words.
@@ -71,14 +39,16 @@ fn sum(text: &str, name: &str, labels: &[&str]) -> u64 {
 
 /// The second that all places are asked about, and what they say.
 fn agree(port: &Port, server: &Server) -> Value {
-    let text = port.metrics();
+    let text = metrics_of(port);
     let second = sum(&text, "redpacket_snapshot_timestamp_seconds", &[]);
-    let (code, status) = port.get(&format!("/status?second={second}"));
+    let (code, status) = get(port, &format!("/status?second={second}"));
     assert_eq!(code, 200, "{status}");
     let asked = server.ask(&["status", "--snapshot", "--second", &second.to_string(), "--json"]).expect("it answers");
     assert_eq!(asked.trim_end(), status);
     let snapshot: Value = serde_json::from_str(&status).expect("it is JSON");
-    assert_eq!(serde_json::from_str::<Value>(&port.event_after(second - 1)).expect("it is JSON"), snapshot);
+    let mut events = port.events(&format!("?since={}", second - 1)).expect("it listens");
+    let event = next_event(&mut events).expect("an event");
+    assert_eq!(serde_json::from_str::<Value>(&event).expect("it is JSON"), snapshot);
     let mut checked = 0;
     let mut check = |name: &str, labels: &[&str], figure: &Value| {
         let figure = figure.as_u64().unwrap_or_else(|| panic!("{name} {labels:?}: {figure} in {snapshot}"));
@@ -141,14 +111,14 @@ fn all_places_say_the_same_of_the_same_second() {
     let programs = Programs::find(Profile::Dev);
     let stage = Stage::set(2, &programs).expect("a lab can be built");
     let scenario = Scenario { shaking: vec![Shaking { rate: 1_000, seconds: 4, prizes_per_s: 0 }] };
-    let port = Port(stage.room().file("http.sock"));
-    let http = format!("unix:{}", port.0.display());
+    let port = Port::at(stage.room().file("http.sock"));
+    let http = port.flag();
     let raised = stage.raise_curtain(&programs, USERS, 2, &["--http", &http], &scenario);
     let (server, mut fleet) = raised.expect("server and clients start");
     server.ask(&["campaign", "start", "--budget-fen", "100000", "--rate", "50"]).expect("it starts");
-    assert_eq!(port.get("/readyz").0, 200);
+    assert_eq!(get(&port, "/readyz").0, 200);
     let until = Instant::now() + WAIT;
-    while port.get("/status").0 != 200 {
+    while get(&port, "/status").0 != 200 {
         assert!(Instant::now() < until, "a first second passes");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -161,7 +131,7 @@ fn all_places_say_the_same_of_the_same_second() {
     }
     seconds.dedup();
     assert!(seconds.len() > 4 && busiest > 300.0, "{seconds:?}, {busiest}");
-    promtool(&["check", "metrics"], &port.metrics());
+    promtool(&["check", "metrics"], &metrics_of(&port));
     fleet.reports(WAIT).expect("they leave reports");
 
     // At rest the live places say it, too.
@@ -188,11 +158,11 @@ fn all_places_say_the_same_of_the_same_second() {
         ("redpacket_durable_latency_seconds_count", 300),
         ("redpacket_ledger_commit_seconds_count", 50),
     ] {
-        let counted = sum(&port.metrics(), name, &[]);
+        let counted = sum(&metrics_of(&port), name, &[]);
         assert!(counted >= least, "{name}: {counted}");
     }
     server.end().expect("SIGTERM ends the server cleanly");
-    assert!(!Path::exists(&port.0), "the socket goes with the server");
+    assert!(!port.path().exists(), "the socket goes with the server");
 }
 
 #[test]

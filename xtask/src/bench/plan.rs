@@ -6,7 +6,7 @@ use super::subject::Subject;
 use super::turn::{Load, Turn};
 
 /// What is measured, in order; from "churn" on they are no turns but runs of their own.
-pub const CHAPTERS: [&str; 13] = [
+pub const CHAPTERS: [&str; 14] = [
     "datapaths",
     "laden",
     "sizes",
@@ -20,6 +20,7 @@ pub const CHAPTERS: [&str; 13] = [
     "beside",
     "booked",
     "kill",
+    "admin",
 ];
 /// The rate at which datapaths are held against each other: every one of them can do it.
 pub const COMMON_RATE: u64 = 100_000;

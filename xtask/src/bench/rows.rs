@@ -1,5 +1,6 @@
 //! The figures: medians of turns, each beside its baseline of the same run, and what it has to reach.
 
+mod admin;
 mod ledger;
 
 use serde::Serialize;
@@ -116,6 +117,7 @@ pub fn rows(results: &Results) -> Vec<Row> {
     rest(results, &mut rows);
     past_the_stack(results, &mut rows);
     ledger::rows(&results.ledger, &mut rows);
+    admin::rows(&results.admin, &mut rows);
     rows
 }
 
