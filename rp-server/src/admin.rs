@@ -10,7 +10,7 @@ use clap::Args;
 use rp_core::engine::bank::Plan;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{MintOrder, Minted};
+use crate::control::{MintOrder, Minted, PlanChange};
 use crate::limits::{LimitArgs, LimitChange};
 use crate::network::Net;
 use crate::sight::{ClientStatus, Second, Status};
@@ -35,6 +35,10 @@ pub enum Question {
     CampaignStart(#[serde(with = "PlanFields")] Plan),
     /// Stop it.
     CampaignStop,
+    /// Change it.
+    CampaignChange(PlanChange),
+    /// Read the configuration again, and change to it.
+    Reload,
     /// Change limits, and show those that hold then.
     Limits(LimitChange),
     /// Change the deny list, and show it.

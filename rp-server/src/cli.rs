@@ -148,6 +148,14 @@ impl Cli {
         }
     }
 
+    /// The flags of `run`, if that is the command.
+    pub fn into_run(self) -> Option<Box<RunArgs>> {
+        match self.command {
+            Command::Run(args) => Some(args),
+            _ => None,
+        }
+    }
+
     /// Carries the command out; the code to end with.
     ///
     /// # Errors
@@ -160,7 +168,7 @@ impl Cli {
         let done = match self.command {
             Command::Audit(args) => return Ok(args.run()),
             Command::Doctor(args) => return Ok(args.run(&self.admin)),
-            Command::Run(args) => args.run(&self.admin),
+            Command::Run(args) => args.run(&self.admin, self.start),
             Command::Pps(args) => args.run(),
             Command::Status(args) => args.run(&self.admin),
             Command::Sessions(args) => args.run(&self.admin),
@@ -171,7 +179,7 @@ impl Cli {
             Command::Mint(args) => args.run(&self.admin),
             Command::Ledger(order) => order.run(),
             Command::Ticket(args) => args.run(),
-            Command::Config(order) => order.run(&self.start.words, self.start.file.as_ref()),
+            Command::Config(order) => order.run(&self.start.words, self.start.file.as_ref(), &self.admin),
             Command::XdpPass(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Reference(args) => {

@@ -7,6 +7,7 @@ mod commands;
 pub mod effective;
 mod example;
 pub mod file;
+pub mod live;
 pub mod tree;
 
 use std::path::PathBuf;
@@ -77,6 +78,6 @@ fn named(words: &[String]) -> Option<String> {
 pub fn is_wanted(words: &[String]) -> bool {
     let asks =
         |word: &String| ["help", "-h", "--help", "-V", "--version", "completions", "man"].contains(&word.as_str());
-    let looks = |pair: &[String]| pair[0] == "config" && ["check", "example"].contains(&pair[1].as_str());
+    let looks = |pair: &[String]| pair[0] == "config" && ["check", "example", "reload"].contains(&pair[1].as_str());
     !words.iter().skip(1).any(asks) && !words.windows(2).any(looks)
 }

@@ -2,16 +2,19 @@
 //!
 //! It never touches a data packet: it reaches the workers by notes and reads their counters.
 
+mod campaign;
 mod drain;
+mod keeping;
 mod mint;
+mod reload;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rp_core::engine::bank::{Bank, Plan, PlanError};
-use rp_core::posting::BANK;
+use rp_core::engine::bank::{Bank, Plan};
 use rp_core::steer;
 use rtrb::PushError;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,16 +24,20 @@ use tokio::time::Instant;
 use crate::admin::{Answer, Question};
 use crate::archivist::Archive;
 use crate::clock::Clock;
+use crate::config::Start;
 use crate::intake::Intake;
 use crate::life::Age;
 use crate::limits::Keeper;
 use crate::scribe::Desk;
 use crate::sight::Sight;
 use crate::snapshot::{Campaign, Publisher, Recorder};
-use crate::worker::{BankRings, WORTH};
+use crate::systemd::Systemd;
+use crate::worker::BankRings;
+use campaign::{Change, Followed};
+pub use campaign::{PlanChange, refusal};
 use drain::Drain;
 pub use mint::{MintOrder, Minted, Mints};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
 const MINT_BEAT: Duration = Duration::from_millis(1);
@@ -47,7 +54,9 @@ const LAST_BEAT: Duration = Duration::from_millis(1);
 const HOMES_REFRESH: Duration = Duration::from_secs(1);
 
 /// A question from the admin socket and where its answer goes.
-pub type Call = (Question, oneshot::Sender<Answer>);
+pub type Call = (Question, Done);
+/// Where an answer goes.
+type Done = oneshot::Sender<Answer>;
 
 /// The bank and what it must reach.
 pub struct Control {
@@ -63,6 +72,14 @@ pub struct Control {
     late: Vec<(u64, Answer, oneshot::Sender<Answer>)>,
     /// The campaign that is being stopped, and who asked.
     stopping: Option<(u32, oneshot::Sender<Answer>)>,
+    /// The campaign that is being changed.
+    change: Option<Change>,
+    /// How the server was started, for a reload.
+    start: Start,
+    /// The file's campaign, until it is followed.
+    wish: Option<Plan>,
+    followed: Followed,
+    systemd: Systemd,
     keeper: Keeper,
     intake: Intake,
     recorder: Recorder,
@@ -93,15 +110,25 @@ impl Control {
             publisher,
             folded: 0,
             clock: sight.clock,
+            systemd: Systemd::new(sight.clone()),
             sight,
             mints: Mints::default(),
             late: Vec::new(),
             stopping: None,
+            change: None,
+            start: Start::default(),
+            wish: None,
+            followed: Followed::default(),
             keeper,
             intake,
             drain: None,
             has_hinted: false,
         }
+    }
+
+    /// The same, which can be told to read its configuration again; the ledger is in this folder, if there is one.
+    pub fn following(self, start: Start, wish: Option<Plan>, folder: Option<PathBuf>) -> Self {
+        Self { start, wish, followed: Followed::in_folder(folder), ..self }
     }
 
     /// Beats until a worker is gone, or a signal asks to stop: then nothing more is let in, and it goes on until everything
@@ -112,6 +139,10 @@ impl Control {
     pub async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        let mut watch = tokio::time::interval_at(Instant::now() + self.systemd.rest(), self.systemd.rest());
+        watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.serve();
         let mut homes = tokio::time::interval(HOMES_REFRESH);
         let has_xsks = !self.sight.xsks.is_empty();
         let mut beaten = Instant::now();
@@ -139,7 +170,9 @@ impl Control {
                     self.sight.homes.refresh();
                     self.hint_at_checksums();
                 }
+                _ = watch.tick() => self.systemd.beat(self.bank.campaign().map(|(number, ..)| number)),
                 Some((question, done)) = calls.recv() => self.answer(question, done),
+                _ = hangup.recv() => self.hear_of_reload(),
                 _ = terminate.recv() => if self.drain() { break },
                 _ = interrupt.recv() => if self.drain() { break },
             }
@@ -148,12 +181,24 @@ impl Control {
         Ok(())
     }
 
+    /// All is in its place: the file's campaign begins or goes on, and whoever waits for that is told.
+    fn serve(&mut self) {
+        let wish = self.wish.take();
+        self.follow(wish);
+        self.sight.life.grow(Age::Serving);
+        info!("serving; SIGTERM or Ctrl-C stops");
+        self.systemd.ready();
+    }
+
     /// Lets nothing more in, and has the workers bring what is under way to its end; `true` when it was said before.
     fn drain(&mut self) -> bool {
         if self.drain.is_some() {
+            warn!("a second signal: what is under way is left");
             return true;
         }
         self.sight.life.grow(Age::Draining);
+        self.systemd.stopping();
+        info!("draining: nothing more is let in, what is under way comes to its end");
         self.intake.close();
         for worker in &self.sight.workers {
             worker.face.drains.store(true, Ordering::Release);
@@ -193,7 +238,7 @@ impl Control {
     fn rest(&mut self) -> Duration {
         if self.drain.is_some() {
             LAST_BEAT
-        } else if !self.mints.is_empty() || !self.late.is_empty() || self.stopping.is_some() {
+        } else if !self.mints.is_empty() || !self.late.is_empty() || self.stopping.is_some() || self.change.is_some() {
             MINT_BEAT
         } else if self.bank.campaign().is_some() || !self.bank.journal().is_durable() {
             CAMPAIGN_BEAT
@@ -225,51 +270,22 @@ impl Control {
             // Whoever asked may be gone; the money is booked all the same.
             let _ = done.send(answer);
         }
+        self.succeed();
         self.answer_late();
         self.fold();
-    }
-
-    /// Hands postings to the scribe, and hears how far they are.
-    fn keep(&mut self) {
-        let durable = self.desk.carry(self.bank.journal());
-        self.bank.journal().durable_to(durable);
     }
 
     /// Answers whose postings are on disk.
     fn answer_late(&mut self) {
         let is_over = |bank: &Bank, number: u32| bank.campaign().is_none_or(|(running, ..)| running != number);
         if let Some((number, done)) = self.stopping.take_if(|(number, _)| is_over(&self.bank, *number)) {
+            info!(campaign = number, back_fen = self.bank.closed_fen(), "campaign {number} stopped");
             let answer = Answer::Done(format!("campaign {number} stopped; what was not won is back"));
             self.late.push((self.bank.journal().written(), answer, done));
         }
         let bank = &mut self.bank;
         for (_, answer, done) in self.late.extract_if(.., |(after, ..)| bank.journal().is_kept(*after)) {
             let _ = done.send(answer);
-        }
-    }
-
-    /// Hands in the bank's projection, when it is time for one.
-    fn fold(&mut self) {
-        let checkpoint = self.desk.scribe().checkpoint.load(Ordering::Relaxed);
-        if self.folded != checkpoint && self.hand_in() {
-            self.folded = checkpoint;
-        }
-    }
-
-    fn hand_in(&mut self) -> bool {
-        let (sequence, bytes) = self.bank.fold();
-        self.archive.keep(BANK, sequence, bytes, self.bank.journal().written(), &self.desk)
-    }
-
-    /// Waits for the bank's last postings.
-    fn end(&mut self) {
-        while !self.bank.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {
-            self.keep();
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        let scribe = self.desk.scribe().clone();
-        while scribe.unprojected() >= WORTH && !scribe.gone.load(Ordering::Relaxed) && !self.hand_in() {
-            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -297,9 +313,9 @@ impl Control {
             },
             Question::Sessions => Answer::Sessions(self.sight.by_client()),
             Question::Timeline => Answer::Timeline(self.sight.timeline()),
-            Question::CampaignShow => self.show(),
+            Question::CampaignShow => self.show_campaign(),
             Question::CampaignStart(plan) => {
-                let answer = self.start(plan);
+                let answer = self.start_campaign(plan);
                 return self.late.push((self.bank.journal().written(), answer, done));
             }
             Question::CampaignStop => match self.bank.stop(self.clock.now()) {
@@ -309,9 +325,22 @@ impl Control {
                 }
                 None => Answer::Refused("no campaign is running".to_string()),
             },
-            Question::Limits(change) => Answer::Limits(self.keeper.change(&change)),
+            Question::CampaignChange(change) => return self.change_campaign(&change, done),
+            Question::Reload => self.answer_reload(),
+            Question::Limits(change) => {
+                let (before, limits) = (self.keeper.limits(), self.keeper.change(&change));
+                if before != limits {
+                    info!("limits by hand: {limits:?}");
+                }
+                Answer::Limits(limits)
+            }
             Question::Deny { add, remove } => match self.keeper.deny(&add, &remove) {
-                Ok(list) => Answer::Denied(list),
+                Ok(list) => {
+                    if !add.is_empty() || !remove.is_empty() {
+                        info!(prefixes = list.len(), "deny list by hand: {} prefixes", list.len());
+                    }
+                    Answer::Denied(list)
+                }
                 Err(error) => Answer::Refused(format!("{error:#}")),
             },
             Question::Mint(order) => match self.mints.begin(&order, done) {
@@ -322,35 +351,11 @@ impl Control {
         let _ = done.send(answer);
     }
 
-    fn start(&mut self, plan: Plan) -> Answer {
-        match self.bank.start(plan, self.clock.now()) {
-            Ok(number) => Answer::Done(format!("campaign {number} started: {} prizes a second", plan.rate)),
-            Err(error) => Answer::Refused(refusal(error).to_string()),
-        }
-    }
-
-    fn show(&self) -> Answer {
-        match self.bank.campaign() {
-            Some((number, plan, released)) => Answer::Campaign { number, plan, released },
-            None => Answer::Done("no campaign is running".to_string()),
-        }
-    }
-
     /// Tells all workers to stop.
     pub fn stop(sight: &Sight, wakers: &[rp_net::wait::Waker]) {
         for worker in &sight.workers {
             worker.face.stop.store(true, Ordering::Relaxed);
         }
         wakers.iter().for_each(rp_net::wait::Waker::wake);
-    }
-}
-
-fn refusal(error: PlanError) -> &'static str {
-    match error {
-        PlanError::Running => "a campaign is running: stop it first by `rp-server campaign stop`",
-        PlanError::Empty => {
-            "a campaign needs a rate, amounts with from at most to, a budget for one prize and prizes per user, all above zero"
-        }
-        PlanError::TooLarge => "at most 1 000 000 prizes a second, and no more money than 63 bits count",
     }
 }

@@ -36,5 +36,6 @@ pub mod run;
 pub mod scribe;
 pub mod sight;
 pub mod snapshot;
+pub mod systemd;
 pub mod ticket;
 pub mod worker;

@@ -75,6 +75,17 @@ impl LimitArgs {
         }
     }
 
+    /// Each by its flag.
+    pub fn rows(&self) -> [(&'static str, u64); 5] {
+        [
+            ("session-rate", self.session_rate.into()),
+            ("session-burst", self.session_burst.into()),
+            ("sessions-rate", self.sessions_rate),
+            ("strangers-rate", self.strangers_rate),
+            ("prefix-rate", self.prefix_rate),
+        ]
+    }
+
     /// Puts them, and the clock, where the gate and the workers read them. What many share is shared out equally: to the
     /// CPUs at a gate, which each count by themselves, else to the workers.
     pub fn set(&self, board: &Board, clock: Clock, parts: u64) {
@@ -136,9 +147,24 @@ impl Keeper {
 
     /// Changes limits; those that hold then.
     pub fn change(&mut self, change: &LimitChange) -> LimitArgs {
-        self.limits = self.limits.changed(change);
-        self.limits.set(&self.board, self.clock, self.parts);
+        self.set(self.limits.changed(change));
         self.limits
+    }
+
+    /// These hold from here on.
+    pub fn set(&mut self, limits: LimitArgs) {
+        self.limits = limits;
+        self.limits.set(&self.board, self.clock, self.parts);
+    }
+
+    /// Those that hold.
+    pub fn limits(&self) -> LimitArgs {
+        self.limits
+    }
+
+    /// The deny list.
+    pub fn denied(&self) -> Vec<Net> {
+        self.denied.iter().map(|prefix| Net(*prefix)).collect()
     }
 
     /// Changes the deny list; the list that holds then.
@@ -161,6 +187,6 @@ impl Keeper {
         }
         self.denied = denied;
         self.board.deny(&self.denied.iter().copied().collect::<Vec<_>>());
-        Ok(self.denied.iter().map(|prefix| Net(*prefix)).collect())
+        Ok(self.denied())
     }
 }

@@ -1,11 +1,10 @@
 //! The commands that ask a running server: status, sessions, timeline, limits, deny, campaign, mint.
 
+mod campaign;
 mod mint;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use rp_core::engine::bank::Plan;
-use rp_core::limits::PRIZES_PER_USER_DEFAULT;
 use rp_net::say;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +13,7 @@ use crate::admin::{AdminArgs, Answer, Question};
 use crate::limits::LimitChange;
 use crate::network::Net;
 use crate::sight::{Status, Sum};
+pub use campaign::{CampaignOrder, StartArgs};
 pub use mint::MintArgs;
 
 /// Flags of `rp-server status`.
@@ -202,70 +202,6 @@ impl DenyOrder {
             Answer::Denied(list) if list.is_empty() => say!("nobody is denied"),
             Answer::Denied(list) => list.iter().for_each(|net| say!("{net}")),
             Answer::Refused(why) => bail!("{why}"),
-            _ => return unexpected(),
-        }
-        Ok(())
-    }
-}
-
-/// `rp-server campaign`.
-#[derive(Subcommand)]
-pub enum CampaignOrder {
-    /// Release prizes evenly until the budget is spent or the campaign is stopped.
-    Start(StartArgs),
-    /// Stop; what was not won goes back to the budget.
-    Stop,
-    /// Show the running campaign.
-    Show,
-}
-
-/// Flags of `rp-server campaign start`.
-#[derive(Args)]
-pub struct StartArgs {
-    /// Money that may be given out
-    #[arg(long, value_name = "FEN")]
-    budget_fen: u64,
-    /// Prizes per second
-    #[arg(long, value_name = "PER_SECOND")]
-    rate: u32,
-    /// Smallest prize
-    #[arg(long, value_name = "FEN", default_value_t = 10)]
-    from_fen: u64,
-    /// Largest prize
-    #[arg(long, value_name = "FEN", default_value_t = 309)]
-    to_fen: u64,
-    /// Prizes that one user may win
-    #[arg(long, value_name = "N", default_value_t = PRIZES_PER_USER_DEFAULT)]
-    prizes_per_user: u8,
-}
-
-impl CampaignOrder {
-    /// Carries the order out.
-    ///
-    /// # Errors
-    /// No server answers, or it refuses.
-    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
-        let question = match self {
-            CampaignOrder::Start(args) => Question::CampaignStart(Plan {
-                budget_fen: args.budget_fen,
-                rate: args.rate,
-                from_fen: args.from_fen,
-                to_fen: args.to_fen,
-                per_user: args.prizes_per_user,
-            }),
-            CampaignOrder::Stop => Question::CampaignStop,
-            CampaignOrder::Show => Question::CampaignShow,
-        };
-        match ask(admin, &question)? {
-            Answer::Done(words) => say!("{words}"),
-            Answer::Campaign { number, plan, released } => say!(
-                "campaign {number}: {} prizes a second of {}..={} fen, at most {} a user; {released} released, {} fen left",
-                plan.rate,
-                plan.from_fen,
-                plan.to_fen,
-                plan.per_user,
-                plan.budget_fen
-            ),
             _ => return unexpected(),
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! `rp-server run`: puts everything in its place, says what it became, and serves until told to stop.
 
 mod asked;
+mod listening;
 mod polling;
 mod queues;
 mod running;
@@ -24,19 +25,20 @@ use rp_core::engine::books::Books;
 use rp_core::key::Key;
 use rp_core::limits::{SETS_DEFAULT, SETS_MAX, SLOTS_PER_SET, WORKERS_MAX};
 use rp_core::ticket::Realm;
-use rp_net::socket::{Buffers, UdpSocket};
+use rp_net::socket::UdpSocket;
 use rp_net::wait::{Sleeper, Waker};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::admin::AdminArgs;
 use crate::admin::serve::AdminSocket;
 use crate::clock::Clock;
+use crate::config::{self, live::Wish};
 use crate::control::{Call, Control};
 use crate::gate::xsks::Transport;
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::http::HttpArgs;
 use crate::intake::Intake;
-use crate::life::{Age, Life};
+use crate::life::Life;
 use crate::limits::{self, Keeper, LimitArgs};
 use crate::logs::LogArgs;
 use crate::network::Net;
@@ -46,14 +48,13 @@ use crate::sight::{Sight, WorkerSight};
 use crate::snapshot::{self, Publisher};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
 pub use asked::Asked;
+use listening::by_worker;
 use running::{Running, spawn};
 pub use vault::Durability;
 use vault::{DataArgs, Kept, Parts};
 
 /// Questions from the admin socket that wait for the control plane.
 const CALLS_MAX: usize = 64;
-/// Bytes of a socket's send buffer; replies leave at once, so it only smooths.
-const SEND_BUFFER_BYTES: usize = 4 << 20;
 
 /// Flags of `rp-server run`.
 #[derive(Args)]
@@ -147,12 +148,13 @@ impl RunArgs {
     ///
     /// # Errors
     /// What was tried at start, what the system said and what to do next; or what ended a worker.
-    pub fn run(&self, admin: &AdminArgs) -> Result<()> {
+    pub fn run(&self, admin: &AdminArgs, start: config::Start) -> Result<()> {
         ensure!(
             (1..=SETS_MAX).contains(&self.sets),
             "--sets {}: a server has 1 ..= {SETS_MAX} SETs of {SLOTS_PER_SET} sessions",
             self.sets
         );
+        let campaign = Wish::campaign_of(&start)?;
         let cpus = self.plan_cpus()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control plane")?;
@@ -169,8 +171,7 @@ impl RunArgs {
         rp_net::proc::give_memory_back();
         info!(about = "admin", "{}", admin.path().display());
         info!(about = "http", "{}", http.said());
-        life.grow(Age::Serving);
-        info!("serving; SIGTERM or Ctrl-C stops");
+        let control = control.following(start, campaign, self.ledger.folder().map(PathBuf::from));
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
         let served = tokio::task::LocalSet::new().block_on(&runtime, async {
             tokio::task::spawn_local(socket.serve(calls));
@@ -178,6 +179,11 @@ impl RunArgs {
         });
         let stopped = running.stop();
         served.and(stopped)
+    }
+
+    /// What of them a running server can change to.
+    pub fn live(&self) -> (LimitArgs, Vec<Net>, String) {
+        (self.limits, self.deny.clone(), self.log.log_level.clone())
     }
 
     fn plan_cpus(&self) -> Result<Vec<usize>> {
@@ -325,13 +331,6 @@ impl RunArgs {
         Ok(realms)
     }
 
-    /// Sockets by listen address and worker.
-    fn sockets(&self, workers: usize) -> Result<Vec<Vec<UdpSocket>>> {
-        let receive_bytes = (self.receive_buffer as usize) << 20;
-        let buffers = Buffers { receive_bytes, send_bytes: SEND_BUFFER_BYTES };
-        self.listen.iter().map(|address| UdpSocket::listen(*address, workers, buffers)).collect()
-    }
-
     fn gate(&self, cpus: &[usize], sockets: &[Vec<UdpSocket>], cookie_key: Key, clock: Clock) -> Result<Started> {
         let mut ports: Vec<u16> = sockets.iter().map(|group| group[0].local_address().port()).collect();
         ports.sort_unstable();
@@ -353,31 +352,6 @@ impl RunArgs {
             sockets.iter().map(|group| group.iter().map(UdpSocket::as_fd).collect()).collect();
         gate::start(&config, &fds)
     }
-
-    fn steer_without(&self, sockets: &[Vec<UdpSocket>], workers: usize, why: &str) -> &'static str {
-        warn!("no XDP: {why}");
-        warn!("  effect: every datagram climbs the whole network stack; no kernel counters for `rp-server pps`");
-        let attach = |group: &Vec<UdpSocket>| rp_net::steer::attach(&group[0], self.sets as u32, workers as u32);
-        match sockets.iter().try_for_each(attach) {
-            Ok(()) => "cbpf",
-            Err(error) => {
-                warn!("no steering either ({error}): datagrams for other workers are dropped as mis-steered");
-                "none"
-            }
-        }
-    }
-}
-
-/// From sockets by address and worker to sockets by worker and address.
-fn by_worker(groups: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
-    let workers = groups.first().map_or(0, Vec::len);
-    let mut workers: Vec<Vec<UdpSocket>> = (0..workers).map(|_| Vec::new()).collect();
-    for group in groups {
-        for (worker, socket) in workers.iter_mut().zip(group) {
-            worker.push(socket);
-        }
-    }
-    workers
 }
 
 fn draw() -> Result<[u8; 32]> {

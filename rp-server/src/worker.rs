@@ -80,6 +80,8 @@ pub struct Worker {
 /// What others see of a worker.
 #[derive(Default)]
 pub struct Face {
+    /// How often it has gone round; one that hangs does so no more.
+    pub rounds: AtomicU64,
     /// Kernel's number of its thread.
     pub thread_id: AtomicI32,
     /// Nothing new comes in: told to bring what is under way to its end.
@@ -114,8 +116,10 @@ impl Worker {
         let mut folding = Folding::default();
         let face = self.face.clone();
         let mut watch = Stopwatch::new(&face);
-        let (mut busy, mut heard_us) = (true, 0);
+        let (mut busy, mut heard_us, mut rounds) = (true, 0, 0);
         while !self.face.stop.load(Ordering::Relaxed) {
+            rounds += 1;
+            self.face.rounds.store(rounds, Ordering::Relaxed);
             // Before it looks, so that what it then does not find is not there.
             let drains = self.face.drains.load(Ordering::Acquire);
             if drains {

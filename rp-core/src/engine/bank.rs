@@ -68,6 +68,8 @@ pub struct Bank {
     is_resumed: bool,
     /// SETs that have not yet said that the campaign is over there.
     recalled: u32,
+    /// What the campaign that closed last gave back.
+    closed_fen: u64,
 }
 
 impl Bank {
@@ -104,6 +106,7 @@ impl Bank {
             moved: 0,
             is_resumed: false,
             recalled: 0,
+            closed_fen: 0,
         }
     }
 
@@ -157,6 +160,11 @@ impl Bank {
     /// was out is back.
     pub fn campaign(&self) -> Option<(u32, Plan, u32)> {
         self.campaign.as_ref().map(|campaign| (campaign.number, campaign.plan, campaign.drawn))
+    }
+
+    /// What the campaign that closed last, in this life, gave back of its budget.
+    pub fn closed_fen(&self) -> u64 {
+        self.closed_fen
     }
 
     /// Takes up an order of the operator's, which each deposit and withdrawal from here on is of, with users in rising order;
@@ -306,6 +314,7 @@ impl Bank {
             self.books.withdrawn.add(prize.fen);
             fen += prize.fen;
         }
+        self.closed_fen = fen;
         self.books.campaign.set(0);
         self.budgets_fen = self.budgets_fen.wrapping_sub(fen);
         self.books.campaign_fen.sub(fen);

@@ -53,7 +53,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`PlanError`].
-    pub(super) fn check(&self) -> Result<(), PlanError> {
+    pub fn check(&self) -> Result<(), PlanError> {
         let Plan { budget_fen, rate, from_fen, to_fen, per_user } = *self;
         if rate == 0 || from_fen == 0 || from_fen > to_fen || budget_fen < from_fen || per_user == 0 {
             return Err(PlanError::Empty);

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use super::effective::{Origin, Setting, of_others};
 use super::file::File;
 use super::{FILE_DEFAULT, example, tree};
+use crate::admin::ask::ask;
+use crate::admin::{AdminArgs, Answer, Question};
 use crate::cli::Cli;
 
 /// `rp-server config`.
@@ -21,6 +23,8 @@ pub enum ConfigOrder {
     Check(CheckArgs),
     /// Print a file with every key, its meaning and its default, all commented out
     Example,
+    /// Have the running server read its configuration again, and show what changed
+    Reload,
 }
 
 /// Flags of `rp-server config show`.
@@ -50,15 +54,19 @@ impl ConfigOrder {
     ///
     /// # Errors
     /// The file is wrong, or there is none to speak of.
-    pub fn run(self, words: &[String], file: Option<&File>) -> Result<()> {
+    pub fn run(self, words: &[String], file: Option<&File>, admin: &AdminArgs) -> Result<()> {
         match self {
-            ConfigOrder::Show(args) => args.run(words, file),
-            ConfigOrder::Check(args) => args.run(words),
+            ConfigOrder::Reload => match ask(admin, &Question::Reload)? {
+                Answer::Done(said) => say!("{said}"),
+                _ => bail!("the server answered another question: is it of this version?"),
+            },
+            ConfigOrder::Show(args) => args.run(words, file)?,
+            ConfigOrder::Check(args) => args.run(words)?,
             ConfigOrder::Example => {
                 say!("{}", example::example(&Cli::tree()).trim_end());
-                Ok(())
             }
         }
+        Ok(())
     }
 }
 

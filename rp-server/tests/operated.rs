@@ -1,0 +1,308 @@
+//! A server as those see it who run it: its log, its service manager, its configuration read again while it runs.
+
+// Here the server is started under a service manager.
+#[allow(dead_code)]
+#[path = "shared/server.rs"]
+mod server;
+
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use server::Server;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What the service manager grants between two signs of life.
+const WATCHDOG_US: u64 = 600_000;
+
+/// A server with a configuration file, under a service manager.
+struct Operated {
+    server: Server,
+    manager: UnixDatagram,
+}
+
+impl Operated {
+    fn start(name: &str, file: &str, flags: &[&str]) -> Operated {
+        let folder = std::env::temp_dir().join(format!("rp-server-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        std::fs::write(folder.join("server.toml"), file).expect("our own folder");
+        let manager = UnixDatagram::bind(folder.join("notify")).expect("our own folder");
+        manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
+        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let address = free.expect("loopback has a free port").to_string();
+        let child = Operated::launch(&folder, &address, flags);
+        let mut server = Server { child, folder, address };
+        server.wait();
+        Operated { server, manager }
+    }
+
+    fn launch(folder: &Path, address: &str, flags: &[&str]) -> Child {
+        let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
+        Command::new(env!("CARGO_BIN_EXE_rp-server"))
+            .args([
+                "run",
+                "--xdp",
+                "off",
+                "--workers",
+                "2",
+                "--http",
+                "off",
+                "--listen",
+                address,
+                "--config",
+                "server.toml",
+            ])
+            .args(flags)
+            .current_dir(folder)
+            .env("RP_ADMIN", folder.join("admin"))
+            .env("NOTIFY_SOCKET", folder.join("notify"))
+            .env("WATCHDOG_USEC", WATCHDOG_US.to_string())
+            .stdout(log.try_clone().expect("a file has several handles"))
+            .stderr(log)
+            .spawn()
+            .expect("the server was built for this test")
+    }
+
+    fn write(&self, file: &str) {
+        std::fs::write(self.server.folder.join("server.toml"), file).expect("our own folder");
+    }
+
+    /// The next that the service manager hears, but for signs of life and status.
+    fn hear(&self) -> String {
+        loop {
+            let said = self.hear_anything();
+            if !said.starts_with("WATCHDOG=") && !said.starts_with("STATUS=") {
+                return said;
+            }
+        }
+    }
+
+    fn hear_anything(&self) -> String {
+        let mut bytes = [0; 1024];
+        let len = self.manager.recv(&mut bytes).expect("the server says something before long");
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    }
+
+    /// Signs of life in so long.
+    fn signs(&self, time: Duration) -> usize {
+        let until = Instant::now() + time;
+        let mut signs = 0;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.manager.set_read_timeout(Some(left)).expect("a socket has a time limit");
+            let mut bytes = [0; 1024];
+            let Ok(len) = self.manager.recv(&mut bytes) else { break };
+            signs += usize::from(bytes[..len].starts_with(b"WATCHDOG=1"));
+        }
+        self.manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
+        signs
+    }
+
+    fn wait_for(&self, word: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.server.log().contains(word) {
+            assert!(Instant::now() < until, "no {word:?} in:\n{}", self.server.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn end(&mut self) {
+        self.server.signal("-TERM");
+        let until = Instant::now() + PATIENCE;
+        while self.server.child.try_wait().expect("it is our child").is_none() {
+            assert!(Instant::now() < until, "it does not end:\n{}", self.server.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(self.server.child.wait().expect("it is our child").success(), "{}", self.server.log());
+    }
+
+    /// Ends it and starts it again in its folder.
+    fn again(&mut self, flags: &[&str]) {
+        self.end();
+        self.server.child = Operated::launch(&self.server.folder, &self.server.address, flags);
+        self.server.wait();
+    }
+}
+
+#[test]
+fn a_log_in_json_tells_a_whole_life_an_object_a_line() {
+    let mut operated = Operated::start("json", "session-rate = 30\n", &["--log", "json", "--durability", "none"]);
+    operated.server.order(&["limits", "--session-burst", "50"]);
+    operated.server.order(&["campaign", "start", "--budget-fen", "50000", "--rate", "5"]);
+    operated.server.order(&["campaign", "stop"]);
+    operated.write("session-rate = 31\nsets = 8\n");
+    operated.server.signal("-HUP");
+    operated.wait_for("configuration read again");
+    operated.write("session-rat = 31\n");
+    operated.server.signal("-HUP");
+    operated.wait_for("configuration not changed");
+    operated.end();
+    let log = operated.server.log();
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    for line in &lines {
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(line[field].is_string(), "no {field}: {line}");
+        }
+    }
+    let says = |words: &str| {
+        let is = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with(words));
+        lines.iter().position(is).unwrap_or_else(|| panic!("no {words:?} in:\n{log}"))
+    };
+    let at: Vec<usize> = [
+        "rp-server ",
+        "127.0.0.1:",
+        "serving;",
+        "limits by hand",
+        "campaign ",
+        "session-rate: 31, before 30",
+        "sets = 8 takes effect at the next start; until then 256 holds",
+        "configuration read again: server.toml",
+        "configuration not changed: server.toml, line 1: unknown key `session-rat`: did you mean `session-rate`?",
+        "draining",
+        "stopped: ",
+    ]
+    .map(says)
+    .to_vec();
+    assert!(at.is_sorted(), "in another order, {at:?}:\n{log}");
+    let level = |at: usize| lines[at]["level"].as_str().unwrap_or_default().to_owned();
+    assert_eq!([level(at[2]), level(at[6]), level(at[8])], ["INFO", "WARN", "ERROR"]);
+    assert_eq!(lines[at[1]]["about"], "listening");
+    assert!(lines[at[4]]["campaign"].is_u64() && lines[at[4]]["rate"] == 5);
+    assert_eq!(lines[at[10]]["balanced"], true);
+}
+
+#[test]
+fn the_service_manager_hears_of_each_age_in_its_order() {
+    let mut operated = Operated::start("notify", "", &["--durability", "none"]);
+    assert_eq!(operated.hear(), "READY=1\n");
+    let (mut signs, mut status) = (0, String::new());
+    while status.is_empty() {
+        let said = operated.hear_anything();
+        signs += usize::from(said == "WATCHDOG=1\n");
+        status = said.strip_prefix("STATUS=").unwrap_or_default().to_owned();
+    }
+    assert!(signs > 0 && status.starts_with("0 sessions, 0 requests a second"), "{signs} {status}");
+    operated.server.signal("-HUP");
+    let said = operated.hear();
+    let (reloading, since) = said.split_once("\nMONOTONIC_USEC=").expect("the manager is told since when");
+    assert!(reloading == "RELOADING=1" && since.trim().parse::<u64>().is_ok(), "{said}");
+    assert_eq!(operated.hear(), "READY=1\n");
+    operated.end();
+    assert!(operated.hear().starts_with("STOPPING=1\n"));
+}
+
+#[test]
+fn a_worker_that_hangs_stops_the_signs_of_life_and_is_named() {
+    let mut operated = Operated::start("hang", "", &["--durability", "none"]);
+    let time = Duration::from_micros(2 * WATCHDOG_US);
+    assert!(operated.signs(time) > 2, "{}", operated.server.log());
+    let status: Value = serde_json::from_str(&operated.server.order(&["status", "--json"])).expect("it prints JSON");
+    let tid = status["workers"][1]["tid"].as_i64().expect("a worker has a thread") as i32;
+    // One thread, as a debugger holds it; the rest of the server goes on.
+    let held = Held::hold(tid);
+    operated.wait_for("worker 1 hangs");
+    operated.signs(Duration::from_micros(WATCHDOG_US / 2));
+    assert_eq!(operated.signs(time), 0, "{}", operated.server.log());
+    let status: Value = serde_json::from_str(&operated.server.order(&["status", "--json"])).expect("it answers still");
+    assert_eq!(status["sessions"], 0);
+    drop(held);
+    operated.wait_for("worker 1 goes round again");
+    assert!(operated.signs(time) > 2, "{}", operated.server.log());
+    operated.end();
+}
+
+/// A thread that stands still until this is dropped.
+struct Held(i32);
+
+impl Held {
+    fn hold(tid: i32) -> Held {
+        // SAFETY: neither request reads or writes memory of ours; `tid` is a thread of our own child.
+        let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, 0) };
+        assert_eq!(seized, 0, "seizing: {}", std::io::Error::last_os_error());
+        // SAFETY: as above.
+        let stopped = unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) };
+        assert_eq!(stopped, 0, "stopping: {}", std::io::Error::last_os_error());
+        Held(tid)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut status = 0;
+        // SAFETY: `status` outlives the call; the thread is ours to wait for since we hold it.
+        unsafe { libc::waitpid(self.0, &raw mut status, libc::__WALL) };
+        // SAFETY: no memory of ours is touched.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, 0, 0) };
+    }
+}
+
+#[test]
+fn a_reload_changes_what_can_change_and_names_the_rest() {
+    let mut operated = Operated::start("reload", "deny = [\"10.0.0.0/8\"]\n", &["--durability", "none"]);
+    let reload = |operated: &Operated| operated.server.order(&["config", "reload"]);
+    assert_eq!(reload(&operated), "nothing changes\n");
+    operated.write("session-rate = 5\ndeny = [\"192.168.0.0/16\"]\nlog-level = \"debug\"\nidle = 20\n");
+    assert_eq!(
+        reload(&operated),
+        "deny: added 192.168.0.0/16, removed 10.0.0.0/8\nsession-rate: 5, before 20\nlog-level: debug\n\
+         idle = 20 takes effect at the next start; until then 300 holds\n"
+    );
+    assert_eq!(operated.server.order(&["deny", "list"]), "192.168.0.0/16\n");
+    assert!(operated.server.order(&["limits"]).contains("5/s"));
+    // What was changed by hand is what the file says again.
+    operated.server.order(&["limits", "--session-rate", "7"]);
+    assert!(reload(&operated).starts_with("session-rate: 5, before 7\n"));
+    for wrong in
+        ["session-rate = 6\nidle = \"x\"\n", "[campaign]\nrate = 5\n", "[campaign]\nrate = 0\nbudget-fen = 9\n"]
+    {
+        operated.write(wrong);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rp-server"));
+        command.args(["config", "reload"]).current_dir(&operated.server.folder);
+        let output = command.env("RP_ADMIN", operated.server.folder.join("admin")).output().expect("it was built");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("nothing has changed: server.toml, "), "{said}");
+    }
+    assert!(operated.server.order(&["limits"]).contains("5/s"));
+    operated.end();
+}
+
+#[test]
+fn the_files_campaign_begins_once_and_changes_with_it() {
+    let plan = |budget: u64, rate: u32| format!("[campaign]\nbudget-fen = {budget}\nrate = {rate}\n");
+    let mut operated = Operated::start("campaign", &plan(50_000, 5), &[]);
+    let show = |operated: &Operated| operated.server.order(&["campaign", "show"]);
+    let number = |said: &str| said.split([' ', ':']).nth(1).and_then(|word| word.parse::<u64>().ok());
+    let first = show(&operated);
+    assert!(first.contains("5 prizes a second"), "{first}");
+    // A start finds it running and leaves it alone.
+    operated.again(&[]);
+    assert_eq!(number(&show(&operated)), number(&first));
+    operated.write(&plan(70_000, 9));
+    let changes = operated.server.order(&["config", "reload"]);
+    assert!(changes.starts_with("campaign ") && changes.ends_with(" changes\n"), "{changes}");
+    let until = Instant::now() + PATIENCE;
+    while !show(&operated).contains("9 prizes a second") {
+        assert!(Instant::now() < until, "{}", show(&operated));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let issued = |operated: &Operated| -> u64 {
+        let status: Value =
+            serde_json::from_str(&operated.server.order(&["status", "--json"])).expect("it prints JSON");
+        status["money"]["issued_fen"].as_u64().expect("a sum")
+    };
+    assert_eq!(issued(&operated), 70_000, "nobody won, so all of the budget is there, and 20 000 more");
+    let said = operated.server.order(&["campaign", "set", "--rate", "11", "--add-fen", "1000"]);
+    assert!(said.ends_with(": 11 prizes a second, 71000 fen to give out\n"), "{said}");
+    operated.server.order(&["campaign", "stop"]);
+    // What was stopped by hand does not begin again because the server does.
+    operated.again(&[]);
+    assert_eq!((show(&operated).as_str(), issued(&operated)), ("no campaign is running\n", 0));
+    operated.end();
+    let audit =
+        Command::new(env!("CARGO_BIN_EXE_rp-server")).arg("audit").current_dir(&operated.server.folder).output();
+    assert!(audit.expect("it was built").status.success());
+}
