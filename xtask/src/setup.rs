@@ -59,6 +59,7 @@ pub fn run_for_tests() -> Result<()> {
     run()?;
     for (name, package, why) in [
         ("python3", "python3", "runs the client that was written from docs/PROTOCOL.md alone"),
+        ("curl", "curl", "asks the server's page as docs/reference/http.md does"),
         ("sqlite3", "sqlite3", "asks the ledger's files as docs/LEDGER.md does"),
         ("perf", "linux-perf", "profiles as docs/how-to/profiling.md does"),
     ] {

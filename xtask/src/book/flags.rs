@@ -34,7 +34,28 @@ pub fn pages(programs: &Programs, workshop: &Path) -> Result<Vec<Page>> {
     let mut pages =
         of.into_iter().map(|(name, program, head)| page(name, program, head)).collect::<Result<Vec<_>>>()?;
     pages.push(configuration(&programs.server)?);
+    pages.push(table(&programs.server, "docs/reference/metrics.md", METRICS, &[("", "metrics")])?);
+    let counted = [("Places and kinds", "counters"), ("Reasons", "reasons")];
+    pages.push(table(&programs.server, "docs/reference/counters.md", COUNTERS, &counted)?);
     Ok(pages)
+}
+
+const METRICS: &str = "# Metrics\n\nWhat `/metrics` shows ([HTTP](http.md)); all of it is of one whole second. How to be woken by them is in \
+[Alerting](../how-to/alerting.md).\n";
+const COUNTERS: &str = "# Counters and reasons\n\nThe same words in the pinned maps, in `rp-server pps` and `status`, in `/metrics`, on the page \
+and in reports. How to read the maps is in [Reading the PPS maps](../how-to/counters.md).\n";
+
+/// A page of tables that `rp-server reference` prints, each under its heading.
+fn table(server: &Path, path: &str, head: &str, parts: &[(&str, &str)]) -> Result<Page> {
+    let mut text = head.to_owned();
+    for (heading, subject) in parts {
+        if !heading.is_empty() {
+            text.push_str(&format!("\n## {heading}\n"));
+        }
+        text.push('\n');
+        text.push_str(&trimmed(&command::read(bare(server).args(["reference", subject]))?));
+    }
+    Ok(Page { path: path.into(), text })
 }
 
 /// Every key of the server's file, as its own example has them.

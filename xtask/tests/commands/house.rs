@@ -74,9 +74,10 @@ impl House {
     /// Where programs are found: the shims first, then those of a package, then those that set-up unpacked.
     fn path(&self) -> String {
         let path = std::env::var("PATH").unwrap_or_default();
-        let unpacked = setup::tools_dir().join("root/usr/sbin");
-        let own = [self.folder.join(".bin"), self.folder.join("target/release"), unpacked];
-        own.iter().map(|folder| folder.display().to_string()).chain([path]).collect::<Vec<_>>().join(":")
+        let unpacked = |folder: &str| setup::tools_dir().join("root/usr").join(folder).display().to_string();
+        let own = [".bin", "target/release"].map(|folder| self.folder.join(folder).display().to_string());
+        // Among what is unpacked in bin is a rustc that compiles for the kernel: the machine's own goes before it.
+        own.into_iter().chain([unpacked("sbin"), path, unpacked("bin")]).collect::<Vec<_>>().join(":")
     }
 }
 
