@@ -160,13 +160,14 @@ mod tests {
     #[test]
     fn this_process_has_threads_memory_and_files() {
         let first = Machine::read();
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(50);
-        while std::time::Instant::now() < until {
+        let until = rp_net::proc::thread_cpu_time() + std::time::Duration::from_millis(50);
+        while rp_net::proc::thread_cpu_time() < until {
             std::hint::spin_loop();
         }
         let second = Machine::read();
         let ran: f64 = second.ran_since(&first, 1.0).iter().map(|thread| thread.cpu_share).sum();
-        assert!((0.02..2.0).contains(&ran), "{ran}");
+        // Other tests run beside it.
+        assert!(ran > 0.03, "{ran}");
         let Process { start_s, resident_bytes, virtual_bytes, open_files, files_max, .. } = second.process;
         assert!(start_s > 1e9 && resident_bytes > 1 << 20 && virtual_bytes > resident_bytes, "{start_s}");
         assert!((3..=files_max).contains(&open_files), "{open_files} of {files_max}");

@@ -62,11 +62,7 @@ impl Publisher {
 
     /// Adds a snapshot. After a clock that was set back, those of seconds that come again are gone.
     pub fn publish(&self, snapshot: Snapshot) {
-        let unix_s = snapshot.unix_s;
-        let before = self.history.borrow().clone();
-        let before = before.iter().filter(|kept| kept.unix_s < unix_s).cloned();
-        let mut all: Vec<Arc<Snapshot>> = before.chain([Arc::new(snapshot)]).collect();
-        all.drain(..all.len().saturating_sub(KEPT));
+        let all = joined(&self.history.borrow(), snapshot, |snapshot| snapshot.unix_s);
         self.history.send_replace(all.into());
     }
 
@@ -111,6 +107,15 @@ impl Window {
     }
 }
 
+/// What is kept once something of a second has come: what is older, as far as there is room.
+fn joined<T>(before: &[Arc<T>], newest: T, second_of: impl Fn(&T) -> u64) -> Vec<Arc<T>> {
+    let second = second_of(&newest);
+    let older = before.iter().filter(|kept| second_of(kept) < second).cloned();
+    let mut all: Vec<Arc<T>> = older.chain([Arc::new(newest)]).collect();
+    all.drain(..all.len().saturating_sub(KEPT));
+    all
+}
+
 fn find(history: &[Arc<Snapshot>], second: Option<u64>) -> Result<Arc<Snapshot>, String> {
     let (Some(oldest), Some(newest)) = (history.first(), history.last()) else {
         return Err("no whole second has passed since the start: ask again in a second".to_string());
@@ -119,4 +124,33 @@ fn find(history: &[Arc<Snapshot>], second: Option<u64>) -> Result<Arc<Snapshot>,
     history.iter().find(|kept| kept.unix_s == second).cloned().ok_or_else(|| {
         format!("there is no snapshot of second {second}: those from {} to {} are kept", oldest.unix_s, newest.unix_s)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_minutes_are_kept_and_a_second_that_comes_again_replaces_what_came_after_it() {
+        let mut all = Vec::new();
+        (1000..1000 + 2 * KEPT as u64).for_each(|second| all = joined(&all, second, |second| *second));
+        let seconds = |all: &[Arc<u64>]| (all.len(), all.first().map(|at| **at), all.last().map(|at| **at));
+        assert_eq!(seconds(&all), (KEPT, Some(1000 + KEPT as u64), Some(999 + 2 * KEPT as u64)));
+        let first = **all.first().expect("some are kept");
+        all = joined(&all, first + 5, |second| *second);
+        assert_eq!(seconds(&all), (6, Some(first), Some(first + 5)));
+        all = joined(&all, 7, |second| *second);
+        assert_eq!(seconds(&all), (1, Some(7), Some(7)));
+    }
+
+    #[test]
+    fn a_control_plane_is_alive_while_it_beats_and_when_it_need_not() {
+        let (publisher, window) = open(Arc::new(Life::default()));
+        assert!(window.is_alive(1 << 40), "it has not begun");
+        publisher.beat(1_000_000);
+        assert!(window.is_alive(1_000_000) && window.is_alive(5_999_999) && !window.is_alive(6_000_000));
+        assert!(window.at(None).is_err_and(|why| why.contains("ask again")));
+        drop(publisher);
+        assert!(window.is_alive(1 << 40), "it has ended in order");
+    }
 }
