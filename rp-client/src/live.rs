@@ -2,8 +2,21 @@
 
 use std::io::{IsTerminal, Write};
 
+use clap::ValueEnum;
+
 use crate::conductor::Conductor;
 use crate::fleet::Fleet;
+
+/// What is seen of a run while it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Style {
+    /// A view that fills the terminal.
+    Full,
+    /// A line for each second.
+    Lines,
+    /// Nothing.
+    Off,
+}
 
 /// Sums of all phases, to be compared with those of a second ago.
 #[derive(Clone, Copy, Default)]

@@ -2,30 +2,24 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use rp_client::cli::{Cli, Command};
-use rp_client::run::run;
+use rp_client::cli::Cli;
+use rp_client::ending;
 use rp_net::complain;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no failures; the words go where clap sends them, and if that fails nobody listens.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            return ExitCode::from(if error.use_stderr() { ending::NO_RESULT } else { ending::WELL });
         }
     };
-    let outcome = match &cli.command {
-        Some(Command::Report(report)) => report.run(),
-        _ => run(&cli.into_flags()),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match cli.execute() {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             complain!("rp-client: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(ending::NO_RESULT)
         }
     }
 }

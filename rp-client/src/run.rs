@@ -36,6 +36,10 @@ const TICK_MS: u64 = 10;
 /// # Errors
 /// Something is missing or the server cannot be reached; each message says what to do.
 pub fn run(flags: &Flags) -> Result<bool> {
+    if flags.list {
+        say!("{}", scenario::built_in::list());
+        return Ok(true);
+    }
     let expectations = expect::parse(&flags.expect)?;
     let population = Population::new(flags.users.clone(), flags.total)?;
     let phases = scenario::load(flags.scenario.as_deref(), flags.time_scale)?;

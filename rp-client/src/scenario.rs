@@ -1,4 +1,4 @@
-//! A scenario: the phases of a run, from a TOML file.
+//! A scenario: the phases of a run, from a TOML file or from those that are built in.
 //!
 //! ```toml
 //! [[phase]]
@@ -14,21 +14,21 @@
 //! A storm sends its packets to whole SETs, so that everyone there grabs at once. A blast is made by a kernel program instead
 //! of sockets (`blast.rs`); its rate is this machine's.
 
+pub mod built_in;
+mod fault;
+pub mod order;
+mod place;
+mod rules;
+
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use rp_core::limits::{RECIPIENTS_MAX, SHARE_MAX_FEN, SHARES_MAX};
-use rp_core::wire::{SPLIT_EQUAL, SPLIT_RANDOM};
-use serde::Deserialize;
+use anyhow::{Context, Result, anyhow, ensure};
+
+use fault::Fault;
 
 /// The scenario that is played when none is named.
-pub const BUILT_IN: &str = include_str!("scenario.toml");
-/// Requests a second over all machines; more is a slip of the keyboard.
-const RATE_MAX: u32 = 50_000_000;
+pub const BUILT_IN: &str = include_str!("scenarios/seed.toml");
 const PHASES_MAX: usize = 1000;
-/// A millisecond at four million a second; more is no burst.
-const BURST_MAX: u32 = 4096;
-const HOSTILE_MAX: u32 = 1000;
 
 /// Packets sent by users during a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,146 +108,49 @@ impl Phase {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    phase: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    kind: String,
-    name: Option<String>,
-    seconds: Option<u32>,
-    rate: Option<u32>,
-    rate_to: Option<u32>,
-    send: Option<SendRow>,
-    blast: Option<BlastRow>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BlastRow {
-    burst: Option<u32>,
-    sessions: Option<u32>,
-    skewed: Option<bool>,
-    hostile: Option<u32>,
-    links: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SendRow {
-    rate: u32,
-    fen: u64,
-    shares: u8,
-    recipients: Option<u8>,
-    split: Option<String>,
-}
-
-/// The built-in scenario, or that of a file, with durations multiplied by `time_scale`.
+/// The name and the text of a scenario: built in, or of a file. A file that is called like a built-in one is meant by `./demo`.
 ///
 /// # Errors
-/// The file cannot be read, or is no scenario: the message names the phase and the key.
-pub fn load(path: Option<&Path>, time_scale: f64) -> Result<Vec<Phase>> {
+/// The file cannot be read; names the built-in scenarios, and the nearest.
+pub fn read(named: Option<&Path>) -> Result<(String, String)> {
+    let Some(path) = named else { return Ok(("seed".to_string(), BUILT_IN.to_string())) };
+    let name = path.display().to_string();
+    if let Some(text) = built_in::text(&name) {
+        return Ok((name, text.to_string()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| anyhow!("{error}; {}", built_in::advice(&name)));
+    Ok((name.clone(), text.with_context(|| format!("cannot read the scenario {name}"))?))
+}
+
+/// The phases of the scenario of this name, with durations multiplied by `time_scale`.
+///
+/// # Errors
+/// The file cannot be read, or is no scenario: the message names file, line, phase and key.
+pub fn load(named: Option<&Path>, time_scale: f64) -> Result<Vec<Phase>> {
     ensure!(time_scale.is_finite() && time_scale > 0.0, "--time-scale must be above 0");
-    let Some(path) = path else { return parse(BUILT_IN, time_scale) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the scenario {}; see --scenario", path.display()))?;
-    parse(&text, time_scale).with_context(|| format!("the scenario {} cannot be played", path.display()))
+    let (name, text) = read(named)?;
+    parse(&text, time_scale).map_err(|fault| anyhow!("the scenario {name} cannot be played: {name}:{fault}"))
 }
 
 /// The phases in a text, with durations multiplied by `time_scale` and at least a second.
 ///
 /// # Errors
-/// As [`load`].
-pub fn parse(text: &str, time_scale: f64) -> Result<Vec<Phase>> {
-    let file: File = toml::from_str(text)?;
-    ensure!(!file.phase.is_empty() && file.phase.len() <= PHASES_MAX, "it must have 1 to {PHASES_MAX} [[phase]]s");
-    let phase = |(i, row): (usize, Row)| {
+/// The first fault, with the line that it is in.
+pub fn parse(text: &str, time_scale: f64) -> Result<Vec<Phase>, Fault> {
+    place::check_keys(text)?;
+    let file: rules::File = toml::from_str(text).map_err(|error| place::of_error(text, &error))?;
+    let count = file.phase.len();
+    if count == 0 || count > PHASES_MAX {
+        return Err(Fault::at(1, format!("it must have 1 to {PHASES_MAX} [[phase]]s")));
+    }
+    let phase = |(i, row): (usize, rules::Row)| {
         let name = row.name.clone().unwrap_or_else(|| row.kind.clone());
-        phase(row, time_scale).with_context(|| format!("phase {} ({name})", i + 1))
+        let fault = |(key, sentence): rules::Broken| {
+            Fault::at(place::line_of(text, i, key), format!("phase {} ({name}): {sentence}", i + 1))
+        };
+        rules::phase(row, time_scale).map_err(fault)
     };
     file.phase.into_iter().enumerate().map(phase).collect()
-}
-
-fn phase(row: Row, time_scale: f64) -> Result<Phase> {
-    let kind = row.kind.as_str();
-    let needs = |key: &str, value: Option<u32>| value.with_context(|| format!("`{key}` is missing in a {kind} phase"));
-    let (action, timed) = match kind {
-        "login" => (Action::Login, false),
-        "logout" => (Action::Logout, false),
-        "hold" | "storm" => (Action::Hold, true),
-        "shake" => {
-            let rate = needs("rate", row.rate)?;
-            (Action::Shake { rate, rate_to: rate }, true)
-        }
-        "blast" => (Action::Blast(blast(needs("rate", row.rate)?, row.blast.as_ref())?), true),
-        "ramp" => (Action::Shake { rate: needs("rate", row.rate)?, rate_to: needs("rate_to", row.rate_to)? }, true),
-        other => bail!("`kind` is \"{other}\"; it must be login, hold, shake, ramp, blast, storm or logout"),
-    };
-    let alien = [
-        ("seconds", row.seconds.is_some() && !timed),
-        ("rate", row.rate.is_some() && !matches!(kind, "shake" | "ramp" | "blast")),
-        ("rate_to", row.rate_to.is_some() && kind != "ramp"),
-        ("send", row.send.is_some() && (!timed || kind == "blast")),
-        ("blast", row.blast.is_some() && kind != "blast"),
-    ];
-    if let Some((key, _)) = alien.iter().find(|(_, present)| *present) {
-        bail!("`{key}` has no meaning in a {kind} phase");
-    }
-    for (key, value) in [("rate", row.rate), ("rate_to", row.rate_to)] {
-        ensure!(value.is_none_or(|rate| rate <= RATE_MAX), "`{key}` must be at most {RATE_MAX}");
-    }
-    ensure!(kind != "storm" || row.send.is_some(), "`send` is missing in a storm phase");
-    let seconds = if timed {
-        let seconds = needs("seconds", row.seconds)?;
-        ensure!(seconds > 0, "`seconds` must be at least 1");
-        (f64::from(seconds) * time_scale).round().clamp(1.0, f64::from(u32::MAX / 2)) as u32
-    } else {
-        0
-    };
-    let sends = row.send.as_ref().map(|send| sends(send, kind == "storm")).transpose()?;
-    Ok(Phase { name: row.name.unwrap_or(row.kind), action, seconds, sends })
-}
-
-fn blast(rate: u32, row: Option<&BlastRow>) -> Result<Blast> {
-    let none = BlastRow::default();
-    let row = row.unwrap_or(&none);
-    let (burst, hostile) = (row.burst.unwrap_or(1), row.hostile.unwrap_or(0));
-    ensure!((1..=BURST_MAX).contains(&burst), "`blast.burst` must be 1 to {BURST_MAX}");
-    ensure!(hostile <= HOSTILE_MAX, "`blast.hostile` must be at most {HOSTILE_MAX}");
-    for (key, value) in [("sessions", row.sessions), ("links", row.links)] {
-        ensure!(value != Some(0), "`blast.{key}` must be at least 1");
-    }
-    let (sessions, links, skewed) = (row.sessions, row.links, row.skewed.unwrap_or(false));
-    Ok(Blast { rate, burst, sessions, skewed, hostile, links })
-}
-
-fn sends(row: &SendRow, to_set: bool) -> Result<Sends> {
-    let split = match row.split.as_deref() {
-        None | Some("random") => SPLIT_RANDOM,
-        Some("equal") => SPLIT_EQUAL,
-        Some(other) => bail!("`send.split` is \"{other}\"; it must be random or equal"),
-    };
-    let shares = u64::from(row.shares);
-    ensure!((1..=SHARES_MAX as u64).contains(&shares), "`send.shares` must be 1 to {SHARES_MAX}");
-    ensure!(
-        (shares..=shares * SHARE_MAX_FEN).contains(&row.fen),
-        "`send.fen` must give each share 1 to {SHARE_MAX_FEN} fen"
-    );
-    ensure!(row.rate <= RATE_MAX, "`send.rate` must be at most {RATE_MAX}");
-    let recipients = match (row.recipients, to_set) {
-        (Some(_), true) => bail!("`send.recipients` has no meaning in a storm: its packets are for whole SETs"),
-        (None, true) => 0,
-        (given, false) => given.unwrap_or(row.shares),
-    };
-    ensure!(
-        to_set || (1..=RECIPIENTS_MAX).contains(&usize::from(recipients)),
-        "`send.recipients` must be 1 to {RECIPIENTS_MAX}"
-    );
-    Ok(Sends { rate: row.rate, fen: row.fen, shares: row.shares, recipients, split })
 }
 
 #[cfg(test)]
@@ -292,8 +195,31 @@ mod tests {
             let error = format!("{:#}", parse(text, 1.0).expect_err(text));
             assert!(error.contains(words), "{text}: {error}");
         }
-        let error =
-            format!("{:#}", parse("[[phase]]\nkind='login'\n[[phase]]\nkind='x'\nname='two'", 1.0).expect_err("x"));
-        assert!(error.contains("phase 2 (two)"), "{error}");
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_the_nearest_key() {
+        for (text, words) in [
+            ("[[phase]]\nkind='login'\n[[phase]]\nname='two'\nkind='shak'", "5: phase 2 (two): `kind` is \"shak\""),
+            ("[[phase]]\nkind='shak'\n", "did you mean `shake`?"),
+            ("# one\n\n[[phase]]\nkind='shake'\nrate=1\nsecond=5", "6: `second` is no key; did you mean `seconds`?"),
+            (
+                "[[phase]]\nkind='hold'\nseconds=1\nsend={rate=1,\n fem=3,shares=3}",
+                "5: `send.fem` is no key; did you mean `send.fen`?",
+            ),
+            (
+                "[[phase]]\nkind='hold'\nseconds=1\nsend={rate=1,fen=2,\n shares=200}",
+                "5: phase 1 (hold): `send.shares` must be",
+            ),
+            ("[[phases]]\nkind='hold'", "1: `phases` is no key; did you mean `phase`?"),
+            ("[[phase]]\nkind='shake'\nseconds=1", "1: phase 1 (shake): `rate` is missing"),
+            ("[[phase]]\nkind='shake'\nseconds='x'", "3: invalid type: string \"x\", expected u32 in `seconds='x'`"),
+            ("[[phase]]\nkind=", "2: "),
+        ] {
+            let error = parse(text, 1.0).expect_err(text).to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let error = format!("{:#}", load(Some("strom".as_ref()), 1.0).expect_err("no such file"));
+        assert!(error.contains("did you mean `storm`?"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! What the programs say when the world refuses: one clear sentence with the remedy, and exit code 1.
+//! What the programs say when the world refuses: one clear sentence with the remedy, and exit code 1; of the client 2, for 1
+//! says there that a run went to its end and was not well.
 
 use std::net::UdpSocket;
 use std::process::{Command, Output, Stdio};
@@ -10,8 +11,16 @@ use xtask::programs::{Profile, Programs};
 const LINES_MAX: usize = 6;
 
 fn check(name: &str, output: &Output, words: &[&str]) {
+    check_end(name, output, 1, words);
+}
+
+fn check_client(name: &str, output: &Output, words: &[&str]) {
+    check_end(name, output, 2, words);
+}
+
+fn check_end(name: &str, output: &Output, code: i32, words: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{name}: exit code; it said:\n{said}");
+    assert_eq!(output.status.code(), Some(code), "{name}: exit code; it said:\n{said}");
     assert!(said.lines().count() <= LINES_MAX, "{name}: too long:\n{said}");
     assert!(!said.contains("panicked"), "{name}: {said}");
     for word in words {
@@ -43,8 +52,8 @@ fn each_refusal_names_its_remedy() {
     check("a wrong flag", &run(&["--wrong"]), &["--wrong", "--help"]);
     check("a wrong value", &run(&["--workers", "many"]), &["many", "--workers"]);
     let client = |flags: &[&str]| output_of(Command::new(&programs.client).current_dir(room.path()).args(flags));
-    check("a wrong flag of the client", &client(&["--wrong"]), &["--wrong", "--help"]);
-    check("no realm key", &client(&["--server", "127.0.0.1:9"]), &["realm.key"]);
+    check_client("a wrong flag of the client", &client(&["--wrong"]), &["--wrong", "--help"]);
+    check_client("no realm key", &client(&["--server", "127.0.0.1:9"]), &["realm.key"]);
 
     let loopback = ["--listen", "127.0.0.1:20151"];
     let with = |flags: &[&'static str]| run(&[&loopback[..], flags].concat());
@@ -118,14 +127,14 @@ fn a_client_that_cannot_pass_the_stack_says_why() {
     let mut nobody = Command::new("setpriv");
     nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&client);
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("our own file");
-    check("AF_XDP without root", &run(nobody, &[]), &["run as root", "--transport sockets"]);
+    check_client("AF_XDP without root", &run(nobody, &[]), &["run as root", "--transport sockets"]);
     let root = || Command::new(&client);
-    check("AF_XDP over loopback", &run(root(), &[]), &["Ethernet link", "--transport sockets"]);
-    check("AF_XDP and --segment", &run(root(), &["--segment"]), &["--segment"]);
+    check_client("AF_XDP over loopback", &run(root(), &[]), &["Ethernet link", "--transport sockets"]);
+    check_client("AF_XDP and --segment", &run(root(), &["--segment"]), &["--segment"]);
     let blast = folder.join("blast.toml");
     std::fs::write(&blast, "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"blast\"\nseconds = 1\nrate = 1\n")
         .expect("a file");
     let blast = blast.display().to_string();
-    check("AF_XDP and a blast", &run(root(), &["--scenario", &blast]), &["blast", "--transport sockets"]);
+    check_client("AF_XDP and a blast", &run(root(), &["--scenario", &blast]), &["blast", "--transport sockets"]);
     std::fs::remove_dir_all(&folder).expect("our own folder");
 }

@@ -1,6 +1,6 @@
 //! A run becomes a report: fleet, conductor and what the loop around them knows, brought together once all is over.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use rp_core::kind::Kind;
 use rp_core::wire::Refusal;
@@ -52,13 +52,7 @@ impl Asked {
     /// # Errors
     /// The scenario cannot be read.
     pub fn of(flags: &Flags, total: u64, seed: u64) -> Result<Self> {
-        let (scenario, scenario_text) = match &flags.scenario {
-            Some(path) => {
-                let text = std::fs::read_to_string(path);
-                (path.display().to_string(), text.with_context(|| format!("cannot read {}", path.display()))?)
-            }
-            None => ("built in".to_string(), scenario::BUILT_IN.to_string()),
-        };
+        let (scenario, scenario_text) = scenario::read(flags.scenario.as_deref())?;
         let machine = Machine {
             seed,
             sockets: flags.sockets,

@@ -306,7 +306,7 @@ fn a_run_that_nobody_watches_goes_on() {
 fn check_refusal(folder: &Folder, server: &str, flags: &[&str], expected: &[&str]) {
     let output = client(folder, server, flags).output().expect("our program starts");
     let said = words(&output);
-    assert_eq!(output.status.code(), Some(1), "{flags:?}: {said}");
+    assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
     for word in expected {
         assert!(said.contains(word), "{flags:?} must say {word:?}: {said}");
     }
@@ -320,8 +320,9 @@ fn what_cannot_work_is_refused_with_a_remedy() {
     write(&folder, "realm.key", &format!("1 {}\n", "0".repeat(64)));
     let bad = write(&folder, "bad.toml", "[[phase]]\nkind='shake'\nseconds=3");
     for (flags, expected) in [
-        (&["--scenario", &bad][..], &["bad.toml", "phase 1", "`rate`"][..]),
-        (&["--scenario", "/nowhere.toml"], &["/nowhere.toml", "--scenario"]),
+        (&["--scenario", &bad][..], &["bad.toml:1", "phase 1", "`rate`"][..]),
+        (&["/nowhere.toml"], &["/nowhere.toml", "seed, demo, shake"]),
+        (&["--start-at", "1"], &["--start-at", "s ago", "name a later one"]),
         (&["--users", "5..=20", "--total", "18"], &["raise --total"]),
         (&["--source", "203.0.113.77"], &["203.0.113.77", "address of this machine"]),
         (&["--expect", "speed<1ms"], &["--expect 'speed<1ms'"]),

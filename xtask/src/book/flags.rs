@@ -187,7 +187,7 @@ fn unknown(name: &str, program: &Path, words: &[&str]) -> Result<Vec<String>> {
             }
         }
     }
-    if name == "rp-server" && path.is_empty() {
+    if name != "xtask" && path.is_empty() {
         path.push("run".into());
         help.extend(help_of(program, &path)?);
     }
