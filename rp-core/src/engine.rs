@@ -343,6 +343,7 @@ impl Shard {
         let total =
             |part: fn(&ledger::Sums) -> u64| self.sets.iter().map(|set| part(set.sums())).fold(0, u64::wrapping_add);
         books.users_fen.set(total(|sums| sums.users));
+        books.packets_fen.set(total(|sums| sums.packets));
         books.campaign_fen.set(total(|sums| sums.campaign));
         books.transit_out_fen.set(total(|sums| sums.transit_out));
         books.transit_in_fen.set(total(|sums| sums.transit_in));

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rp_core::clients::{CLIENT_ROWS, Clients as _};
 use rp_core::engine::bank::BankBooks;
@@ -50,6 +51,11 @@ pub struct XskSight {
     /// Its losses.
     pub watch: Watch,
 }
+
+/// Looks at money that does not balance.
+const LOOKS: usize = 20;
+/// Between them another thread gets on. All of them take less than a beat of a control plane that is at work.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 /// Bins of a second in the timeline.
 const BINS_PER_SECOND: usize = (1_000_000 / BIN_US) as usize;
@@ -202,9 +208,25 @@ impl Sight {
         }
     }
 
+    /// The money, read at a moment when it is at rest, if one of a few looks finds such a moment.
     fn money(&self) -> Money {
+        // Sums of several threads are read one after another, so what moves meanwhile shows as a difference, and goes on
+        // doing so while the thread that moves it waits for our CPU. A true difference is there at every look.
+        let mut money = self.look_at_money();
+        for _ in 0..LOOKS {
+            if money.balanced {
+                break;
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+            money = self.look_at_money();
+        }
+        money
+    }
+
+    fn look_at_money(&self) -> Money {
         let bank = &self.bank;
         let users_fen = self.all(|books| &books.users_fen);
+        let packets_fen = self.all(|books| &books.packets_fen);
         let (made, taken) = (self.sum(|books| &books.made), self.sum(|books| &books.taken));
         let (refunded, open) = (self.sum(|books| &books.refunded), self.sum(|books| &books.open));
         let campaign_fen = self.all(|books| &books.campaign_fen).wrapping_add(bank.campaign_fen.read());
@@ -212,11 +234,11 @@ impl Sight {
         let come = self.all(|books| &books.transit_in_fen).wrapping_add(bank.transit_in_fen.read());
         let transit_fen = out.wrapping_sub(come) as i64;
         let issued_fen = bank.issued_fen.read();
-        let held = i128::from(users_fen) + i128::from(open.fen) + i128::from(campaign_fen) + i128::from(transit_fen);
+        let held = i128::from(users_fen) + i128::from(packets_fen) + i128::from(campaign_fen) + i128::from(transit_fen);
         Money {
             issued_fen,
             users_fen,
-            packets_fen: open.fen,
+            packets_fen,
             campaign_fen,
             transit_fen,
             balanced: held == i128::from(issued_fen) && made.fen == taken.fen + refunded.fen + open.fen,

@@ -62,6 +62,8 @@ pub fn run_for_tests() -> Result<()> {
         ("curl", "curl", "asks the server's page as docs/reference/http.md does"),
         ("sqlite3", "sqlite3", "asks the ledger's files as docs/LEDGER.md does"),
         ("perf", "linux-perf", "profiles as docs/how-to/profiling.md does"),
+        ("chromium", "chromium", "shows the live page, without a screen"),
+        ("chromedriver", "chromium-driver", "drives it"),
     ] {
         let path = program::find_or_install(name, package)?;
         println!("setup: {name} ({why}) is {}", path.display());

@@ -160,8 +160,10 @@ pub struct Books {
     pub refunded: Sum,
     /// Packets open, and what is left in them.
     pub open: Sum,
-    /// Money of the users.
+    /// Money of the users. This and the four that follow are set together, so that they balance while money moves.
     pub users_fen: Counter,
+    /// Money left in open packets.
+    pub packets_fen: Counter,
     /// Money of prizes that wait.
     pub campaign_fen: Counter,
     /// Money sent to other SETs and the bank, in all.

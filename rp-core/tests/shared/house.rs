@@ -284,6 +284,7 @@ impl House {
             shard.audit();
             shard.publish();
         }
+        assert_eq!(self.count(|b| &b.packets_fen), self.count(|b| &b.open.fen), "what is left in open packets");
         let held = self.count(|b| &b.users_fen) + self.count(|b| &b.open.fen) + self.count(|b| &b.campaign_fen);
         let bank = &self.bank_books;
         let out = self.count(|b| &b.transit_out_fen).wrapping_add(bank.transit_out_fen.read());

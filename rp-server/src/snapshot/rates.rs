@@ -65,11 +65,14 @@ impl Totals {
             let by_gate = kernel.map_or(0, |counts| counts.reason(*reason).datagrams);
             by_gate + status.dropped.get(reason.name()).copied().unwrap_or(0)
         };
+        // Whether it leaves at once or behind a commit, an answer is an answer; a notice was not asked for.
+        let is_answer = |kind: &&Kind| !kind.is_request() && !matches!(kind, Kind::Notice | Kind::PathChallenge);
+        let said = Kind::ALL.iter().filter(is_answer).filter_map(|kind| status.sent.get(kind.name())).sum();
         let money = &status.money;
         Totals {
             asked: heard + kernel.map_or(0, at_gate),
             kernel_answered: kernel.map_or(0, |counts| counts.place(Place::Answered).datagrams),
-            workers_answered: status.replied,
+            workers_answered: said,
             logins: status.logins,
             dropped: Reason::ALL.iter().map(dropped).collect(),
             prizes_released: money.prizes_released.count,
