@@ -6,6 +6,7 @@
 
 pub mod books;
 pub mod evidence;
+pub mod report;
 pub mod scenario;
 pub mod stage;
 pub mod table;
@@ -42,6 +43,9 @@ pub struct DemoArgs {
     /// Write the table as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Folder for the clients' reports as one, report.json and its page report.html [default: target/demo].
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Sessions to log in, over all client machines.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
     sessions: u64,
@@ -96,9 +100,12 @@ impl DemoArgs {
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = self.workers.unwrap_or(cpus.max(2));
         let _times = stage.has_gate().then(ProgramTimes::take);
-        let (server, mut fleet) = stage.raise_curtain(programs, self.sessions, workers, &[], scenario)?;
+        let (server, mut fleet) =
+            stage.raise_curtain(programs, self.sessions, workers, &["--http", &stage.http()], scenario)?;
         let seen = watch::watch(&server, &mut fleet, self.sessions, scenario)?;
         let evidence = gather(&stage, &server, &mut fleet, self.sessions, seen)?;
+        let folder = self.report.clone().unwrap_or_else(|| setup::target_dir().join("demo"));
+        report::leave(programs, &fleet, &folder)?;
         server.end()?;
         Ok(evidence)
     }

@@ -1,7 +1,7 @@
 //! The client machines: one rp-client each, with a range of the users, started together.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -87,6 +87,11 @@ impl Fleet {
             reports.push(report);
         }
         Ok(reports)
+    }
+
+    /// Where their reports are, or will be.
+    pub fn report_paths(&self) -> impl Iterator<Item = &Path> {
+        self.machines.iter().map(|(_, path)| path.as_path())
     }
 
     /// The ends of all logs, for an error message.

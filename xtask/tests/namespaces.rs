@@ -11,7 +11,7 @@ use xtask::demo::books::Books;
 use xtask::demo::evidence::Evidence;
 use xtask::demo::scenario::{Scenario, Shaking};
 use xtask::demo::stage::Stage;
-use xtask::demo::{gather, watch};
+use xtask::demo::{gather, report, watch};
 use xtask::fleet::{Fleet, Seat, common_start};
 use xtask::lab::{Lab, Namespace, Place, Program, Transmitted, by_sockets, transmitted};
 use xtask::programs::{Profile, Programs};
@@ -29,6 +29,9 @@ fn programs() -> Programs {
     programs
 }
 
+/// Stands for a socket in the stage's folder, which has its name only when it is set.
+const IN_THE_ROOM: &str = "in the room";
+
 fn short_scenario() -> Scenario {
     let phase = |rate| Shaking { rate, seconds: 5, prizes_per_s: 83 };
     Scenario { shaking: vec![phase(1_000), phase(2_000)] }
@@ -42,14 +45,38 @@ fn play<T>(flags: &[&str], beside: impl FnOnce(&Lab, &Server) -> T) -> (Evidence
 }
 
 fn play_on<T>(stage: &Stage, flags: &[&str], beside: impl FnOnce(&Server) -> T) -> (Evidence, T) {
-    let (programs, scenario) = (programs(), short_scenario());
+    let (programs, scenario, http) = (programs(), short_scenario(), stage.http());
+    let flags: Vec<&str> = flags.iter().map(|flag| if *flag == IN_THE_ROOM { &http } else { *flag }).collect();
     let (server, mut fleet) =
-        stage.raise_curtain(&programs, USERS, WORKERS, flags, &scenario).expect("server and clients start");
+        stage.raise_curtain(&programs, USERS, WORKERS, &flags, &scenario).expect("server and clients start");
     let other = beside(&server);
     let seen = watch::watch(&server, &mut fleet, USERS, &scenario).expect("the run ends by itself");
     let evidence = gather(stage, &server, &mut fleet, USERS, seen).expect("everyone answers");
+    if flags.contains(&"--http") {
+        assert_the_report_shows_the_kernel(stage, &fleet, &evidence);
+    }
     server.end().expect("SIGTERM ends the server cleanly");
     (evidence, other)
+}
+
+/// The clients' reports as one, as the demo leaves it: what the gate answered, second by second, is what its map has in all.
+fn assert_the_report_shows_the_kernel(stage: &Stage, fleet: &Fleet, evidence: &Evidence) {
+    let folder = stage.room().file("report");
+    report::leave(&programs(), fleet, &folder).expect("rp-client adds the reports up");
+    let text = std::fs::read_to_string(folder.join("report.json")).expect("the report is there");
+    let sum: serde_json::Value = serde_json::from_str(&text).expect("a report is JSON");
+    assert_eq!((&sum["ok"], sum["machines"].as_array().map(Vec::len)), (&true.into(), Some(3)));
+    let snapshots = sum["server"]["snapshots"].as_array().expect("seconds");
+    let answered = |row: &serde_json::Value| row["gate_per_s"]["answered"].as_f64().unwrap_or(0.0);
+    let (seen, all) =
+        (snapshots.iter().map(answered).sum::<f64>(), evidence.kernel.as_ref().map(|k| k.place("answered")));
+    let all = all.expect("the gate is on") as f64;
+    assert!(
+        all > 10_000.0 && (seen - all).abs() < 0.05 * all,
+        "the gate answered {all}, in the report's seconds {seen}"
+    );
+    let page = std::fs::read_to_string(folder.join("report.html")).expect("the page is there");
+    assert!(page.contains("<figure id=\"gate\"") && page.contains("<figure id=\"prizes\""), "curves of the kernel");
 }
 
 fn assert_every_shake_was_answered(evidence: &Evidence) {
@@ -100,7 +127,7 @@ fn assert_kernel_server_and_clients_agree(flags: &[&str]) -> Evidence {
 #[test]
 #[ignore = "needs root"]
 fn kernel_server_and_clients_agree_to_the_datagram() {
-    let evidence = assert_kernel_server_and_clients_agree(&[]);
+    let evidence = assert_kernel_server_and_clients_agree(&["--http", IN_THE_ROOM]);
     assert!(evidence.status.xsks.is_empty(), "AF_XDP only when it is asked for");
     assert_eq!(evidence.status.sent_by_xsk, 0);
 }

@@ -57,6 +57,11 @@ impl Stage {
         Ok(Stage::Loopback { room: Room::create(&next_name())?, clients, server })
     }
 
+    /// Where a server shows its snapshots here, as its flag has it.
+    pub fn http(&self) -> String {
+        format!("unix:{}", self.room().file("http.sock").display())
+    }
+
     /// What it is, and what it cannot show.
     pub fn description(&self) -> String {
         match self {
@@ -120,7 +125,9 @@ impl Stage {
         let server = self.start_server(programs, &[&["--workers", &workers], flags].concat())?;
         let (range, fen) = (format!("1..={users}"), ALLOWANCE_FEN.to_string());
         server.ask(&["mint", "--users", &range, "--fen", &fen])?;
-        let fleet = self.start_fleet(programs, &server, users, scenario)?;
+        // A unix socket is reached from every namespace.
+        let http = flags.iter().find(|flag| flag.starts_with("unix:")).copied();
+        let fleet = self.start_fleet(programs, &server, users, scenario, http)?;
         Ok((server, fleet))
     }
 
@@ -165,11 +172,20 @@ impl Stage {
     ///
     /// # Errors
     /// As [`Fleet::start`].
-    fn start_fleet(&self, programs: &Programs, server: &Server, users: u64, scenario: &Scenario) -> Result<Fleet> {
+    fn start_fleet(
+        &self,
+        programs: &Programs,
+        server: &Server,
+        users: u64,
+        scenario: &Scenario,
+        http: Option<&str>,
+    ) -> Result<Fleet> {
         let file = self.room().file("scenario.toml");
         std::fs::write(&file, scenario.toml())?;
         let start_s = common_start(users, LOGINS_PER_S).to_string();
-        self.start_fleet_of(programs, server, users, &file, &["--start-at", &start_s])
+        let mut flags = vec!["--start-at", start_s.as_str()];
+        flags.extend(http.iter().flat_map(|http| ["--server-http", http]));
+        self.start_fleet_of(programs, server, users, &file, &flags)
     }
 
     /// The same for the scenario in `file`, with further flags.
