@@ -124,7 +124,7 @@ impl BenchArgs {
         let rounds = if wants("login") { extent.logins } else { 0 };
         let logins = login::run(&programs, extent.churn.0, rounds)?;
         let ledger = ledger::run(&programs, self.quick, wants)?;
-        let admin = if wants("admin") { admin::run(&programs, self.quick)? } else { Vec::new() };
+        let admin = if wants("admin") { admin::run(&programs, admin::Extent::new(self.quick))? } else { Vec::new() };
         let results = Results { machine, extent, samples, churn, logins, ledger, admin };
         let folder = if self.only.is_empty() { Some(summary::folder_of_today(&self.out)?) } else { None };
         self.report(&results, folder.as_deref())

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use xtask::bench::admin;
 use xtask::command;
 use xtask::demo::scenario::{Scenario, Shaking};
 use xtask::demo::stage::Stage;
@@ -181,4 +182,16 @@ fn the_dashboard_asks_in_words_that_prometheus_knows() {
     std::fs::write(&file, json!({"groups": [{"name": "panels", "rules": rules}]}).to_string()).expect("a file");
     promtool(&["check", "rules", &file.display().to_string()], "");
     let _ = std::fs::remove_file(file);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_it_costs_to_be_looked_at_is_measured() {
+    let extent = admin::Extent { sessions: 1_000, rate: 4_000, rounds: 1, turn_s: 2 };
+    let turns = admin::run(&Programs::find(Profile::Dev), extent).expect("a lab can be built");
+    assert_eq!(turns.iter().map(|turn| turn.is_looked_at).collect::<Vec<_>>(), [false, true]);
+    for turn in turns {
+        assert!(turn.answered_per_s > 500.0 && turn.worker_us > 0.0 && turn.share_percent > 0.0, "{turn:?}");
+        assert_eq!(turn.http_percent > 0.01, turn.is_looked_at, "{turn:?}");
+    }
 }

@@ -5,8 +5,9 @@
 //! All of the server's threads are on the worker's CPU: what they take is taken from it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,14 +25,38 @@ use crate::programs::Programs;
 use crate::server::Server;
 use crate::{machine, signal};
 
-const SESSIONS: u64 = 50_000;
+/// Log-ins a second that server and generator do at least.
 const LOGINS_PER_S: u64 = 15_000;
-const TURN_S: u64 = 4;
-/// Turns without lookers, and as many with.
-const ROUNDS: u64 = 5;
-const ROUNDS_QUICK: u64 = 2;
 /// Until the generator has ended: many times what it takes.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Sessions that shake.
+    pub sessions: u64,
+    /// Shakes a second.
+    pub rate: u64,
+    /// Turns without lookers, and as many with.
+    pub rounds: u64,
+    /// Seconds of a turn.
+    pub turn_s: u64,
+}
+
+impl Extent {
+    /// What the bench asks.
+    pub fn new(is_quick: bool) -> Extent {
+        Extent { sessions: 50_000, rate: Subject::Worker.laden_rate(), rounds: if is_quick { 2 } else { 5 }, turn_s: 4 }
+    }
+
+    fn turns(self) -> u64 {
+        2 * self.rounds
+    }
+
+    fn begins(self, start_s: u64, turn: u64) -> u64 {
+        start_s + 1 + turn * (self.turn_s + REST_S)
+    }
+}
 
 /// One turn.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -59,8 +84,8 @@ type Reading = ([u64; 3], u64);
 ///
 /// # Errors
 /// What could not be started, or an interrupt.
-pub fn run(programs: &Programs, is_quick: bool) -> Result<Vec<Looked>> {
-    let turns = 2 * if is_quick { ROUNDS_QUICK } else { ROUNDS };
+pub fn run(programs: &Programs, extent: Extent) -> Result<Vec<Looked>> {
+    let Extent { sessions, turn_s, .. } = extent;
     let mut lab = Lab::build(1, programs)?;
     lab.free_client_end(0);
     let (client, link) = &lab.clients()[0];
@@ -73,8 +98,8 @@ pub fn run(programs: &Programs, is_quick: bool) -> Result<Vec<Looked>> {
     let server = Server::start(programs, Place::inside(lab.server()).on_cpu(SUBJECT_CPU), lab.room(), &flags)?;
     quiet(lab.server(), &interface, SUBJECT_CPU, COALESCE)?;
     let file = lab.room().file("admin.toml");
-    std::fs::write(&file, scenario(turns))?;
-    let start_s = common_start(SESSIONS, LOGINS_PER_S);
+    std::fs::write(&file, scenario(extent))?;
+    let start_s = common_start(sessions, LOGINS_PER_S);
     let (file, start) = (file.display().to_string(), start_s.to_string());
     let seat = Seat {
         name: "admin".into(),
@@ -83,46 +108,43 @@ pub fn run(programs: &Programs, is_quick: bool) -> Result<Vec<Looked>> {
         sources: Vec::new(),
     };
     let flags = ["--scenario", &file, "--start-at", &start, "--sockets", "1", "--no-reconcile"];
-    let mut fleet = Fleet::start(programs, lab.room(), &[seat], SESSIONS, &flags)?;
+    let mut fleet = Fleet::start(programs, lab.room(), &[seat], sessions, &flags)?;
     // Until the sink is attached.
     std::thread::sleep(Duration::from_secs(2));
     quiet(client, link.client_interface(), GENERATOR_CPU, CLIENT_COALESCE)?;
-    let (readings, looks) = watch(&mut fleet, &server, &port, start_s, turns)?;
+    let (readings, looks) = watch(&mut fleet, &server, &port, start_s, extent)?;
     let report = fleet.reports(LIMIT)?.remove(0);
     let mut measured = Vec::new();
-    for turn in 0..turns {
+    for turn in 0..extent.turns() {
         let phase = report.phases.iter().find(|phase| phase.name == turn.to_string());
         let phase = phase.with_context(|| format!("turn {turn} was not played:\n{}", fleet.log_tails()))?;
-        let began_s = begins(start_s, turn);
+        let began_s = extent.begins(start_s, turn);
         ensure!(
             phase.per_second.first().is_none_or(|second| second.second == began_s),
             "the clients were not logged in in time for turn {turn}"
         );
         let count = |second: u64| looks.get(&second).copied().unwrap_or(0);
-        let looks = count(began_s + TURN_S) - count(began_s);
-        let looked = judge(turn, phase, &readings, began_s, looks).context("a second was not read")?;
+        let looks = count(began_s + turn_s) - count(began_s);
+        let looked =
+            judge(turn, phase, &readings, began_s..began_s + turn_s, looks).context("a second was not read")?;
         println!("{looked:?}");
-        ensure!(!looked.is_looked_at || looked.looks >= TURN_S, "nobody looked in turn {turn}");
+        ensure!(!looked.is_looked_at || looked.looks >= turn_s, "nobody looked in turn {turn}");
         measured.push(looked);
     }
     server.end()?;
     Ok(measured)
 }
 
-fn begins(start_s: u64, turn: u64) -> u64 {
-    start_s + 1 + turn * (TURN_S + REST_S)
-}
-
 fn is_looked_at(turn: u64) -> bool {
     turn % 2 == 1
 }
 
-fn scenario(turns: u64) -> String {
-    let rate = Subject::Worker.laden_rate();
+fn scenario(extent: Extent) -> String {
+    let Extent { rate, turn_s, .. } = extent;
     let mut text = "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"hold\"\nseconds = 1\n".to_string();
-    for turn in 0..turns {
+    for turn in 0..extent.turns() {
         text += &format!(
-            "[[phase]]\nkind = \"blast\"\nname = \"{turn}\"\nseconds = {TURN_S}\nrate = {rate}\nblast = {{ burst = 64 \
+            "[[phase]]\nkind = \"blast\"\nname = \"{turn}\"\nseconds = {turn_s}\nrate = {rate}\nblast = {{ burst = 64 \
              }}\n[[phase]]\nkind = \"hold\"\nseconds = {REST_S}\n"
         );
     }
@@ -135,7 +157,7 @@ fn watch(
     server: &Server,
     port: &Port,
     start_s: u64,
-    turns: u64,
+    extent: Extent,
 ) -> Result<(BTreeMap<u64, Reading>, BTreeMap<u64, u64>)> {
     let threads = threads_of(server.pid(), &server.status()?)?;
     let (mut readings, mut looks) = (BTreeMap::new(), BTreeMap::new());
@@ -147,8 +169,11 @@ fn watch(
         readings.insert(second, (threads.map(machine::cpu_ns_of_thread), machine::idle_ns_of(SUBJECT_CPU)));
         looks.insert(second, before + lookers.as_ref().map_or(0, Lookers::count));
         // From a second before a turn to its end.
-        let is_time = |turn: u64| (begins(start_s, turn) - 1..begins(start_s, turn) + TURN_S).contains(&second);
-        match ((0..turns).any(|turn| is_looked_at(turn) && is_time(turn)), lookers.take()) {
+        let is_time = |turn: u64| {
+            let began_s = extent.begins(start_s, turn);
+            (began_s - 1..began_s + extent.turn_s).contains(&second)
+        };
+        match ((0..extent.turns()).any(|turn| is_looked_at(turn) && is_time(turn)), lookers.take()) {
             (true, None) => lookers = Some(Lookers::begin(port)?),
             (false, Some(some)) => before += some.end(),
             (_, some) => lookers = some,
@@ -168,17 +193,24 @@ fn threads_of(pid: u32, status: &Status) -> Result<[u32; 3]> {
     Ok([status.workers.first().context("the server has no worker")?.tid, pid, http])
 }
 
-fn judge(turn: u64, phase: &Phase, readings: &BTreeMap<u64, Reading>, began_s: u64, looks: u64) -> Option<Looked> {
-    let (first, last) = (readings.get(&began_s)?, readings.get(&(began_s + TURN_S))?);
+fn judge(
+    turn: u64,
+    phase: &Phase,
+    readings: &BTreeMap<u64, Reading>,
+    seconds: Range<u64>,
+    looks: u64,
+) -> Option<Looked> {
+    let (first, last) = (readings.get(&seconds.start)?, readings.get(&seconds.end)?);
+    let long_s = (seconds.end - seconds.start) as f64;
     let [worker, control, http] = std::array::from_fn(|at| last.0[at].saturating_sub(first.0[at]) as f64);
     let answered = phase.answered.max(1) as f64;
     Some(Looked {
         is_looked_at: is_looked_at(turn),
-        answered_per_s: answered / TURN_S as f64,
+        answered_per_s: answered / long_s,
         share_percent: 100.0 * (control + http) / worker,
         http_percent: 100.0 * http / worker,
         worker_us: worker / 1e3 / answered,
-        idle: last.1.saturating_sub(first.1) as f64 / 1e9 / TURN_S as f64,
+        idle: last.1.saturating_sub(first.1) as f64 / 1e9 / long_s,
         looks,
     })
 }
@@ -186,7 +218,7 @@ fn judge(turn: u64, phase: &Phase, readings: &BTreeMap<u64, Reading>, began_s: u
 /// One who scrapes each second and one who listens.
 struct Lookers {
     stop: Arc<AtomicBool>,
-    count: Arc<std::sync::atomic::AtomicU64>,
+    count: Arc<AtomicU64>,
     threads: [JoinHandle<Result<()>>; 2],
 }
 
@@ -223,7 +255,7 @@ impl Lookers {
 
 fn looking(
     stop: &Arc<AtomicBool>,
-    count: &Arc<std::sync::atomic::AtomicU64>,
+    count: &Arc<AtomicU64>,
     mut look: impl FnMut() -> Result<()> + Send + 'static,
 ) -> JoinHandle<Result<()>> {
     let (stop, count) = (stop.clone(), count.clone());
