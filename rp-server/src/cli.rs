@@ -18,6 +18,7 @@ use crate::logs::{self, LogArgs};
 use crate::orders::{
     CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StartArgs, StatusArgs, TimelineArgs,
 };
+use crate::packets::PacketsArgs;
 use crate::pps::PpsArgs;
 use crate::reference::ReferenceArgs;
 use crate::run::RunArgs;
@@ -68,6 +69,8 @@ enum Command {
     /// Start, stop or show the campaign whose prizes are released.
     #[command(subcommand)]
     Campaign(CampaignOrder),
+    /// What became of all packets, and who took what of one; from the ledger.
+    Packets(PacketsArgs),
     /// Give users money to send, or take it back.
     Mint(MintArgs),
     /// Recompute every fen from the ledger's postings; fails on the first fault.
@@ -177,6 +180,7 @@ impl Cli {
             Command::Deny(order) => order.run(&self.admin),
             Command::Campaign(order) => order.run(&self.admin),
             Command::Mint(args) => args.run(&self.admin),
+            Command::Packets(args) => args.run(),
             Command::Ledger(order) => order.run(),
             Command::Ticket(args) => args.run(),
             Command::Config(order) => order.run(&self.start.words, self.start.file.as_ref(), &self.admin),

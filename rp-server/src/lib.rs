@@ -28,6 +28,7 @@ pub mod logs;
 pub mod metrics;
 pub mod network;
 pub mod orders;
+pub mod packets;
 pub mod pps;
 pub mod realm;
 pub mod recovery;

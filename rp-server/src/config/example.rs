@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use clap::Command;
+use clap::{ArgAction, Command};
 
-use super::tree::{Key, keys};
+use super::tree::{Form, Key, keys};
 
 /// The width of a comment.
 const WIDTH: usize = 100;
@@ -39,15 +39,27 @@ fn heading(key: &Key) -> &str {
 
 fn put(key: &Key, out: &mut String) {
     let help = key.arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let is_flag = matches!(key.arg.get_action(), ArgAction::SetTrue);
+    let possible = key.arg.get_possible_values();
     let names = key.arg.get_value_names().unwrap_or_default();
-    let unit = names.first().map(|name| format!(" ({name})")).unwrap_or_default();
+    let unit = match (is_flag, names.first()) {
+        (false, _) if !possible.is_empty() && key.form() == Form::Text => {
+            format!(" ({})", possible.iter().map(|value| value.get_name()).collect::<Vec<_>>().join("|"))
+        }
+        (false, Some(name)) => format!(" ({name})"),
+        _ => String::new(),
+    };
     out.push('\n');
     for line in wrapped(&format!("{}{unit}", help.replace('\n', " "))) {
         let _infallible = writeln!(out, "# {line}");
     }
     let defaults = key.arg.get_default_values().iter().map(|word| word.to_string_lossy().into_owned());
     let defaults: Vec<String> = defaults.collect();
-    let value = if defaults.is_empty() { String::new() } else { super::commands::written(&key.value(&defaults)) };
+    let value = match defaults.as_slice() {
+        [] if is_flag => "false".to_owned(),
+        [] => String::new(),
+        defaults => super::commands::written(&key.value(defaults)),
+    };
     let _infallible = writeln!(out, "# {} = {value}", key.name);
 }
 

@@ -149,6 +149,41 @@ fn a_ledger_on_disk_is_audited_and_exported() {
     assert_eq!(std::fs::read_to_string(path).expect("it was written"), rows);
 }
 
+#[test]
+fn packets_are_told_as_the_history_made_them() {
+    let world = World::play(7, 6_000);
+    let folder = written(&world.lines);
+    let json = |words: &[&str]| -> Value {
+        let output = folder.run(words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("it prints JSON")
+    };
+    let told = json(&["packets", "--json"]);
+    let (_, audited, _) = folder.audit();
+    for sum in ["made", "refunded", "open"] {
+        assert_eq!(told[sum], audited["figures"][sum], "{sum}");
+    }
+    assert_eq!(told["shares"]["count"], audited["figures"]["shares"]);
+    let open: u64 = world.packets.values().map(|packet| packet.left).sum();
+    let by_set = told["open_by_set"].as_object().expect("by SET").values();
+    assert_eq!(by_set.map(|sum| sum["fen"].as_u64().expect("a sum")).sum::<u64>(), open);
+    let mut lucky = 0;
+    for (id, packet) in world.packets.iter().take(40) {
+        let told = json(&["packets", "show", &id.to_string(), "--json"]);
+        assert_eq!((&told["sender"], &told["fen"]), (&packet.sender.into(), &packet.fen.into()));
+        let shares = told["taken"].as_array().expect("a list");
+        let taken = shares.iter().map(|share| (share["user"].as_u64(), share["fen"].as_u64()));
+        assert!(taken.eq(packet.takers.iter().map(|(user, fen)| (Some(*user), Some(*fen)))), "{told}");
+        assert_eq!(told["refunded_fen"].as_u64() > Some(0), packet.is_refunded, "{told}");
+        lucky += shares.iter().filter(|share| share["best_luck"] == true).count();
+        let said = folder.run(&["packets", "show", &id.to_string()]).stdout;
+        assert!(String::from_utf8_lossy(&said).starts_with(&format!("packet {id} of SET ")));
+    }
+    assert!(lucky > 0, "of the first forty packets some are finished");
+    let none = folder.run(&["packets", "show", "1"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("has no packet 1"));
+}
+
 /// The column `fen` of a row in which nothing before it is quoted.
 fn column_fen(row: &str) -> u64 {
     row.split(',').nth(8).and_then(|fen| fen.parse().ok()).expect("a row has its fen")
