@@ -17,6 +17,7 @@ mod detail;
 pub mod journal;
 mod ledger;
 mod login;
+pub mod moment;
 mod money;
 pub mod notes;
 mod notices;
@@ -337,16 +338,29 @@ impl Shard {
         }
     }
 
-    /// Ends the day: sums of all SETs to the books, so that they can be read when the worker is gone.
+    /// Leaves the money of this moment where others read it; called between two events, and when the worker is gone.
     pub fn publish(&self) {
         let books = &self.shared.books;
         let total =
             |part: fn(&ledger::Sums) -> u64| self.sets.iter().map(|set| part(set.sums())).fold(0, u64::wrapping_add);
-        books.users_fen.set(total(|sums| sums.users));
-        books.packets_fen.set(total(|sums| sums.packets));
-        books.campaign_fen.set(total(|sums| sums.campaign));
-        books.transit_out_fen.set(total(|sums| sums.transit_out));
-        books.transit_in_fen.set(total(|sums| sums.transit_in));
+        let of = |sum: &books::Sum| [sum.count.read(), sum.fen.read()];
+        let sums = moment::Sums {
+            users_fen: total(|sums| sums.users),
+            packets_fen: total(|sums| sums.packets),
+            campaign_fen: total(|sums| sums.campaign),
+            transit_out_fen: total(|sums| sums.transit_out),
+            transit_in_fen: total(|sums| sums.transit_in),
+            made: of(&books.made),
+            taken: of(&books.taken),
+            refunded: of(&books.refunded),
+            open: of(&books.open),
+            prizes: of(&books.prizes),
+        };
+        books.users_fen.set(sums.users_fen);
+        books.campaign_fen.set(sums.campaign_fen);
+        books.transit_out_fen.set(sums.transit_out_fen);
+        books.transit_in_fen.set(sums.transit_in_fen);
+        books.moment.leave(&sums);
     }
 
     /// Recounts every account, packet and prize of every SET.

@@ -283,7 +283,7 @@ fn print_status(status: &Status) {
         money.packets_fen,
         money.campaign_fen,
         money.transit_fen,
-        if money.balanced { "balanced" } else { "not at rest" }
+        if money.balanced { "balanced" } else { "NOT BALANCED" }
     );
     let ledger = &status.ledger;
     say!(

@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use rp_core::clients::{CLIENT_ROWS, Clients as _};
 use rp_core::engine::bank::BankBooks;
 use rp_core::engine::board::Board;
-use rp_core::engine::books::{self, Books, Counter};
+use rp_core::engine::books::{Books, Counter};
+use rp_core::engine::moment;
 use rp_core::gate_counters::{ANSWERS, ClientWord};
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
@@ -51,11 +51,6 @@ pub struct XskSight {
     /// Its losses.
     pub watch: Watch,
 }
-
-/// Looks at money that does not balance.
-const LOOKS: usize = 20;
-/// Between them another thread gets on. All of them take less than a beat of a control plane that is at work.
-const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 /// Bins of a second in the timeline.
 const BINS_PER_SECOND: usize = (1_000_000 / BIN_US) as usize;
@@ -109,10 +104,6 @@ impl Sight {
 
     fn all(&self, counter: impl Fn(&Books) -> &Counter) -> u64 {
         self.workers.iter().map(|worker| counter(&worker.books).read()).fold(0, u64::wrapping_add)
-    }
-
-    fn sum(&self, sum: impl Fn(&Books) -> &books::Sum) -> Sum {
-        Sum { count: self.all(|books| &sum(books).count), fen: self.all(|books| &sum(books).fen) }
     }
 
     /// Times that the workers counted, all together.
@@ -208,31 +199,18 @@ impl Sight {
         }
     }
 
-    /// The money, read at a moment when it is at rest, if one of a few looks finds such a moment.
+    /// Each worker's part balances by itself, whenever it was left, and so does the bank's: so all of them together do,
+    /// while money goes on moving.
     fn money(&self) -> Money {
-        // Sums of several threads are read one after another, so what moves meanwhile shows as a difference, and goes on
-        // doing so while the thread that moves it waits for our CPU. A true difference is there at every look.
-        let mut money = self.look_at_money();
-        for _ in 0..LOOKS {
-            if money.balanced {
-                break;
-            }
-            std::thread::sleep(BETWEEN_LOOKS);
-            money = self.look_at_money();
-        }
-        money
-    }
-
-    fn look_at_money(&self) -> Money {
         let bank = &self.bank;
-        let users_fen = self.all(|books| &books.users_fen);
-        let packets_fen = self.all(|books| &books.packets_fen);
-        let (made, taken) = (self.sum(|books| &books.made), self.sum(|books| &books.taken));
-        let (refunded, open) = (self.sum(|books| &books.refunded), self.sum(|books| &books.open));
-        let campaign_fen = self.all(|books| &books.campaign_fen).wrapping_add(bank.campaign_fen.read());
-        let out = self.all(|books| &books.transit_out_fen).wrapping_add(bank.transit_out_fen.read());
-        let come = self.all(|books| &books.transit_in_fen).wrapping_add(bank.transit_in_fen.read());
-        let transit_fen = out.wrapping_sub(come) as i64;
+        let sums = self.workers.iter().map(|worker| sums_of(&worker.books));
+        let sums = sums.fold(moment::Sums::default(), |sum, worker| sum.plus(&worker));
+        let of = |[count, fen]: [u64; 2]| Sum { count, fen };
+        let [made, taken, refunded, open] = [sums.made, sums.taken, sums.refunded, sums.open].map(of);
+        let campaign_fen = sums.campaign_fen.wrapping_add(bank.campaign_fen.read());
+        let out = sums.transit_out_fen.wrapping_add(bank.transit_out_fen.read());
+        let come = sums.transit_in_fen.wrapping_add(bank.transit_in_fen.read());
+        let (users_fen, packets_fen, transit_fen) = (sums.users_fen, sums.packets_fen, out.wrapping_sub(come) as i64);
         let issued_fen = bank.issued_fen.read();
         let held = i128::from(users_fen) + i128::from(packets_fen) + i128::from(campaign_fen) + i128::from(transit_fen);
         Money {
@@ -248,7 +226,7 @@ impl Sight {
             open,
             prizes_released: Sum { count: bank.released.count.read(), fen: bank.released.fen.read() },
             prizes_withdrawn: Sum { count: bank.withdrawn.count.read(), fen: bank.withdrawn.fen.read() },
-            prizes: self.sum(|books| &books.prizes),
+            prizes: of(sums.prizes),
             sums_checked: self.all(|books| &books.sums_checked),
         }
     }
@@ -300,5 +278,15 @@ impl Sight {
             bins[(began_us % 1_000_000 / BIN_US) as usize] += count;
         }
         seconds.into_iter().map(|(second, bins)| Second { second, bins }).collect()
+    }
+}
+
+/// The sums that a worker left last. It leaves them in nanoseconds, unless it loses its CPU meanwhile.
+fn sums_of(books: &Books) -> moment::Sums {
+    loop {
+        if let Some(sums) = books.moment.read() {
+            return sums;
+        }
+        std::thread::yield_now();
     }
 }

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::moment::Moment;
 use crate::clients::CLIENT_ROWS;
 use crate::kind::{KINDS_MAX, Kind};
 use crate::limits::SETS_MAX;
@@ -160,16 +161,16 @@ pub struct Books {
     pub refunded: Sum,
     /// Packets open, and what is left in them.
     pub open: Sum,
-    /// Money of the users. This and the four that follow are set together, so that they balance while money moves.
+    /// Money of the users.
     pub users_fen: Counter,
-    /// Money left in open packets.
-    pub packets_fen: Counter,
     /// Money of prizes that wait.
     pub campaign_fen: Counter,
     /// Money sent to other SETs and the bank, in all.
     pub transit_out_fen: Counter,
     /// Money come from other SETs and the bank, in all.
     pub transit_in_fen: Counter,
+    /// The money of one moment: sums that belong together.
+    pub moment: Moment,
     /// SETs whose sums were checked, in all.
     pub sums_checked: Counter,
     /// When and how evenly the shakes came.

@@ -284,7 +284,12 @@ impl House {
             shard.audit();
             shard.publish();
         }
-        assert_eq!(self.count(|b| &b.packets_fen), self.count(|b| &b.open.fen), "what is left in open packets");
+        for sums in self.books.iter().map(|books| books.moment.read().expect("nobody is leaving any")) {
+            assert_eq!(sums.packets_fen, sums.open[1], "what is left in open packets");
+            let held = sums.users_fen.wrapping_add(sums.packets_fen).wrapping_add(sums.campaign_fen);
+            let own = held.wrapping_add(sums.transit_out_fen).wrapping_sub(sums.transit_in_fen);
+            assert_eq!(own, 0, "a worker's part balances by itself: {sums:?}");
+        }
         let held = self.count(|b| &b.users_fen) + self.count(|b| &b.open.fen) + self.count(|b| &b.campaign_fen);
         let bank = &self.bank_books;
         let out = self.count(|b| &b.transit_out_fen).wrapping_add(bank.transit_out_fen.read());

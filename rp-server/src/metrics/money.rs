@@ -42,14 +42,9 @@ pub(super) const METRICS: &[Metric] = &[
     gauge("redpacket_transit_fen", &[], "Money between SETs and the bank.", |all, to| {
         to.is(all.status.money.transit_fen)
     }),
-    gauge(
-        "redpacket_money_balanced",
-        &[],
-        "1 if all sums agree; read a few times while money moves, until they do.",
-        |all, to| {
-            to.is(u8::from(all.status.money.balanced));
-        },
-    ),
+    gauge("redpacket_money_balanced", &[], "1 if all sums agree, at any time.", |all, to| {
+        to.is(u8::from(all.status.money.balanced));
+    }),
     counter("redpacket_sums_checked_total", &[], "Checks of a SET's sums; a failed one ends the server.", |all, to| {
         to.is(all.status.money.sums_checked);
     }),

@@ -51,7 +51,7 @@ impl Running {
             status.send_failed,
             status.money.made.count,
             status.money.prizes.count,
-            if status.money.balanced { "balanced" } else { "not at rest" },
+            if status.money.balanced { "balanced" } else { "NOT BALANCED" },
         );
         outcome
     }

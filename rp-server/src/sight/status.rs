@@ -159,8 +159,8 @@ pub struct Money {
     pub prizes_withdrawn: Sum,
     /// Prizes won.
     pub prizes: Sum,
-    /// Issued = users + packets + campaigns + transit, and made = taken + refunded + open. Read a few times while
-    /// money moves, until it is so.
+    /// Issued = users + packets + campaigns + transit, and made = taken + refunded + open. Each worker's sums are of one
+    /// moment, so it holds at any time.
     pub balanced: bool,
     /// Checks of a SET's sums by its worker, in all; one that failed would have ended the server.
     pub sums_checked: u64,
