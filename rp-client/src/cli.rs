@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::ending;
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::report::order::ReportArgs;
 use crate::run::run;
 use crate::scenario::order::ScenarioOrder;
@@ -40,6 +41,12 @@ enum Command {
     Scenario(ScenarioOrder),
     /// Show, draw, add up and compare reports
     Report(ReportArgs),
+    /// Print completions of this command line for a shell
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Write a page for man about each command
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 impl Cli {
@@ -75,6 +82,8 @@ impl Cli {
             Command::Run(flags) => run(&flags.settled())?,
             Command::Scenario(order) => order.run().map(|()| true)?,
             Command::Report(args) => args.run()?,
+            Command::Completions(args) => args.run(Self::as_shown()).map(|()| true)?,
+            Command::Man(args) => args.run(Self::as_shown()).map(|()| true)?,
         };
         Ok(if is_well { ending::WELL } else { ending::FAILED })
     }

@@ -69,6 +69,29 @@ pub fn give_memory_back() {
     }
 }
 
+/// Takes a capability from the calling thread for good, and from the threads that it makes later. Who has it not loses nothing.
+///
+/// # Errors
+/// What the kernel says.
+pub fn give_up(capability: u32) -> io::Result<()> {
+    /// _LINUX_CAPABILITY_VERSION_3: sets of 64 bits, in two halves.
+    const VERSION: u32 = 0x2008_0522;
+    // Version, and the calling thread.
+    let mut header = [VERSION, 0];
+    // Effective, permitted, inheritable; the lower halves first.
+    let mut sets = [[0u32; 3]; 2];
+    // SAFETY: the kernel reads two words of `header` and writes, in this version, six words to `sets`.
+    if unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for set in &mut sets[capability as usize / 32] {
+        *set &= !(1 << (capability % 32));
+    }
+    // SAFETY: the kernel reads two words of `header` and, in this version, six of `sets`.
+    let code = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Anonymous resident memory of this process, in bytes.
 ///
 /// # Errors
@@ -100,6 +123,24 @@ pub fn stolen_ticks() -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_capability_that_was_given_up_is_gone_for_the_threads_behind() {
+        let effective = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").expect("/proc is there");
+            let line =
+                status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("it is told").trim().to_string();
+            u64::from_str_radix(&line, 16).expect("it is a number in hex")
+        };
+        let before = effective();
+        std::thread::spawn(move || {
+            give_up(38).expect("everybody may have less");
+            let behind = std::thread::spawn(effective).join().expect("the thread does not panic");
+            assert_eq!((effective(), behind), (before & !(1 << 38), before & !(1 << 38)));
+        })
+        .join()
+        .expect("the thread does not panic");
+    }
 
     #[test]
     fn work_takes_cpu_time_and_memory_is_seen() {

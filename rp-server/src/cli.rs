@@ -15,6 +15,7 @@ use crate::export::LedgerOrder;
 use crate::gate::passing::PassArgs;
 use crate::gate::verifying::VerifyArgs;
 use crate::logs::{self, LogArgs};
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::orders::{
     CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StartArgs, StatusArgs, TimelineArgs,
 };
@@ -85,6 +86,12 @@ enum Command {
     /// Show the configuration, prove a file, print an example.
     #[command(subcommand)]
     Config(ConfigOrder),
+    /// Print completions of this command line for a shell.
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Write a page for man about each command.
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Let every frame in at an interface until killed.
     #[command(hide = true)]
     XdpPass(PassArgs),
@@ -184,6 +191,8 @@ impl Cli {
             Command::Ledger(order) => order.run(),
             Command::Ticket(args) => args.run(),
             Command::Config(order) => order.run(&self.start.words, self.start.file.as_ref(), &self.admin),
+            Command::Completions(args) => args.run(Self::tree()),
+            Command::Man(args) => args.run(Self::tree()),
             Command::XdpPass(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Reference(args) => {

@@ -56,11 +56,27 @@ pub struct HttpPort {
 }
 
 impl HttpArgs {
-    /// Opens the port and serves what is seen through the window; nothing with `off`.
+    /// What a start would meet, for the doctor: where it would be served, or why not. Nothing is served.
     ///
     /// # Errors
-    /// The flags do not allow it, the token is none, or the system refuses.
-    pub fn serve(&self, window: Window) -> Result<HttpPort> {
+    /// As [`serve`](Self::serve).
+    pub fn try_out(&self) -> Result<String> {
+        self.check()?;
+        match &self.http {
+            Place::Off => {}
+            Place::Tcp(address) => {
+                std::net::TcpListener::bind(address).with_context(|| format!("cannot serve HTTP on {address}"))?;
+            }
+            Place::Unix(path) => {
+                if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                    bail!("another server listens at {}", path.display());
+                }
+            }
+        }
+        Ok(self.http.to_string())
+    }
+
+    fn check(&self) -> Result<Option<Vec<u8>>> {
         if let Some(address) = self.http.address()
             && !address.ip().is_loopback()
             && !(self.http_public && self.http_token.is_some())
@@ -70,7 +86,15 @@ impl HttpArgs {
                  serve on 127.0.0.1 and reach it by `ssh -L`"
             );
         }
-        let token = self.http_token.as_deref().map(guard::read_token).transpose()?;
+        self.http_token.as_deref().map(guard::read_token).transpose()
+    }
+
+    /// Opens the port and serves what is seen through the window; nothing with `off`.
+    ///
+    /// # Errors
+    /// The flags do not allow it, the token is none, or the system refuses.
+    pub fn serve(&self, window: Window) -> Result<HttpPort> {
+        let token = self.check()?;
         if self.http == Place::Off {
             return Ok(HttpPort { thread: None, said: "off".to_string() });
         }
@@ -85,6 +109,8 @@ impl HttpArgs {
         let serve = move || {
             // What is looked at may be late; what is asked by clients may not.
             rp_net::proc::give_way();
+            // The thread is older than the gate, whose programs the other threads load.
+            crate::gate::privilege::settle();
             runtime.block_on(async {
                 tokio::select! {
                     () = accept(&listener, window, guard) => {}

@@ -211,6 +211,7 @@ impl RunArgs {
         let mut vault = self.ledger.open(&parts, clock)?;
         let sockets = self.sockets(cpus.len())?;
         let started = self.gate(cpus, &sockets, cookie_key, clock)?;
+        gate::privilege::settle();
         let (mut gate, steering) = match started {
             Started::On(gate) => (Some(gate), "xdp"),
             Started::Off(why) => (None, self.steer_without(&sockets, cpus.len(), &why)),

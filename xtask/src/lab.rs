@@ -15,6 +15,7 @@ mod program;
 mod quiet;
 mod room;
 mod stack;
+mod system;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,6 +32,7 @@ pub use program::Program;
 pub use quiet::{NapiThread, quiet};
 pub use room::Room;
 pub use stack::{BySockets, by_sockets};
+pub use system::System;
 
 use crate::programs::Programs;
 use crate::signal;

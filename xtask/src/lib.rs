@@ -9,6 +9,7 @@ pub mod book;
 pub mod command;
 pub mod crash;
 pub mod demo;
+pub mod dist;
 pub mod ebpf;
 pub mod fleet;
 pub mod flood;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::programs::Profile;
-use xtask::{bench, book, crash, demo, ebpf, flood, lab, setup, signal, sim, test};
+use xtask::{bench, book, crash, demo, dist, ebpf, flood, lab, setup, signal, sim, test};
 
 /// Set-up, eBPF build, laboratory, tests and benches of red packet.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Test,
     /// What every change must pass: the same as `test`.
     Ci,
+    /// Make completions, man pages and the Debian package in target/dist.
+    Dist(dist::DistArgs),
     /// Run the original's experiment and print its figures beside those measured here.
     Demo(demo::DemoArgs),
     /// Kill the server again and again while users send and grab, and look whether a fen is lost or paid twice.
@@ -66,6 +68,7 @@ impl Command {
             Command::Setup => setup::run(),
             Command::BuildEbpf => ebpf::run(Profile::Release),
             Command::Test | Command::Ci => test::run(),
+            Command::Dist(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Crash(args) => args.run(),
             Command::Bench(args) => args.run(),

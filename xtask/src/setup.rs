@@ -4,6 +4,7 @@
 //! package lists, and `ip` and `nsenter` where they are missing. A second run finds everything and says so at once.
 
 mod debian;
+mod packer;
 mod program;
 mod toolchain;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+pub use packer::cargo_deb;
 pub use program::{find as find_program, find_or_unpack_whole, library_path};
 pub use toolchain::Toolchain;
 
@@ -61,6 +63,11 @@ pub fn run_for_tests() -> Result<()> {
         ("python3", "python3", "runs the client that was written from docs/PROTOCOL.md alone"),
         ("curl", "curl", "asks the server's page as docs/reference/http.md does"),
         ("sqlite3", "sqlite3", "asks the ledger's files as docs/LEDGER.md does"),
+        ("groff", "groff-base", "reads the man pages"),
+        ("systemd-analyze", "systemd", "reads the server's unit, and starts it in a laboratory"),
+        ("adduser", "adduser", "makes the server's user there"),
+        ("xz", "xz-utils", "packs the Debian package"),
+        ("dpkg-shlibdeps", "dpkg-dev", "finds what the package depends on"),
         ("perf", "linux-perf", "profiles as docs/how-to/profiling.md does"),
         ("chromium", "chromium", "shows the live page, without a screen"),
         ("chromedriver", "chromium-driver", "drives it"),

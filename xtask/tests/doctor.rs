@@ -23,7 +23,7 @@ struct Finding {
 }
 
 /// What every doctor looks at, and for each interface and address besides.
-const CHECKS: [&str; 19] = [
+const CHECKS: [&str; 20] = [
     "kernel",
     "btf",
     "bpf jit",
@@ -42,6 +42,7 @@ const CHECKS: [&str; 19] = [
     "ledger sync",
     "ledger room",
     "realm key",
+    "http",
     "admin socket",
 ];
 

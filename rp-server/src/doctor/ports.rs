@@ -1,4 +1,4 @@
-//! What the server listens on: its UDP ports and the admin socket, free?
+//! What the server listens on, free? Its UDP ports, the HTTP port and the admin socket.
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::finding::Finding;
 use crate::admin::AdminArgs;
 use crate::run::Asked;
 
-/// One finding for each address, and one for the admin socket.
+/// One finding for each address, one for HTTP, and one for the admin socket.
 pub fn all(asked: &Asked, admin: &AdminArgs) -> Vec<Finding> {
     let buffers = Buffers { receive_bytes: 1 << 16, send_bytes: 1 << 16 };
     let mut findings = Vec::new();
@@ -20,6 +20,7 @@ pub fn all(asked: &Asked, admin: &AdminArgs) -> Vec<Finding> {
         let bound = UdpSocket::listen(*address, 1, buffers).map(drop).map_err(|error| format!("{error:#}"));
         findings.push(judge_port(&address.to_string(), address.port(), bound));
     }
+    findings.push(judge_http(asked.http.try_out().map_err(|error| format!("{error:#}"))));
     findings.push(admin_socket(&admin.path()));
     findings
 }
@@ -33,6 +34,15 @@ fn judge_port(address: &str, port: u16, bound: Result<(), String>) -> Finding {
             error,
             format!("ss -ulpn sport = :{port} (shows who has it); stop that, or another --listen"),
         ),
+    }
+}
+
+fn judge_http(tried: Result<String, String>) -> Finding {
+    match tried {
+        Ok(place) => Finding::pass("http", format!("{place} is free")),
+        Err(error) => {
+            Finding::fail("http", error, "ss -tlpn (shows who has it); another --http ADDR:PORT, or --http off")
+        }
     }
 }
 
@@ -66,6 +76,8 @@ mod tests {
         assert_eq!(judge_port("[::]:2015", 2015, Ok(())).verdict, Pass);
         let taken = judge_port("[::]:2015", 2015, Err("in use".into()));
         assert!(taken.verdict == Fail && taken.remedy.is_some_and(|remedy| remedy.contains(":2015")));
+        assert_eq!(judge_http(Ok("off".into())).verdict, Pass);
+        assert_eq!(judge_http(Err("in use".into())).verdict, Fail);
         for (answers, may_write, verdict) in [(false, true, Pass), (true, true, Fail), (false, false, Fail)] {
             assert_eq!(judge_admin(Path::new("/run/a.sock"), answers, may_write).verdict, verdict);
         }

@@ -14,6 +14,8 @@ const CAP_NET_RAW: u32 = 13;
 pub const CAP_IPC_LOCK: u32 = 14;
 /// Mounting, among much else.
 pub const CAP_SYS_ADMIN: u32 = 21;
+/// Without it the verifier takes no program that computes with packet pointers: every reader of VLANs and options does.
+const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 /// Checks kernel and capabilities.
@@ -37,6 +39,13 @@ pub fn check(transport: Transport) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Gives up what only loading the programs took. To be called before there are other threads, which would keep it.
+pub fn settle() {
+    if let Err(error) = rp_net::proc::give_up(CAP_PERFMON) {
+        tracing::warn!("CAP_PERFMON, which is needed no more, cannot be given up: {error}");
+    }
 }
 
 /// The kernel's version, and the oldest that will do.
@@ -89,6 +98,9 @@ fn missing_of(effective: u64, transport: Transport) -> Vec<&'static str> {
     if !has(CAP_NET_ADMIN) {
         missing.push("CAP_NET_ADMIN");
     }
+    if !has(CAP_PERFMON) && !has(CAP_SYS_ADMIN) {
+        missing.push("CAP_PERFMON");
+    }
     if transport == Transport::AfXdp && !has(CAP_NET_RAW) {
         missing.push("CAP_NET_RAW");
     }
@@ -105,13 +117,14 @@ mod tests {
         let check = |capabilities: &[u32], missing: &[&str]| {
             assert_eq!(missing_of(bits(capabilities), Transport::Sockets), missing)
         };
-        check(&[], &["CAP_BPF", "CAP_NET_ADMIN"]);
-        check(&[CAP_BPF], &["CAP_NET_ADMIN"]);
-        check(&[CAP_NET_ADMIN], &["CAP_BPF"]);
-        check(&[CAP_BPF, CAP_NET_ADMIN], &[]);
+        check(&[], &["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
+        check(&[CAP_BPF, CAP_PERFMON], &["CAP_NET_ADMIN"]);
+        check(&[CAP_NET_ADMIN, CAP_PERFMON], &["CAP_BPF"]);
+        check(&[CAP_BPF, CAP_NET_ADMIN], &["CAP_PERFMON"]);
+        check(&[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON], &[]);
         check(&[CAP_SYS_ADMIN, CAP_NET_ADMIN], &[]);
-        let both = bits(&[CAP_BPF, CAP_NET_ADMIN]);
-        assert_eq!(missing_of(both, Transport::AfXdp), ["CAP_NET_RAW"]);
+        let all = bits(&[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON]);
+        assert_eq!(missing_of(all, Transport::AfXdp), ["CAP_NET_RAW"]);
         assert_eq!(effective_of("Name:\tx\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::RunArgs;
 use crate::gate::XdpChoice;
 use crate::gate::xsks::Transport;
+use crate::http::HttpArgs;
 
 /// What a server of these flags would need.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Asked {
     pub data: Option<PathBuf>,
     /// Receive buffer of a socket.
     pub receive_bytes: usize,
+    /// The HTTP port.
+    pub http: HttpArgs,
 }
 
 impl Asked {
@@ -61,6 +64,7 @@ impl RunArgs {
             gate_object: self.gate_object.clone(),
             data: self.ledger.folder().map(PathBuf::from),
             receive_bytes: (self.receive_buffer as usize) << 20,
+            http: self.http.clone(),
         }
     }
 }

@@ -1,0 +1,159 @@
+//! The Debian package in a system of its own: installed, started by systemd under the unit's walls, asked by a client, killed,
+//! removed and purged. And what it carries: completions that shells read, pages that man reads, a unit that systemd takes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use xtask::lab::{Lab, System};
+use xtask::programs::{Profile, Programs};
+use xtask::{command, dist};
+
+/// CAP_NET_ADMIN and CAP_BPF: what the running server has of root's rights.
+const SERVING: u64 = 1 << 12 | 1 << 39;
+/// Exposure as `systemd-analyze security` counts it, in tenths: 19 when this was written.
+const EXPOSURE_MAX: &str = "20";
+const SCENARIO: &str = "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"shake\"\nseconds = 2\nrate = 500\n";
+
+fn packaging(name: &str) -> PathBuf {
+    command::root().join("rp-server/packaging").join(name)
+}
+
+fn sh(script: &str, args: &[&Path]) -> String {
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", script, "bash"]).args(args);
+    command::read(&mut bash).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
+    let programs = Programs::find(Profile::Dev);
+    dist::pages(&programs).expect("the programs make their pages");
+    let package = dist::package(Profile::Dev).expect("a package is made");
+    let lab = Lab::build(1, &programs).expect("a lab can be built");
+    let (client, link) = &lab.clients()[0];
+    let system = System::boot(lab.server(), lab.room(), &package).expect("a system boots");
+    let run = |words: &[&str]| system.run(words).unwrap_or_else(|error| panic!("{error:#}"));
+    let show =
+        |field: &str| run(&["systemctl", "show", "--value", "--property", field, "rp-server"]).trim().to_string();
+    let has_gate = || lab.server().ip(["-d", "link", "show", "s1"]).expect("ip answers").contains("xdp");
+
+    let said = run(&["dpkg", "--install", "/red-packet.deb"]);
+    assert!(said.contains("systemctl enable --now rp-server"), "it says what is next: {said}");
+    assert_eq!(show("ActiveState"), "inactive", "it is not started by its installation");
+    run(&["systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/rp-server.service"]);
+    let findings = system.command(&["rp-server", "doctor", "--json"]).output().expect("the doctor runs");
+    let findings = String::from_utf8_lossy(&findings.stdout).into_owned();
+    assert!(findings.contains("/usr/lib/red-packet/gate.o, built for this version"), "{findings}");
+
+    run(&["systemctl", "enable", "--quiet", "rp-server"]);
+    system.run(&["systemctl", "start", "rp-server"]).unwrap_or_else(|error| {
+        panic!("{error:#}\n{}", run(&["journalctl", "--no-pager", "--unit", "rp-server"]));
+    });
+    assert_eq!(show("ActiveState"), "active");
+    let journal = run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
+    assert!(journal.contains("s1: driver"), "the gate is in driver mode: {journal}");
+    assert!(has_gate(), "and the interface says so");
+    let status = run(&["cat", &format!("/proc/{}/status", show("MainPID"))]);
+    for line in ["CapEff:", "CapPrm:", "CapAmb:", "CapInh:"] {
+        let bits = status.lines().find_map(|found| found.strip_prefix(line)).expect("the kernel says it").trim();
+        let bits = u64::from_str_radix(bits, 16).expect("it is a number in hex");
+        assert_eq!(bits & !SERVING & !(u64::from(line == "CapInh:") << 38), 0, "{line} {bits:x}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+    assert_ne!(run(&["stat", "-c", "%U", &format!("/proc/{}", show("MainPID"))]).trim(), "root");
+
+    shake(&programs, &lab, &system, client, &link.server_v4().to_string());
+    assert!(run(&["rp-server", "status"]).contains("sessions"), "root asks over the admin socket");
+    assert!(run(&["rp-server", "pps", "--once"]).contains("shake"), "and reads the pinned counters");
+
+    let killed = show("MainPID");
+    run(&["kill", "-KILL", &killed]);
+    let since = Instant::now();
+    while show("ActiveState") != "active" || show("MainPID") == killed {
+        assert!(since.elapsed() < Duration::from_secs(30), "it is not started again: {}", show("ActiveState"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    shake(&programs, &lab, &system, client, &link.server_v4().to_string());
+
+    // The image of a machine may forbid its packages to start and stop anything, and the package heeds that.
+    run(&["sh", "-c", "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d"]);
+    let before = show("MainPID");
+    run(&["dpkg", "--install", "/red-packet.deb"]);
+    assert_eq!(show("MainPID"), before, "policy-rc.d forbids the restart of an upgrade");
+    run(&["rm", "/usr/sbin/policy-rc.d"]);
+    run(&["dpkg", "--remove", "red-packet"]);
+    assert!(!has_gate(), "the server ended before its files went, and its gate with it");
+    let mounts = run(&["cat", "/proc/mounts"]);
+    assert!(!mounts.contains(" /run/red-packet/"), "{mounts}");
+    run(&["test", "-s", "/etc/red-packet/server.toml"]);
+    run(&["test", "-d", "/var/lib/red-packet/ledger"]);
+    assert!(system.run(&["test", "-e", "/usr/bin/rp-server"]).is_err());
+    run(&["dpkg", "--purge", "red-packet"]);
+    assert!(system.run(&["getent", "passwd", "red-packet"]).is_err(), "the user is gone");
+    assert!(system.run(&["test", "-e", "/run/red-packet"]).is_err(), "and the folder of what ran");
+    assert_eq!(system.left().expect("find runs"), Vec::<String>::new(), "nothing of ours is left");
+}
+
+/// A client machine logs in, shakes, and agrees with the server about all of it.
+fn shake(programs: &Programs, lab: &Lab, system: &System, client: &xtask::lab::Namespace, server: &str) {
+    let (key, scenario) = (lab.room().file("client.key"), lab.room().file("shake.toml"));
+    std::fs::write(&key, system.run(&["cat", "/var/lib/red-packet/realm.key"]).expect("the start made one"))
+        .expect("a file");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("our own file");
+    std::fs::write(&scenario, SCENARIO).expect("a file");
+    let mut shakes = client.command(&programs.client);
+    shakes.args(["--server", server, "--users", "1..=200", "--expect", "loss<1%,mismatch=0", "--realm-key"]).arg(&key);
+    shakes.arg("--scenario").arg(&scenario).stdin(Stdio::null());
+    command::read(&mut shakes).unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+#[test]
+fn the_unit_lets_little_through() {
+    let mut analyze = Command::new("systemd-analyze");
+    analyze.args(["security", "--offline=yes", "--no-pager", "--threshold", EXPOSURE_MAX]);
+    let report = command::read(analyze.arg(packaging("rp-server.service"))).unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(report.contains("Overall exposure level for rp-server.service"), "{report}");
+}
+
+#[test]
+#[ignore = "needs the programs, which the rung builds"]
+fn shells_complete_and_man_reads() {
+    let folder = dist::pages(&Programs::find(Profile::Dev)).expect("the programs make their pages");
+    let completions = folder.join("completions");
+    for name in ["rp-server.bash", "_rp-server", "rp-server.fish", "rp-client.bash", "_rp-client", "rp-client.fish"] {
+        let script = std::fs::read_to_string(completions.join(name)).expect("it was made");
+        assert!(script.contains("rp-"), "{name}");
+    }
+    let complete = "set -eu; bash -n \"$1\"; . \"$1\"; COMP_WORDS=(\"$2\" \"$3\"); COMP_CWORD=1; \
+                    ${4} \"$2\" \"$3\" \"$2\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let check = |program: &str, word: &str, function: &str, wanted: &str| {
+        let script = completions.join(format!("{program}.bash"));
+        let words = [script.as_path(), Path::new(program), Path::new(word), Path::new(function)];
+        let said = sh(complete, &words);
+        assert!(said.lines().any(|line| line == wanted), "{program} {word}: {said}");
+    };
+    check("rp-server", "doc", "_rp__server", "doctor");
+    check("rp-server", "cam", "_rp__server", "campaign");
+    check("rp-client", "r", "_rp__client", "run");
+
+    let pages: Vec<PathBuf> =
+        std::fs::read_dir(folder.join("man")).expect("a folder").map(|entry| entry.expect("a page").path()).collect();
+    for page in ["rp-server.1", "rp-server-run.1", "rp-server-doctor.1", "rp-server-campaign-start.1", "rp-client.1"] {
+        assert!(pages.contains(&folder.join("man").join(page)), "{page} in {pages:?}");
+    }
+    let mut groff = Command::new("groff");
+    let said = groff.args(["-man", "-ww", "-z", "-Tutf8"]).args(&pages).output().expect("groff starts");
+    assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
+#[test]
+#[ignore = "needs the programs, which the rung builds"]
+fn the_packaged_configurations_hold() {
+    let programs = Programs::find(Profile::Dev);
+    for name in ["server.toml", "container.toml"] {
+        let said = command::read(Command::new(&programs.server).args(["config", "check"]).arg(packaging(name)));
+        assert!(said.unwrap_or_else(|error| panic!("{error:#}")).contains("all known"), "{name}");
+    }
+}
