@@ -12,7 +12,7 @@ use rp_core::engine::board::Board;
 use rp_core::engine::books::{Books, Counter};
 use rp_core::engine::notes::{BANK, Body, Note};
 use rp_core::engine::{Config, Now, Outcome, Shard, Transmit};
-use rp_core::limits::DATAGRAM_MAX;
+use rp_core::limits::{DATAGRAM_MAX, SETS_MAX};
 use rp_core::posting;
 use rp_core::steer::{set_of, worker_of};
 use rp_core::ticket::Realm;
@@ -306,6 +306,8 @@ impl House {
         for books in &self.books {
             let ended = books.replied.read() + books.accepted.read() + books.dropped.total();
             assert_eq!(books.received.total(), ended, "a datagram ends in one place");
+            let by_set = (0..SETS_MAX as u16).map(|set| books.set_sessions[set].read()).fold(0, u64::wrapping_add);
+            assert_eq!(books.sessions.read(), by_set, "a session is in one SET");
         }
         let again = self.restarted(1);
         let sums = |house: &House| {

@@ -36,6 +36,9 @@ pub(super) const METRICS: &[Metric] = &[
         to.is(all.status.money.issued_fen);
     }),
     gauge("redpacket_users_fen", &[], "Money of the users.", |all, to| to.is(all.status.money.users_fen)),
+    gauge("redpacket_packets_fen", &[], "Money held for packets; at rest what is left in the open ones.", |all, to| {
+        to.is(all.status.money.packets_fen);
+    }),
     gauge("redpacket_campaigns_fen", &[], "Budgets, and prizes that wait.", |all, to| {
         to.is(all.status.money.campaign_fen)
     }),
