@@ -1,7 +1,7 @@
 // Do the books balance? The server says so; this shows its word as colour, shape and text, and by how much they do not.
 
 import { put } from "./fields.js";
-import { count, yuan } from "./words.js";
+import { GAP, count, yuan } from "./words.js";
 
 /** Figures are exact up to 2^53 fen: ninety trillion yuan. */
 export function tellMoney({ status: { money } }) {
@@ -15,7 +15,7 @@ export function tellMoney({ status: { money } }) {
   const off = [
     [money.issued_fen - held, "issued, less all that is held"],
     [money.made.fen - ended, "made, less taken, refunded and open"],
-  ].filter(([fen]) => fen !== 0).map(([fen, what]) => `${what}: ${count(fen)} fen`);
+  ].filter(([fen]) => fen !== 0).map(([fen, what]) => `${what}: ${count(fen)}${GAP}fen`);
   const words = () => (money.balanced ? `${yuan(money.issued_fen)} yuan issued, as much held` : "the server says so");
   put(document.querySelector("#books-more"), off.length > 0 ? off.join("; ") : words());
 }

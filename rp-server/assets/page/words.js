@@ -1,7 +1,7 @@
 // How a figure is written: thousands apart, with its unit. Whoever tests the page writes them once more by the same rules.
 
 // Narrow and without a break, so that a figure stays whole at the end of a line.
-const GAP = "\u202f";
+export const GAP = "\u202f";
 const NONE = "–";
 
 /** A whole number with its thousands apart. */

@@ -69,9 +69,10 @@ impl Browser {
         browser
     }
 
-    /// What the server of an address says, and under which status; by the side of the browser.
-    pub fn ask(&self, url: &str) -> (u16, String) {
-        let mut response = self.agent.get(url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
+    /// What the server of an address says to who shows a token, and under which status; by the side of the browser.
+    pub fn ask(&self, url: &str, token: &str) -> (u16, String) {
+        let asked = self.agent.get(url).header("Authorization", format!("Bearer {token}"));
+        let mut response = asked.call().unwrap_or_else(|error| panic!("{url}: {error}"));
         let text = response.body_mut().with_config().limit(64 << 20).read_to_string().expect("it is text");
         (response.status().as_u16(), text)
     }

@@ -7,6 +7,8 @@ mod browser;
 mod door;
 mod figures;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use xtask::programs::{Profile, Programs};
 use xtask::setup::target_dir;
 
 const USERS: u64 = 2_000;
+const TOKEN: &str = "it-is-for-the-test-alone";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A minute of load is more than the test takes on a quiet machine; it ends the fleet when it is done.
@@ -34,7 +37,13 @@ fn the_page_shows_what_the_server_says() {
     let Stage::Lab(lab) = &stage else { panic!("this test runs as root") };
     let socket = lab.room().file("http.sock");
     let http = format!("unix:{}", socket.display());
-    let server = stage.start_server(&programs, &["--workers", "2", "--http", &http]).expect("a server starts");
+    let token = lab.room().file("token");
+    std::fs::write(&token, TOKEN).expect("the room takes files");
+    std::fs::set_permissions(&token, Permissions::from_mode(0o600)).expect("it is ours");
+    let token = token.display().to_string();
+    let server = stage
+        .start_server(&programs, &["--workers", "2", "--http", &http, "--http-token", &token])
+        .expect("a server starts");
     server.ask(&["mint", "--users", &format!("1..={USERS}"), "--fen", "100000"]).expect("users get money");
     let campaign =
         ["campaign", "start", "--rate", "50", "--budget-fen", "1000000", "--from-fen", "10", "--to-fen", "99"];
@@ -47,7 +56,8 @@ fn the_page_shows_what_the_server_says() {
     let browser = Browser::start(lab.room());
     let page = Page { browser: &browser, door: &door };
     browser.look_as(1400, 1000, "light");
-    browser.open(&door.url("/"));
+    // As a browser sends what it was told once, when it was asked for a password.
+    browser.open(&door.url("/").replace("http://", &format!("http://operator:{TOKEN}@")));
     browser.wait_until("document.body.dataset.link === 'live'", LIMIT);
     browser.run(WATCH);
     page.wait_for_load(lab);
@@ -85,7 +95,7 @@ struct Page<'a> {
 impl Page<'_> {
     /// The server's snapshot of a second.
     fn snapshot(&self, second: u64) -> Value {
-        let (status, text) = self.browser.ask(&self.door.url(&format!("/status?second={second}")));
+        let (status, text) = self.browser.ask(&self.door.url(&format!("/status?second={second}")), TOKEN);
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).expect("a snapshot is JSON")
     }
@@ -102,6 +112,7 @@ impl Page<'_> {
     }
 
     fn agrees_with_the_server(&self) {
+        assert_eq!(self.browser.ask(&self.door.url("/"), "a-guess-of-some-length").0, 401, "the token is asked for");
         let mut last = 0;
         let mut seen = Vec::new();
         while seen.len() < 5 {
@@ -251,7 +262,7 @@ impl Page<'_> {
         money["users_fen"] = json!(money["users_fen"].as_i64().expect("a number") + 5);
         let bad = look(&snapshot);
         assert_eq!((&bad[0], &bad[1]), (&json!("sign bad"), &json!("not balanced")));
-        assert_eq!(bad[4], "issued, less all that is held: −5 fen");
+        assert_eq!(bad[4], "issued, less all that is held: −5\u{202f}fen");
         assert!(good[2] != bad[2] && good[3] != bad[3], "another colour, and another shape: {good} {bad}");
         self.browser.picture(&pictures().join("false-sum.png"));
         self.browser.run("document.querySelector('#hold').click()");
@@ -262,7 +273,8 @@ impl Page<'_> {
         let said: Vec<Value> = self.browser.logs("browser");
         assert_eq!(said, Vec::<Value>::new(), "on the console");
         let own = self.door.url("/");
-        let requests = self.browser.requests();
+        let without_token = |url: String| url.replace(&format!("operator:{TOKEN}@"), "");
+        let requests: Vec<String> = self.browser.requests().into_iter().map(without_token).collect();
         assert!(requests.iter().any(|url| url.ends_with("/page/main.js")), "{requests:?}");
         // The browser's own first page is of its own files, which no other page can ask for.
         let is_inside = |url: &String| ["chrome:", "data:"].iter().any(|scheme| url.starts_with(scheme));
@@ -284,9 +296,9 @@ impl Page<'_> {
         // What came meanwhile is there, too: the mark goes back through every second of it.
         self.browser.run("document.querySelector('.plot').focus()");
         self.browser.press(&HOME.to_string());
-        let seconds = self
-            .browser
-            .settle("import('/page/chart.js').then(({ charts }) => charts[0].rows.map((row) => row.second))");
+        let seconds = self.browser.settle(
+            "import(location.origin + '/page/chart.js').then(({ charts }) => charts[0].rows.map((row) => row.second))",
+        );
         let seconds: Vec<u64> = seconds.as_array().expect("a list").iter().filter_map(Value::as_u64).collect();
         let since: Vec<u64> = seconds.into_iter().filter(|second| Some(*second) >= silent.as_u64()).collect();
         assert!(since.len() > 3 && since.windows(2).all(|pair| pair[1] == pair[0] + 1), "{since:?}");
