@@ -12,11 +12,13 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::ending;
 use crate::manual::{CompletionsArgs, ManArgs};
+use crate::one::order::OneArgs;
 use crate::report::order::ReportArgs;
 use crate::run::run;
 use crate::scenario::order::ScenarioOrder;
 
 pub use flags::Flags;
+pub use moment::clock_face;
 pub use value::server;
 
 const AFTER_HELP: &str = "Without a command it is `rp-client run`; see `rp-client run --help`.
@@ -36,6 +38,8 @@ pub struct Cli {
 enum Command {
     /// Play a scenario; the command when none is given
     Run(Box<Flags>),
+    /// Be one user by hand
+    One(Box<OneArgs>),
     /// List, show and check scenarios
     #[command(subcommand)]
     Scenario(ScenarioOrder),
@@ -80,6 +84,7 @@ impl Cli {
     pub fn execute(self) -> Result<u8> {
         let is_well = match self.command {
             Command::Run(flags) => run(&flags.settled())?,
+            Command::One(args) => return args.run(),
             Command::Scenario(order) => order.run().map(|()| true)?,
             Command::Report(args) => args.run()?,
             Command::Completions(args) => args.run(Self::as_shown()).map(|()| true)?,

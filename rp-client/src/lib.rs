@@ -23,6 +23,7 @@ pub mod nearest;
 pub mod network;
 pub mod notebook;
 pub mod objects;
+pub mod one;
 pub mod pace;
 pub mod population;
 pub mod realm;

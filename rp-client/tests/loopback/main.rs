@@ -1,6 +1,7 @@
 //! The real client and the real server over loopback, without root: both sides' books must agree, and each refusal must
 //! say what to do.
 
+mod one;
 mod report;
 mod server;
 

@@ -96,6 +96,12 @@ impl Server {
         output
     }
 
+    /// What a command says that needs the realm key and no running server.
+    pub fn key_order(&self, words: &[&str]) -> String {
+        let output = Command::new(program()).args(words).arg("--realm-key").arg(self.folder.file("realm.key")).output();
+        String::from_utf8(output.expect("the server's program starts").stdout).expect("text")
+    }
+
     pub fn status(&self) -> Value {
         serde_json::from_slice(&self.order(&["status", "--json"]).stdout).expect("status is JSON")
     }

@@ -1,0 +1,135 @@
+//! The line to the server: a socket, and the patience with which a question is asked again.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rp_core::limits::DATAGRAM_MAX;
+
+use super::trouble::{Asked, Trouble};
+
+/// First wait for an answer; each further one is twice as long.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// A connected socket.
+pub struct Line {
+    socket: UdpSocket,
+    server: SocketAddr,
+    patience: Duration,
+    /// What the system said last of our datagrams.
+    refusal: Option<std::io::Error>,
+}
+
+/// The waits of one question.
+pub struct Waits {
+    begun: Instant,
+    end: Instant,
+    wait: Duration,
+    /// How often it was asked.
+    pub times: u32,
+}
+
+impl Waits {
+    /// Until when the next answer is waited for; none when patience is over.
+    pub fn next_until(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        if now >= self.end {
+            return None;
+        }
+        let until = (now + self.wait).min(self.end);
+        self.wait *= 2;
+        self.times += 1;
+        Some(until)
+    }
+}
+
+impl Line {
+    /// A socket towards the server.
+    ///
+    /// # Errors
+    /// There is no way to it.
+    pub fn open(server: SocketAddr, patience: Duration) -> Result<Self> {
+        let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+        let socket = UdpSocket::bind(any).context("opening a socket")?;
+        socket.connect(server).with_context(|| format!("no way to {server}; is the network up? (--server)"))?;
+        Ok(Self { socket, server, patience, refusal: None })
+    }
+
+    /// The waits of a question that is asked from here on.
+    pub fn waits(&self) -> Waits {
+        let begun = Instant::now();
+        Waits { begun, end: begun + self.patience, wait: WAIT, times: 0 }
+    }
+
+    /// Sends a datagram. That nobody heard an earlier one is no failure: silence will say it.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn send(&mut self, datagram: &[u8]) -> Result<(), Trouble> {
+        match self.socket.send(datagram) {
+            Ok(_) => Ok(()),
+            Err(error) => self.note(error),
+        }
+    }
+
+    fn note(&mut self, error: std::io::Error) -> Result<(), Trouble> {
+        use ErrorKind::{ConnectionRefused, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut, WouldBlock};
+        match error.kind() {
+            WouldBlock | TimedOut | Interrupted => Ok(()),
+            ConnectionRefused | HostUnreachable | NetworkUnreachable => {
+                self.refusal = Some(error);
+                Ok(())
+            }
+            _ => Err(Trouble::Other(anyhow::Error::new(error).context(format!("speaking with {}", self.server)))),
+        }
+    }
+
+    /// The next datagram that comes before `until`.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn receive(&mut self, until: Instant) -> Result<Option<([u8; DATAGRAM_MAX], usize)>, Trouble> {
+        let mut bytes = [0; DATAGRAM_MAX];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || rp_net::stop::requested() {
+                return Ok(None);
+            }
+            let set = self.socket.set_read_timeout(Some(left.max(Duration::from_millis(1))));
+            set.map_err(|error| Trouble::Other(error.into()))?;
+            match self.socket.recv(&mut bytes) {
+                Ok(len) => return Ok(Some((bytes, len))),
+                Err(error) => self.note(error)?,
+            }
+        }
+    }
+
+    /// Asks before there is a session.
+    ///
+    /// # Errors
+    /// No answer comes.
+    pub fn ask<T>(
+        &mut self,
+        asked: Asked,
+        make: impl Fn() -> Vec<u8>,
+        answer: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, Trouble> {
+        let mut waits = self.waits();
+        while let Some(until) = waits.next_until() {
+            self.send(&make())?;
+            while let Some((bytes, len)) = self.receive(until)? {
+                if let Some(answer) = answer(&bytes[..len]) {
+                    return Ok(answer);
+                }
+            }
+        }
+        Err(self.silence(asked, &waits))
+    }
+
+    /// Nobody answered.
+    pub fn silence(&self, asked: Asked, waits: &Waits) -> Trouble {
+        let (server, times, waited) = (self.server, waits.times, waits.begun.elapsed());
+        Trouble::NoAnswer { asked, server, times, waited, refusal: self.refusal.as_ref().map(ToString::to_string) }
+    }
+}

@@ -1,0 +1,112 @@
+//! One user by hand: every command of `rp-client one` against a real server, its answers and its exit codes.
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::server::{Folder, Server, free_port};
+use super::words;
+
+fn one(server: &str, folder: &Folder, flags: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rp-client"));
+    command.arg("one").args(flags).args(["--server", server, "--json", "--realm-key"]).arg(folder.file("realm.key"));
+    command.output().expect("our program starts")
+}
+
+/// The answers, an object each, and the exit code.
+fn answers(output: &Output) -> (Vec<Value>, Option<i32>) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let objects = text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    (objects, output.status.code())
+}
+
+#[test]
+fn one_user_sends_and_another_takes_and_each_is_told() {
+    let house = Server::start("127.0.0.1");
+    house.order(&["mint", "--users", "1..=4", "--fen", "10000"]);
+    let server = format!("127.0.0.1:{}", house.port);
+    let ask = |flags: &[&str]| {
+        let output = one(&server, &house.folder, flags);
+        let (objects, code) = answers(&output);
+        assert_eq!(code, Some(0), "{flags:?}: {}", words(&output));
+        objects
+    };
+    let welcome = &ask(&["login", "--user", "1"])[0];
+    assert_eq!(
+        (&welcome["answer"], &welcome["sealed"], &welcome["request_highest"]),
+        (&"welcome".into(), &true.into(), &0.into())
+    );
+    assert_eq!(ask(&["ping", "--times", "2"]).len(), 2);
+    let shakes = ask(&["shake", "--times", "3"]);
+    assert!(shakes.iter().all(|shake| shake["answer"] == "nothing"), "no campaign: {shakes:?}");
+
+    let sent =
+        &ask(&["send", "--fen", "300", "--shares", "2", "--to", "2,3", "--split", "equal", "--greeting", "luck"])[0];
+    assert_eq!((&sent["answer"], &sent["balance_fen"], &sent["request"]), (&"sent".into(), &9_700.into(), &1.into()));
+    let packet = sent["packet"].to_string();
+    let again = &ask(&[
+        "send",
+        "--fen",
+        "300",
+        "--shares",
+        "2",
+        "--to",
+        "2,3",
+        "--split",
+        "equal",
+        "--greeting",
+        "luck",
+        "--request",
+        "1",
+    ])[0];
+    assert_eq!(again["packet"], sent["packet"], "a number that is asked again is done once");
+    let told = ask(&["listen", "--user", "2", "--seconds", "1"]);
+    assert!(told.iter().any(|told| told["what"] == "packet" && told["about"] == sent["packet"]), "{told:?}");
+    assert_eq!(ask(&["notices", "--user", "2", "--seconds", "1"]), Vec::<Value>::new(), "it was acknowledged");
+    assert_eq!(ask(&["grab", &packet, "--user", "2"])[0]["share_fen"], 150);
+    let balance = ask(&["balance", "--user", "2"]);
+    assert_eq!(balance[0]["balance_fen"], 10_150);
+    let detail = &ask(&["detail", &packet, "--user", "3"])[0];
+    assert_eq!(
+        (&detail["greeting"], &detail["rows"][0]["user"], &detail["left_fen"]),
+        (&"luck".into(), &2.into(), &150.into())
+    );
+    assert_eq!(ask(&["history", "sent"])[0]["fen"], 300);
+    assert_eq!(ask(&["history", "received", "--user", "2"])[0]["fen"], 150);
+
+    for (flags, refusal, code) in [
+        (&["grab", &packet, "--user", "2"][..], "already_yours", 13),
+        (&["grab", &packet, "--user", "4"], "not_for_you", 14),
+        (&["grab", "1", "--user", "4"], "unknown_packet", 15),
+        (&["send", "--fen", "20000", "--to", "2"], "insufficient", 16),
+        (&["send", "--fen", "2", "--to", "2", "--request", "1"], "conflict", 18),
+        (&["send", "--fen", "20001", "--to", "2"], "malformed", 20),
+    ] {
+        let output = one(&server, &house.folder, flags);
+        let (objects, ended) = answers(&output);
+        assert_eq!((&objects[0]["refusal"], ended), (&refusal.into(), Some(code)), "{flags:?}: {}", words(&output));
+        assert!(words(&output).contains(&format!("refused, {refusal}: ")), "{}", words(&output));
+    }
+
+    let ticket = house.key_order(&["ticket", "--user", "3", "--json"]);
+    assert_eq!(ask(&["balance", "--ticket", &ticket])[0]["balance_fen"], 10_000);
+}
+
+#[test]
+fn silence_says_what_was_tried_and_for_how_long() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("realm.key"), format!("1 {}\n", "5a".repeat(32))).expect("our own folder");
+    let nobody = format!("127.0.0.1:{}", free_port("127.0.0.1"));
+    let begun = Instant::now();
+    let output = one(&nobody, &folder, &["ping", "--patience", "2"]);
+    assert_eq!(output.status.code(), Some(3), "{}", words(&output));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    for word in ["no answer", nobody.as_str(), "3 times in 2.0 s", "refused", "is rp-server running", "--server"] {
+        assert!(words(&output).to_lowercase().contains(word), "no {word:?} in {}", words(&output));
+    }
+    let house = Server::start("127.0.0.1");
+    let output = one(&format!("127.0.0.1:{}", house.port), &folder, &["balance", "--patience", "2"]);
+    assert_eq!(output.status.code(), Some(3), "{}", words(&output));
+    assert!(words(&output).contains("answers HELLO but not LOGIN"), "{}", words(&output));
+}
