@@ -110,7 +110,11 @@ impl PacketsArgs {
             })?;
             ensure!(packet.is_some(), "the ledger in {} has no packet {id}", self.data.display());
             let packet = packet.map(Packet::judged).expect("it was looked at above");
-            return if self.json { print(&packet) } else { Ok(packet.say()) };
+            if self.json {
+                return print(&packet);
+            }
+            packet.say();
+            return Ok(());
         }
         let (mut totals, mut open) = (Totals::default(), HashMap::new());
         reader.read(1, &mut |_, posting| {
@@ -118,7 +122,11 @@ impl PacketsArgs {
             Ok(())
         })?;
         totals.count_open(&open);
-        if self.json { print(&totals) } else { Ok(totals.say()) }
+        if self.json {
+            return print(&totals);
+        }
+        totals.say();
+        Ok(())
     }
 }
 
