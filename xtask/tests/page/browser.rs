@@ -32,7 +32,7 @@ impl Browser {
         let find =
             |name: &str| find_program(name).unwrap_or_else(|| panic!("no {name}: `cargo xtask test` installs it"));
         let mut command = Place::HERE.command(find("chromedriver"));
-        command.arg("--port=0").env("HOME", room.path()).env("TZ", "UTC");
+        command.arg("--port=0").env("HOME", room.path()).env("TMPDIR", room.path()).env("TZ", "UTC");
         let driver = Program::start("chromedriver", command, &room.file("chromedriver.log")).expect("it starts");
         let since = Instant::now();
         let port = loop {
