@@ -11,6 +11,7 @@ pub mod audit;
 pub mod bare;
 pub mod blast;
 pub mod books;
+pub mod breaking;
 pub mod cli;
 pub mod clock;
 pub mod conductor;

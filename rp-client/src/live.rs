@@ -1,13 +1,28 @@
-//! One line per second: what happened in it. On a terminal progress is drawn over itself while users log in.
+//! What is seen of a run while it goes on: a view that fills the terminal, a line for each second, or nothing.
+//!
+//! The loop that sends only copies a few hundred numbers for it, five times a second; the view is drawn by a thread of its own,
+//! so that a slow terminal keeps nobody waiting.
 
-use std::io::{IsTerminal, Write};
+pub mod lines;
+pub mod picture;
+pub mod screen;
+pub mod sums;
+pub mod view;
+
+use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
 use crate::conductor::Conductor;
 use crate::fleet::Fleet;
+use lines::Lines;
+use picture::Painter;
+use screen::Screen;
 
-/// What is seen of a run while it goes on.
+/// Time between two pictures, in microseconds.
+const PICTURE_US: u64 = 200_000;
+
+/// What is seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Style {
     /// A view that fills the terminal.
@@ -18,111 +33,65 @@ pub enum Style {
     Off,
 }
 
-/// Sums of all phases, to be compared with those of a second ago.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    due: u64,
-    sent: u64,
-    answered: u64,
-    refused: u64,
-    lost: u64,
-    retries: u64,
-    prizes: u64,
-    packets: u64,
-    shares: u64,
-    up: u64,
+enum Seen {
+    Full(Box<(Screen, Painter)>),
+    Lines(Lines),
+    Off,
 }
 
-impl Sums {
-    fn of(fleet: &Fleet) -> Self {
-        let mut sums = Self {
-            prizes: fleet.books.prizes.count,
-            packets: fleet.books.packets.count,
-            shares: fleet.books.shares.count,
-            up: fleet.up.into(),
-            ..Self::default()
-        };
-        for shakes in fleet.records.iter().map(|record| &record.shakes) {
-            sums.due += shakes.due;
-            sums.sent += shakes.sent;
-            sums.answered += shakes.answered;
-            sums.refused += shakes.refused;
-            sums.lost += shakes.lost;
-            sums.retries += shakes.retries;
-        }
-        sums
-    }
-}
-
-/// The line.
+/// What is seen, and when it is shown again.
 pub struct Live {
-    terminal: bool,
-    drawn: bool,
+    seen: Seen,
+    /// The second's end.
     next_us: u64,
-    start_us: u64,
-    last: Sums,
+    picture_us: u64,
 }
 
 impl Live {
-    /// Begins at `now_us`, in microseconds since 1970.
-    pub fn new(now_us: u64) -> Self {
-        let next_us = (now_us / 1_000_000 + 1) * 1_000_000;
-        Self {
-            terminal: std::io::stdout().is_terminal(),
-            drawn: false,
-            next_us,
-            start_us: now_us,
-            last: Sums::default(),
-        }
+    /// Begins at `now_us`, in microseconds since 1970. Without a style it is the view where there is a terminal, else lines. `title`
+    /// says what is run.
+    ///
+    /// # Errors
+    /// The view was asked for by name, and there is no terminal.
+    pub fn new(style: Option<Style>, title: &str, now_us: u64) -> anyhow::Result<Self> {
+        let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+        let style = style.unwrap_or(if is_terminal { Style::Full } else { Style::Lines });
+        let seen = match style {
+            Style::Full => Seen::Full(Box::new((Screen::begin()?, Painter::new(title, now_us)))),
+            Style::Lines => Seen::Lines(Lines::new(now_us)),
+            Style::Off => Seen::Off,
+        };
+        Ok(Self { seen, next_us: (now_us / 1_000_000 + 1) * 1_000_000, picture_us: now_us })
     }
 
-    /// When the next line is due.
+    /// Has a second ended?
+    pub fn is_second(&self, now_us: u64) -> bool {
+        now_us >= self.next_us
+    }
+
+    /// When there is something to show again.
     pub fn next_us(&self) -> u64 {
-        self.next_us
+        if matches!(self.seen, Seen::Full(_)) { self.next_us.min(self.picture_us) } else { self.next_us }
     }
 
-    /// Prints the line of the second that has ended.
-    pub fn print(&mut self, now_us: u64, fleet: &Fleet, conductor: &Conductor) {
+    /// A second has ended; its latencies are still apart.
+    pub fn turn_second(&mut self, now_us: u64, fleet: &Fleet, conductor: &Conductor) {
         self.next_us = (now_us / 1_000_000 + 1) * 1_000_000;
-        let (now, last) = (Sums::of(fleet), self.last);
-        self.last = now;
-        let elapsed = (now_us - self.start_us) / 1_000_000;
-        let stage = conductor.stage_name();
-        let mut line = format!("{elapsed:>4} s  {stage:<22}");
-        if now.due == last.due && now.answered == last.answered {
-            let users = fleet.count();
-            line += &format!("  sessions {:>8} of {users}  +{}/s", now.up, now.up.saturating_sub(last.up));
-            line += &format!("  again {}", fleet.login.retries);
-        } else {
-            line += &format!("  due {:>6}  sent {:>6}", now.due - last.due, now.sent.saturating_sub(last.sent));
-            line += &format!("  answered {:>6}", now.answered - last.answered);
-            // At the turn of a phase most answers are still those of the phase before.
-            if let Some(record) = fleet.records.iter().max_by_key(|record| record.latency_second_us.len()) {
-                let at = |share: f64| record.latency_second_us.value_at_quantile(share);
-                line += &format!("  p50 {:>5} us  p99 {:>6} us", at(0.5), at(0.99));
-            }
-            line += &format!("  prizes {:>4}", now.prizes - last.prizes);
-            line += &format!("  sent {:>3} taken {:>3}", now.packets - last.packets, now.shares - last.shares);
-            for (name, count) in [
-                ("again", now.retries - last.retries),
-                ("refused", now.refused - last.refused),
-                ("lost", now.lost - last.lost),
-            ] {
-                if count > 0 {
-                    line += &format!("  {name} {count}");
-                }
-            }
+        match &mut self.seen {
+            Seen::Full(full) => full.1.turn_second(fleet),
+            Seen::Lines(lines) => lines.print(now_us, fleet, conductor),
+            Seen::Off => {}
         }
-        self.show(&line, now.due == last.due);
     }
 
-    /// Progress is drawn over, if there is a terminal to draw on; lines of load stay.
-    fn show(&mut self, line: &str, passing: bool) {
-        let mut out = std::io::stdout().lock();
-        let over = if self.drawn { "\r\x1b[K" } else { "" };
-        self.drawn = self.terminal && passing;
-        let end = if self.drawn { "" } else { "\n" };
-        // A closed pipe must not end a run.
-        let _ = write!(out, "{over}{line}{end}").and_then(|()| out.flush());
+    /// Shows a new picture, if it is time for one.
+    pub fn glance(&mut self, now_us: u64, fleet: &Fleet, conductor: &Conductor) {
+        if let Seen::Full(full) = &mut self.seen
+            && now_us >= self.picture_us
+        {
+            self.picture_us = now_us + PICTURE_US;
+            let (screen, painter) = &mut **full;
+            screen.show(painter.paint(now_us, fleet, conductor));
+        }
     }
 }

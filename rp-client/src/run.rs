@@ -9,6 +9,7 @@ use rp_net::{proc, stop};
 
 use crate::bare::Bare;
 use crate::blast::{Blaster, Order};
+use crate::breaking;
 use crate::cli::Flags;
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Plan};
@@ -73,15 +74,17 @@ pub fn run(flags: &Flags) -> Result<bool> {
     let asked = Asked::of(flags, population.total(), seed)?;
     let clock = Clock::start();
     let mut conductor = Conductor::new(Plan { population, phases, pace: flags.pace, start_at_s, seed, reconcile });
-    say!("{}", summary::opening(flags, population.total(), &network.description()?));
-    stop::on_signals().context("handling signals")?;
+    let opening = summary::opening(flags, population.total(), &network.description()?);
+    say!("{opening}");
+    breaking::watch().context("handling signals")?;
     proc::exact_timers().context("asking for exact timers")?;
     let stolen = proc::stolen_ticks().unwrap_or(0);
 
     let onlooker = onlooker(flags)?;
     let mut logs = begin_logs(flags, clock.now_us())?;
     let start_us = clock.now_us();
-    lead(&clock, &mut conductor, &mut fleet, &mut network, blaster, flags.bare, (notebook, &mut logs))
+    let live = Live::new(flags.live, &opening, start_us)?;
+    lead(&clock, &mut conductor, &mut fleet, &mut network, (blaster, flags.bare), (notebook, &mut logs), live)
         .with_context(|| format!("playing against {}{}", flags.server, refusal(&network)))?;
 
     let stolen_ms = (proc::stolen_ticks().unwrap_or(stolen) - stolen) * TICK_MS;
@@ -89,6 +92,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
     let ran_us = (start_us, clock.now_us());
     let outside = Outside { unsent, overflow: network.overflow()?, damaged, stolen_ms, ran_us };
     let mut report = Report::gather(&fleet, conductor, asked, &outside);
+    report.remarks.extend(remarks(&fleet, flags.start_at, report.reconciled.restarted));
     report.expect(&expectations);
     if let Some(onlooker) = onlooker {
         report.server.snapshots = onlooker.end()?;
@@ -109,15 +113,14 @@ fn lead(
     conductor: &mut Conductor,
     fleet: &mut Fleet,
     network: &mut Network,
-    mut blaster: Option<Blaster>,
-    bare: Option<Bare>,
+    (mut blaster, bare): (Option<Blaster>, Option<Bare>),
     (mut notebook, logs): (Option<Notebook>, &mut [LatencyLog]),
+    mut live: Live,
 ) -> Result<()> {
     if bare.is_none() {
         // The account service's work, and over before a user's begins.
         fleet.keep_tickets((clock.now_us() / 1_000_000) as u32);
     }
-    let mut live = Live::new(clock.now_us());
     while !conductor.is_done() {
         let now_us = clock.now_us();
         network.receive(|bytes, post| fleet.receive(now_us, bytes, post))?;
@@ -128,10 +131,11 @@ fn lead(
             notebook.write(told)?;
         }
         network.post.flush()?;
-        if now_us >= live.next_us() {
-            live.print(now_us, fleet, conductor);
+        if live.is_second(now_us) {
+            live.turn_second(now_us, fleet, conductor);
             turn_second(fleet, logs, now_us)?;
         }
+        live.glance(now_us, fleet, conductor);
         if let Some(blaster) = &mut blaster {
             follow(blaster, conductor, fleet, network, bare, clock.now_us())?;
         }
@@ -173,6 +177,25 @@ fn turn_second(fleet: &mut Fleet, logs: &mut [LatencyLog], now_us: u64) -> Resul
     logs.iter_mut().try_for_each(|log| log.write(now_us, fleet))?;
     fleet.turn_second((now_us / 1_000_000).saturating_sub(1));
     Ok(())
+}
+
+/// What went otherwise than it was meant, and what to do about it.
+fn remarks(fleet: &Fleet, start_at_s: Option<u64>, restarted: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let late_us = start_at_s.map_or(0, |start_s| fleet.login.last_us.saturating_sub(start_s * 1_000_000));
+    if late_us > 0 {
+        let late_s = late_us as f64 / 1e6;
+        found.push(format!(
+            "the log-in ended {late_s:.1} s after --start-at: what was due meanwhile was fired late; name a later start"
+        ));
+    }
+    if fleet.login.again > 0 && !restarted {
+        found.push(format!(
+            "{} sessions were lost and logged in again: does another client play the same users? (--users)",
+            fleet.login.again
+        ));
+    }
+    found
 }
 
 /// Takes the server's snapshots along, when it is said where they are.

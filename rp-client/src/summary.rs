@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::cli::Flags;
+use crate::cli::{Flags, clock_face};
 use crate::report::{Latency, Phase, Report};
 
 /// Clocks that differ by more than this, in microseconds, are warned of.
@@ -20,6 +20,11 @@ pub fn opening(flags: &Flags, total: u64, network: &str) -> String {
         let _ = write!(text, " from {:?}", flags.source);
     }
     let _ = write!(text, " {network}");
+    if let Some(start_s) = flags.start_at {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let wait_s = start_s.saturating_sub(now);
+        let _ = write!(text, "\nfirst timed phase at {}, in {wait_s} s, on all machines", clock_face(start_s));
+    }
     text
 }
 

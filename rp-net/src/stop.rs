@@ -2,9 +2,10 @@
 //! nudge for one thread, which ends the system call that it is in.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+static SEEN: AtomicU32 = AtomicU32::new(0);
 
 const SIGNALS: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
 
@@ -21,6 +22,30 @@ extern "C" fn request(signal: libc::c_int) {
 pub fn on_signals() -> io::Result<()> {
     let handler: extern "C" fn(libc::c_int) = request;
     SIGNALS.iter().try_for_each(|signal| handle(*signal, handler))
+}
+
+extern "C" fn count(_signal: libc::c_int) {
+    request_now();
+}
+
+/// From here on SIGINT and SIGTERM set the flag and are counted, and none of them ends the process: whoever looks at [`seen`] does,
+/// once the terminal is as it was.
+///
+/// # Errors
+/// What the kernel says.
+pub fn count_signals() -> io::Result<()> {
+    SIGNALS.iter().try_for_each(|signal| handle(*signal, count))
+}
+
+/// Asks to stop, as a signal would. Two stores to atomics, so that a handler may do it.
+pub fn request_now() {
+    REQUESTED.store(true, Ordering::Relaxed);
+    SEEN.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How often a stop was asked for since signals are counted.
+pub fn seen() -> u32 {
+    SEEN.load(Ordering::Relaxed)
 }
 
 fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {

@@ -4,6 +4,7 @@
 mod one;
 mod report;
 mod server;
+mod view;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -191,6 +192,7 @@ fn a_client_that_is_told_to_stop_still_settles_its_books() {
     assert!(output.status.success() && begun.elapsed() < Duration::from_secs(20), "{}", words(&output));
     let report = report(&json);
     assert_eq!((&report["ok"], &report["reconciled"]["checked"]), (&true.into(), &true.into()));
+    assert_eq!(report["interrupted"], true);
     assert!(report["phases"][1]["answered"].as_u64() > Some(0));
 }
 
@@ -328,7 +330,8 @@ fn what_cannot_work_is_refused_with_a_remedy() {
         (&["--source", "203.0.113.77"], &["203.0.113.77", "address of this machine"]),
         (&["--expect", "speed<1ms"], &["--expect 'speed<1ms'"]),
         (&["--json", "/nowhere/report.json", "--scenario", &bad], &["bad.toml"]),
-        (&["--users", "1..=10"], &["no answer", "refused", "is rp-server running"]),
+        (&["--live", "full"], &["no terminal", "--live lines"]),
+        (&["--users", "1..=10"], &["no answer", "HELLOs in 10 s", "refused", "is rp-server running"]),
     ] {
         check_refusal(&folder, &nobody, flags, expected);
     }
