@@ -77,6 +77,10 @@ pub fn pages(programs: &Programs) -> Result<PathBuf> {
 /// # Errors
 /// When cargo-deb cannot be had, or refuses.
 pub fn package(profile: Profile) -> Result<PathBuf> {
+    // The manifest names what goes into the package below target/, where old files would be taken unseen.
+    if target_dir() != command::root().join("target") {
+        bail!("a package is made of what is in target/: run this without CARGO_TARGET_DIR");
+    }
     let cargo_deb = setup::cargo_deb()?;
     let mut pack = Command::new(cargo_deb);
     pack.current_dir(command::root());
