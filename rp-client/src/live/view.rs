@@ -146,7 +146,7 @@ fn draw_figures(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         thousands(sums.retries + picture.logins_again),
         thousands(picture.outstanding)
     );
-    let generator = format!("{:.2} % late, {} at most", 100.0 * late, time(sums.late_us_max));
+    let generator = format!("{:.2} % late, max {}", 100.0 * late, time(sums.late_us_max));
     let sealing = match picture.is_sealed {
         Some(true) => "on",
         Some(false) => "OFF: money travels readable",

@@ -338,6 +338,21 @@ fn what_cannot_work_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn users_that_two_clients_play_are_remarked_and_counted() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=3\nrate=300";
+    let scenario = write(&house.folder, "scenario.toml", text);
+    let server = format!("127.0.0.1:{}", house.port);
+    let start = |source: &str| {
+        let flags = ["--users", "1..=100", "--source", source, &scenario];
+        client(&house.folder, &server, &flags).spawn().expect("our program starts")
+    };
+    let running = [start("127.0.0.1"), start("127.0.0.2")];
+    let said: String = running.map(|child| words(&child.wait_with_output().expect("it ends"))).concat();
+    assert!(said.contains("does another client play the same users? (--users)"), "{said}");
+}
+
+#[test]
 fn another_realms_key_is_named_as_the_cause() {
     let house = Server::start("127.0.0.1");
     let folder = Folder::new();
