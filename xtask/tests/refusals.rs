@@ -189,7 +189,7 @@ fn what_the_machine_has_not(bench: &Bench<'_>) {
     check(
         "a missing right",
         nobody.arg("--gate-object").arg(&bench.programs.gate).env("RP_HTTP", "off"),
-        "rp-server: the gate needs CAP_BPF and CAP_NET_ADMIN: run as root, or grant them (setpriv, systemd); --xdp off serves \
+        "rp-server: the gate needs CAP_BPF and CAP_NET_ADMIN and CAP_PERFMON: run as root, or grant them (setpriv, systemd); --xdp off serves \
          without",
     );
     for file in ["/tmp/rp-nobody.key", "/tmp/rp-nobody.sock"] {
@@ -239,8 +239,8 @@ fn what_a_client_meets(bench: &Bench<'_>) {
     check_client(
         "an unreachable server",
         &mut bench.client(&["--server", "127.0.0.1:9", "--realm-key", "zero.key"]),
-        "rp-client: playing against 127.0.0.1:9{}: no answer from the server: is rp-server running there, and does a firewall \
-         let UDP through? (--server)",
+        "rp-client: playing against 127.0.0.1:9{}: no answer from the server to {} HELLOs in 10 s: is rp-server running there, and \
+         does a firewall let UDP through? (--server; `rp-server doctor` there)",
     );
     let past = ["--server", "127.0.0.1:9", "--realm-key", "zero.key", "--transport", "af-xdp"];
     let with = |flags: &[&'static str]| bench.client(&[&past[..], flags].concat());
