@@ -116,11 +116,8 @@ impl Cli {
     pub fn read(words: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut words: Vec<String> = words.into_iter().collect();
         let command = Self::tree();
-        let names = |word: &String| {
-            command.get_subcommands().any(|c| c.get_name() == word)
-                || ["help", "-h", "--help", "-V", "--version"].contains(&word.as_str())
-        };
-        if !words.iter().skip(1).any(names) {
+        let names = |word: &&str| *word == "help" || command.get_subcommands().any(|c| c.get_name() == *word);
+        if !config::command_of(&words).first().is_some_and(names) && !config::asks_for_help(&words) {
             words.insert(1.min(words.len()), "run".to_string());
         }
         let file = if config::is_wanted(&words) { config::read(&words, &command)? } else { None };

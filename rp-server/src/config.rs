@@ -76,8 +76,65 @@ fn named(words: &[String]) -> Option<String> {
 
 /// Does the command go by a file at all? Help does not, nor what looks at files itself.
 pub fn is_wanted(words: &[String]) -> bool {
-    let asks =
-        |word: &String| ["help", "-h", "--help", "-V", "--version", "completions", "man"].contains(&word.as_str());
-    let looks = |pair: &[String]| pair[0] == "config" && ["check", "example", "reload"].contains(&pair[1].as_str());
-    !words.iter().skip(1).any(asks) && !words.windows(2).any(looks)
+    let goes_without = match *command_of(words) {
+        ["help" | "completions" | "man", ..] | [_, "help"] => true,
+        ["config", order] => ["check", "example", "reload"].contains(&order),
+        _ => false,
+    };
+    !goes_without && !asks_for_help(words)
+}
+
+/// Is help or the version asked for, which any command answers?
+pub fn asks_for_help(words: &[String]) -> bool {
+    words.iter().skip(1).any(|word| ["-h", "--help", "-V", "--version"].contains(&word.as_str()))
+}
+
+/// The first two words behind the program's that are neither a flag of all commands nor its value: there a command is named, if
+/// one is. The same word further on is a value, like that of `--data man`.
+pub fn command_of(words: &[String]) -> Vec<&str> {
+    let (mut words, mut found) = (words.iter().skip(1).map(String::as_str), Vec::new());
+    while found.len() < 2
+        && let Some(word) = words.next()
+    {
+        match word {
+            "--config" | "--admin" => drop(words.next()),
+            _ if word.starts_with("--config=") || word.starts_with("--admin=") => {}
+            _ => found.push(word),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_named_where_commands_stand_and_nowhere_else() {
+        for (line, is_wanted_by_it) in [
+            ("", true),
+            ("run", true),
+            ("run --data man", true),
+            ("--data man", true),
+            ("run --data completions --pin help", true),
+            ("run --config check", true),
+            ("--admin man audit --data help", true),
+            ("--config=man run", true),
+            ("config show", true),
+            ("man out", false),
+            ("--admin socket man out", false),
+            ("--config=off completions bash", false),
+            ("help run", false),
+            ("config help", false),
+            ("config check x", false),
+            ("--admin socket config reload", false),
+            ("config --config x example", false),
+            ("run --data x -h", false),
+            ("--version", false),
+        ] {
+            let words: Vec<String> =
+                ["rp-server"].into_iter().chain(line.split_whitespace()).map(str::to_owned).collect();
+            assert_eq!(is_wanted(&words), is_wanted_by_it, "{line}");
+        }
+    }
 }
