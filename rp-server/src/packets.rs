@@ -246,11 +246,56 @@ impl Packet {
             let luck = if *best_luck { ", best luck" } else { "" };
             say!("  taken       {fen} fen by user {user} after {:.3} s{luck}", seconds(*at_ms));
         }
-        let left = fen - self.taken.iter().map(|share| share.fen).sum::<u64>() - self.refunded_fen;
-        match (left, self.refunded_fen) {
-            (0, 0) => say!("  finished    all is taken"),
-            (0, back) => say!("  refunded    {back} fen after {:.3} s", seconds(self.refunded_ms)),
-            (left, _) => say!("  open        {left} fen in {} shares", usize::from(*shares) - self.taken.len()),
+        match (self.left(), self.refunded_fen) {
+            (None, _) => say!("  faulty      it does not add up: run `rp-server audit`"),
+            (Some((0, _)), 0) => say!("  finished    all is taken"),
+            (Some((0, _)), back) => say!("  refunded    {back} fen after {:.3} s", seconds(self.refunded_ms)),
+            (Some((left, shares)), _) => say!("  open        {left} fen in {shares} shares"),
+        }
+    }
+
+    /// Fen and shares that nobody has yet; none when more was given away than was there.
+    fn left(&self) -> Option<(u64, usize)> {
+        let gone = self.taken.iter().try_fold(self.refunded_fen, |sum, share| sum.checked_add(share.fen))?;
+        Some((self.fen.checked_sub(gone)?, usize::from(self.shares).checked_sub(self.taken.len())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_that_gave_more_than_it_had_does_not_add_up() {
+        let mut packet = Packet {
+            id: 1,
+            sender: 2,
+            set: 0,
+            fen: 10,
+            made_ms: 0,
+            expires_ms: 0,
+            split: "equal",
+            shares: 2,
+            for_set: None,
+            for_users: vec![3, 4],
+            greeting: String::new(),
+            taken: Vec::new(),
+            refunded_fen: 0,
+            refunded_ms: 0,
+        };
+        for (taken, refunded_fen, left) in [
+            (&[][..], 0, Some((10, 2))),
+            (&[4], 0, Some((6, 1))),
+            (&[4], 6, Some((0, 1))),
+            (&[5, 5], 0, Some((0, 0))),
+            (&[5, 6], 0, None),
+            (&[4], 7, None),
+            (&[u64::MAX], 1, None),
+            (&[1, 1, 1], 0, None),
+        ] {
+            let share = |fen: &u64| Share { user: 3, fen: *fen, at_ms: 0, best_luck: false };
+            (packet.taken, packet.refunded_fen) = (taken.iter().map(share).collect(), refunded_fen);
+            assert_eq!(packet.left(), left, "{taken:?} {refunded_fen}");
         }
     }
 }
