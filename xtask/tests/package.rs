@@ -55,11 +55,16 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     let journal = run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
     assert!(journal.contains("s1: driver"), "the gate is in driver mode: {journal}");
     assert!(has_gate(), "and the interface says so");
-    let status = run(&["cat", &format!("/proc/{}/status", show("MainPID"))]);
+    // Of each thread: a thread keeps what it was started with.
+    let status = run(&["sh", "-c", &format!("cat /proc/{}/task/*/status", show("MainPID"))]);
+    for name in ["rp-server", "http", "ledger-upkeep", "worker-0"] {
+        assert!(status.lines().any(|line| line == format!("Name:\t{name}")), "{name}: {status}");
+    }
     for line in ["CapEff:", "CapPrm:", "CapAmb:", "CapInh:"] {
-        let bits = status.lines().find_map(|found| found.strip_prefix(line)).expect("the kernel says it").trim();
-        let bits = u64::from_str_radix(bits, 16).expect("it is a number in hex");
-        assert_eq!(bits & !SERVING & !(u64::from(line == "CapInh:") << 38), 0, "{line} {bits:x}");
+        for bits in status.lines().filter_map(|found| found.strip_prefix(line)) {
+            let bits = u64::from_str_radix(bits.trim(), 16).expect("it is a number in hex");
+            assert_eq!(bits & !SERVING & !(u64::from(line == "CapInh:") << 38), 0, "{line} {bits:x}: {status}");
+        }
     }
     assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
     assert_ne!(run(&["stat", "-c", "%U", &format!("/proc/{}", show("MainPID"))]).trim(), "root");

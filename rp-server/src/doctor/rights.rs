@@ -15,7 +15,7 @@ const FILES_BESIDES: u64 = 256;
 /// Sockets, alarms, queues and maps of a worker, for each address listened on.
 const FILES_OF_WORKER: u64 = 8;
 
-/// CAP_BPF, CAP_NET_ADMIN, and CAP_NET_RAW where it is needed.
+/// CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, and CAP_NET_RAW where it is needed.
 pub fn capabilities(asked: &Asked) -> Finding {
     let user = std::fs::metadata("/proc/self").map_or(0, |of| std::os::unix::fs::MetadataExt::uid(&of));
     match privilege::missing(asked.transport) {

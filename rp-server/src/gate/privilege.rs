@@ -41,7 +41,8 @@ pub fn check(transport: Transport) -> Result<()> {
     Ok(())
 }
 
-/// Gives up what only loading the programs took. To be called before there are other threads, which would keep it.
+/// Gives up, in this thread and in those that it starts later, what only loading the programs takes. The thread that loads them
+/// calls it then; each thread that was started before calls it first of all, for it would keep it.
 pub fn settle() {
     if let Err(error) = rp_net::proc::give_up(CAP_PERFMON) {
         tracing::warn!("CAP_PERFMON, which is needed no more, cannot be given up: {error}");

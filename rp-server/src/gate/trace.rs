@@ -32,6 +32,8 @@ pub fn follow(ebpf: &mut Ebpf, sink: impl Fn(&str) + Send + Sync + 'static) -> R
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let run = move || {
+        // What is left to load is loaded by the thread that started this one.
+        super::privilege::settle();
         while !stopped.load(Ordering::Relaxed) {
             logger.flush();
             std::thread::sleep(POLL);

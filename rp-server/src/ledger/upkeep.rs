@@ -135,6 +135,8 @@ impl Hand {
         // What it does may wait; what a worker does may not.
         let work = move || {
             rp_net::proc::give_way();
+            // The thread is older than the gate, as HTTP's is.
+            crate::gate::privilege::settle();
             self.work_on();
         };
         thread.spawn(work).context("starting the ledger's second thread")
