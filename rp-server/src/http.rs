@@ -1,7 +1,8 @@
 //! The HTTP port of whoever runs the server: page, metrics, health, on loopback unless a flag and a token say otherwise.
 //!
-//! It has a thread and a runtime of its own, which give way to the workers and hold no lock that they or the control plane
-//! ever wait for: all it shows are snapshots that the control plane took. It changes nothing in the server.
+//! It has a thread and a runtime of its own, which give way to the workers and share no lock with them, and with the control
+//! plane one, for as long as a pointer takes to copy: all it shows are snapshots that the control plane took. It changes
+//! nothing in the server.
 
 mod events;
 mod guard;

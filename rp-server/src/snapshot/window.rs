@@ -1,7 +1,8 @@
 //! Where snapshots lie from when they are taken to when somebody looks: the last two minutes of them, and whether the
 //! control plane beats.
 //!
-//! The control plane writes, whoever serves them reads, in another thread: neither waits for the other.
+//! The control plane writes, whoever serves them reads, in another thread. Between them is a lock, under which nothing is done
+//! but to copy a pointer to the history, or to put another in its place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -92,13 +93,15 @@ impl Window {
     /// # Errors
     /// There is none, and why.
     pub fn at(&self, second: Option<u64>) -> Result<Arc<Snapshot>, String> {
-        find(&self.history.borrow(), second)
+        let history = self.history.borrow().clone();
+        find(&history, second)
     }
 
     /// The first snapshot after a second, waiting for it if need be; none once there will be no more.
     pub async fn after(&mut self, second: u64) -> Option<Arc<Snapshot>> {
         loop {
-            let found = self.history.borrow_and_update().iter().find(|kept| kept.unix_s > second).cloned();
+            let history = self.history.borrow_and_update().clone();
+            let found = history.iter().find(|kept| kept.unix_s > second).cloned();
             if found.is_some() {
                 return found;
             }
