@@ -7,17 +7,16 @@ mod drain;
 mod keeping;
 mod mint;
 mod reload;
+mod signals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use rp_core::engine::bank::{Bank, Plan};
 use rp_core::steer;
 use rtrb::PushError;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -37,6 +36,7 @@ use campaign::{Change, Followed};
 pub use campaign::{PlanChange, refusal};
 use drain::Drain;
 pub use mint::{MintOrder, Minted, Mints};
+pub use signals::{Hangups, Signals};
 use tracing::{info, warn};
 
 /// The bank's beat while money is on its way to users: their number is what takes time.
@@ -133,13 +133,8 @@ impl Control {
 
     /// Beats until a worker is gone, or a signal asks to stop: then nothing more is let in, and it goes on until everything
     /// under way has come to its end, a second at most. A second signal ends it at once.
-    ///
-    /// # Errors
-    /// Signals cannot be heard.
-    pub async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Result<()> {
-        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-        let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+    pub async fn run(mut self, mut calls: mpsc::Receiver<Call>, signals: Signals) {
+        let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         let mut watch = tokio::time::interval_at(Instant::now() + self.systemd.rest(), self.systemd.rest());
         watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.serve();
@@ -178,7 +173,6 @@ impl Control {
             }
         }
         self.end();
-        Ok(())
     }
 
     /// All is in its place: the file's campaign begins or goes on, and whoever waits for that is told.

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // A filter that lets no error of this room through must not hide why the server is not there.
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("{error:#}");
+            } else {
+                complain!("rp-server: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }

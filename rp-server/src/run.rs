@@ -33,7 +33,7 @@ use crate::admin::AdminArgs;
 use crate::admin::serve::AdminSocket;
 use crate::clock::Clock;
 use crate::config::{self, live::Wish};
-use crate::control::{Call, Control};
+use crate::control::{Call, Control, Hangups, Signals};
 use crate::gate::xsks::Transport;
 use crate::gate::{self, Answering, Gate, GateConfig, Started, XdpChoice};
 use crate::http::HttpArgs;
@@ -44,7 +44,7 @@ use crate::logs::LogArgs;
 use crate::network::Net;
 use crate::realm;
 use crate::recovery;
-use crate::sight::{Sight, WorkerSight};
+use crate::sight::{Sight, Tally, WorkerSight};
 use crate::snapshot::{self, Publisher};
 use crate::worker::{Doors, Face, Homes, Worker, connect};
 pub use asked::Asked;
@@ -158,27 +158,26 @@ impl RunArgs {
         let cpus = self.plan_cpus()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the control plane")?;
-        let socket = {
-            let _inside = runtime.enter();
-            AdminSocket::bind(admin.path())?
-        };
+        let inside = runtime.enter();
+        let hangups = Hangups::hear()?;
+        let socket = AdminSocket::bind(admin.path())?;
         let life = Arc::new(Life::default());
         let (publisher, window) = snapshot::open(life.clone());
         // From here on it tells that the server starts, and it is the last to end.
         let http = self.http.serve(window)?;
-        let (running, control) = self.start(&cpus, life.clone(), publisher)?;
+        let (running, control, signals) = self.start(&cpus, hangups, life, publisher)?;
+        drop(inside);
         // Loading the gate and reading the ledger back needed much for a moment.
         rp_net::proc::give_memory_back();
         info!(about = "admin", "{}", admin.path().display());
         info!(about = "http", "{}", http.said());
         let control = control.following(start, campaign, self.ledger.folder().map(PathBuf::from));
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
-        let served = tokio::task::LocalSet::new().block_on(&runtime, async {
+        tokio::task::LocalSet::new().block_on(&runtime, async {
             tokio::task::spawn_local(socket.serve(calls));
-            control.run(questions).await
+            control.run(questions, signals).await;
         });
-        let stopped = running.stop();
-        served.and(stopped)
+        running.stop()
     }
 
     /// What of them a running server can change to.
@@ -199,7 +198,13 @@ impl RunArgs {
         Ok(allowed.into_iter().cycle().take(workers).collect())
     }
 
-    fn start(&self, cpus: &[usize], life: Arc<Life>, publisher: Publisher) -> Result<(Running, Control)> {
+    fn start(
+        &self,
+        cpus: &[usize],
+        hangups: Hangups,
+        life: Arc<Life>,
+        publisher: Publisher,
+    ) -> Result<(Running, Control, Signals)> {
         let realms = self.realms()?;
         let (clock, cookie_key) = (Clock::default(), draw_key()?);
         let bank_books = Arc::new(BankBooks::default());
@@ -209,6 +214,8 @@ impl RunArgs {
         let parts = Parts { config, baker, realms: &realms, books: &books, bank_books: &bank_books };
         // Every sum is checked before a port is opened.
         let mut vault = self.ledger.open(&parts, clock)?;
+        // Until here a signal may end the process as it stands; the gate's pins and the interfaces' settings must be put back.
+        let signals = Signals::hear(hangups)?;
         let sockets = self.sockets(cpus.len())?;
         let started = self.gate(cpus, &sockets, cookie_key, clock)?;
         gate::privilege::settle();
@@ -263,6 +270,7 @@ impl RunArgs {
                     books: books[n].clone(),
                     face: Arc::new(Face::default()),
                     sockets: sockets[n].clone(),
+                    overflows: sockets[n].iter().map(|_| Tally::default()).collect(),
                 })
                 .collect(),
             bank: bank_books.clone(),
@@ -300,7 +308,7 @@ impl RunArgs {
         }
         let desk = desks.next().expect("a desk for each worker and the bank");
         let control = Control::new(sight.clone(), bank, bank_rings, (desk, archive), keeper, intake, publisher);
-        Ok((Running { threads, wakers, sight, keeping, _gate: gate }, control))
+        Ok((Running { threads, wakers, sight, keeping, _gate: gate }, control, signals))
     }
 
     /// Of worker 0, without a gate.

@@ -1,6 +1,7 @@
 //! What can be seen of a running server: its counters, summed over workers when somebody asks.
 
 mod status;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use rp_net::socket::UdpSocket;
 use rp_net::xsk::Watch;
 
 pub use status::{ClientStatus, GateStatus, LedgerStatus, Memory, Money, Second, Status, Sum, WorkerStatus, XskStatus};
+pub use tally::Tally;
 
 use crate::clock::Clock;
 use crate::gate::counters::CounterMaps;
@@ -42,14 +44,20 @@ pub struct WorkerSight {
     pub face: Arc<Face>,
     /// Its sockets.
     pub sockets: Arc<[UdpSocket]>,
+    /// What each of them did not hold.
+    pub overflows: Box<[Tally]>,
 }
 
 /// An AF_XDP socket as others see it.
 pub struct XskSight {
     /// What it is.
     pub status: XskStatus,
-    /// Its losses.
+    /// Its losses, as the kernel tells them.
     pub watch: Watch,
+    /// Frames that it did not hold.
+    pub lost: Tally,
+    /// Frames that the kernel refused to send.
+    pub refused: Tally,
 }
 
 /// Bins of a second in the timeline.
@@ -136,7 +144,7 @@ impl Sight {
             .iter()
             .map(|reason| (reason.name().to_string(), self.all(|books| &books.dropped[*reason])))
             .collect();
-        let sockets = || self.workers.iter().flat_map(|worker| worker.sockets.iter());
+        let sockets = self.workers.iter().flat_map(|worker| worker.sockets.iter().zip(&worker.overflows));
         Status {
             uptime_s: self.clock.uptime().as_secs_f64(),
             gate: self.gate.clone(),
@@ -154,12 +162,12 @@ impl Sight {
             dropped,
             replied: self.all(|books| &books.replied),
             accepted: self.all(|books| &books.accepted),
-            socket_overflow: sockets().map(|socket| u64::from(socket.overflow().unwrap_or(0))).sum(),
+            socket_overflow: sockets.map(|(socket, tally)| tally.follow_word(socket.overflow())).sum(),
             from_xsk: self.workers.iter().map(|worker| worker.face.from_xsk.load(Relaxed)).sum(),
             sent_by_xsk: self.workers.iter().map(|worker| worker.face.departures.by_xsk.read()).sum(),
-            xsk_lost: self.xsks.iter().map(|xsk| xsk.watch.lost().unwrap_or(0)).sum(),
+            xsk_lost: self.xsks.iter().map(|xsk| xsk.lost.follow(xsk.watch.lost())).sum(),
             send_failed: self.workers.iter().map(|worker| worker.face.departures.failed.load(Relaxed)).sum::<u64>()
-                + self.xsks.iter().map(|xsk| xsk.watch.refused().unwrap_or(0)).sum::<u64>(),
+                + self.xsks.iter().map(|xsk| xsk.refused.follow(xsk.watch.refused())).sum::<u64>(),
             notices_refused: self.all(|books| &books.notices_refused),
             money: self.money(),
             ledger: self.ledger(),

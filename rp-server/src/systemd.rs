@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use tracing::warn;
@@ -19,6 +19,8 @@ use crate::sight::Sight;
 const BEATS: u32 = 3;
 /// A line of status so often.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
+/// The shortest time between two beats, however little patience there is.
+const REST_MIN: Duration = Duration::from_millis(1);
 
 /// The service manager.
 pub struct Systemd {
@@ -29,21 +31,24 @@ pub struct Systemd {
     rounds: Vec<u64>,
     /// Workers that have not since.
     stuck: Vec<usize>,
-    /// Since the last line of status.
-    quiet: Duration,
-    requests: u64,
+    /// When the next line of status is due.
+    line_due: Instant,
+    /// Requests by the last line, and when that was.
+    counted: (u64, Instant),
 }
 
 impl Systemd {
     /// The one that started this server, if one did.
     pub fn new(sight: Arc<Sight>) -> Systemd {
         let rounds = vec![0; sight.workers.len()];
-        let patience = sd_notify::watchdog_enabled();
+        // None at all is how a service manager says that it does not watch.
+        let patience = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero());
         let socket = connect().unwrap_or_else(|error| {
             warn!("the service manager cannot be reached at NOTIFY_SOCKET: {error}");
             None
         });
-        Systemd { socket, sight, patience, rounds, stuck: Vec::new(), quiet: STATUS_EVERY, requests: 0 }
+        let now = Instant::now();
+        Systemd { socket, sight, patience, rounds, stuck: Vec::new(), line_due: now, counted: (0, now) }
     }
 
     fn tell(&self, states: &[NotifyState<'_>]) {
@@ -56,7 +61,7 @@ impl Systemd {
 
     /// Between two beats; what is seen of a stuck worker is worth knowing without a service manager, too.
     pub fn rest(&self) -> Duration {
-        self.patience.map_or(STATUS_EVERY, |patience| (patience / BEATS).min(STATUS_EVERY))
+        rest_of(self.patience)
     }
 
     /// Clients are served.
@@ -83,12 +88,13 @@ impl Systemd {
         if self.stuck.is_empty() && self.patience.is_some() {
             self.tell(&[NotifyState::Watchdog]);
         }
-        self.quiet += self.rest();
-        if self.quiet >= STATUS_EVERY {
-            let line = self.line(campaign);
-            self.tell(&[NotifyState::Status(&line)]);
-            self.quiet = Duration::ZERO;
+        let now = Instant::now();
+        if self.socket.is_none() || now < self.line_due {
+            return;
         }
+        self.line_due = now + STATUS_EVERY;
+        let line = self.line(campaign, now);
+        self.tell(&[NotifyState::Status(&line)]);
     }
 
     /// Looks at the workers, and says when one hangs, or does no more.
@@ -109,17 +115,27 @@ impl Systemd {
         self.stuck = stuck;
     }
 
-    fn line(&mut self, campaign: Option<u32>) -> String {
+    fn line(&mut self, campaign: Option<u32>, now: Instant) -> String {
         let status = self.sight.status();
         let requests = status.received.values().sum::<u64>();
-        let rate = requests.wrapping_sub(self.requests) / STATUS_EVERY.as_secs().max(1);
-        self.requests = requests;
+        let (before, since) = std::mem::replace(&mut self.counted, (requests, now));
+        let rate = rate(requests.wrapping_sub(before), now - since);
         let sessions = status.sessions;
         let campaign = campaign.map_or("no campaign".to_owned(), |number| format!("campaign {number}"));
         let stuck: Vec<String> = self.stuck.iter().map(|number| format!("; worker {number} HANGS")).collect();
         let balanced = if status.money.balanced { "balanced" } else { "not at rest" };
         format!("{sessions} sessions, {rate} requests a second up here, {campaign}, books {balanced}{}", stuck.concat())
     }
+}
+
+/// Between two beats, for a service manager of such patience or none.
+fn rest_of(patience: Option<Duration>) -> Duration {
+    patience.map_or(STATUS_EVERY, |patience| (patience / BEATS).clamp(REST_MIN, STATUS_EVERY))
+}
+
+/// So many in such a time, a second.
+fn rate(count: u64, time: Duration) -> u64 {
+    (count as f64 / time.max(REST_MIN).as_secs_f64()).round() as u64
 }
 
 /// The way to the service manager, if there is one. Nothing waits on it: one that does not read shall not stop the server.
@@ -133,4 +149,26 @@ fn connect() -> io::Result<Option<UnixDatagram>> {
     socket.set_nonblocking(true)?;
     socket.connect_addr(&address)?;
     Ok(Some(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_by_the_time_that_passed_and_no_patience_is_too_short_for_a_beat() {
+        let ms = Duration::from_millis;
+        for (count, time, a_second) in [(2400, ms(2400), 1000), (100, ms(200), 500), (0, Duration::ZERO, 0)] {
+            assert_eq!(rate(count, time), a_second, "{count} in {time:?}");
+        }
+        for (patience, rest) in [
+            (None, STATUS_EVERY),
+            (Some(ms(30_000)), STATUS_EVERY),
+            (Some(ms(2400)), ms(800)),
+            (Some(Duration::from_micros(1)), REST_MIN),
+            (Some(Duration::ZERO), REST_MIN),
+        ] {
+            assert_eq!(rest_of(patience), rest, "{patience:?}");
+        }
+    }
 }

@@ -5,12 +5,15 @@
 #[path = "shared/server.rs"]
 mod server;
 
+use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use rp_core::ticket::RealmKey;
 use serde_json::Value;
 use server::Server;
 
@@ -25,40 +28,40 @@ struct Operated {
     manager: UnixDatagram,
 }
 
+/// The folder of the server of that name.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("rp-server-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+    folder
+}
+
 impl Operated {
     fn start(name: &str, file: &str, flags: &[&str]) -> Operated {
-        let folder = std::env::temp_dir().join(format!("rp-server-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        let mut operated = Operated::begin(name, file, flags);
+        operated.server.wait();
+        operated
+    }
+
+    /// One that need not serve yet.
+    fn begin(name: &str, file: &str, flags: &[&str]) -> Operated {
+        let folder = folder(name);
         std::fs::write(folder.join("server.toml"), file).expect("our own folder");
         let manager = UnixDatagram::bind(folder.join("notify")).expect("our own folder");
         manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
         let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = free.expect("loopback has a free port").to_string();
         let child = Operated::launch(&folder, &address, flags);
-        let mut server = Server { child, folder, address };
-        server.wait();
-        Operated { server, manager }
+        Operated { server: Server { child, folder, address }, manager }
     }
 
     fn launch(folder: &Path, address: &str, flags: &[&str]) -> Child {
         let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
         Command::new(env!("CARGO_BIN_EXE_rp-server"))
-            .args([
-                "run",
-                "--xdp",
-                "off",
-                "--workers",
-                "2",
-                "--http",
-                "off",
-                "--listen",
-                address,
-                "--config",
-                "server.toml",
-            ])
+            .args(["run", "--xdp", "off", "--workers", "2", "--listen", address, "--config", "server.toml"])
             .args(flags)
             .current_dir(folder)
             .env("RP_ADMIN", folder.join("admin"))
+            .env("RP_HTTP", "off")
             .env("NOTIFY_SOCKET", folder.join("notify"))
             .env("WATCHDOG_USEC", WATCHDOG_US.to_string())
             .stdout(log.try_clone().expect("a file has several handles"))
@@ -107,6 +110,30 @@ impl Operated {
             assert!(Instant::now() < until, "no {word:?} in:\n{}", self.server.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// What /readyz says: its code and its words. It is served at `http` in the folder.
+    fn readiness(&self) -> String {
+        let path = self.server.folder.join("http");
+        let until = Instant::now() + PATIENCE;
+        let mut stream = loop {
+            match UnixStream::connect(&path) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < until, "{error}:\n{}", self.server.log()),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").expect("it listens");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("it answers in text");
+        let (head, words) = said.split_once("\r\n\r\n").expect("it speaks HTTP");
+        format!("{} {words}", head.split(' ').nth(1).unwrap_or_default())
+    }
+
+    /// The kernel's number of a worker's thread.
+    fn thread_of(&self, worker: usize) -> i32 {
+        let status: Value = serde_json::from_str(&self.server.order(&["status", "--json"])).expect("it prints JSON");
+        status["workers"][worker]["tid"].as_i64().expect("a worker has a thread") as i32
     }
 
     fn end(&mut self) {
@@ -200,10 +227,8 @@ fn a_worker_that_hangs_stops_the_signs_of_life_and_is_named() {
     let mut operated = Operated::start("hang", "", &["--durability", "none"]);
     let time = Duration::from_micros(2 * WATCHDOG_US);
     assert!(operated.signs(time) > 2, "{}", operated.server.log());
-    let status: Value = serde_json::from_str(&operated.server.order(&["status", "--json"])).expect("it prints JSON");
-    let tid = status["workers"][1]["tid"].as_i64().expect("a worker has a thread") as i32;
     // One thread, as a debugger holds it; the rest of the server goes on.
-    let held = Held::hold(tid);
+    let held = Held::hold(operated.thread_of(1));
     operated.wait_for("worker 1 hangs");
     operated.signs(Duration::from_micros(WATCHDOG_US / 2));
     assert_eq!(operated.signs(time), 0, "{}", operated.server.log());
@@ -213,6 +238,61 @@ fn a_worker_that_hangs_stops_the_signs_of_life_and_is_named() {
     operated.wait_for("worker 1 goes round again");
     assert!(operated.signs(time) > 2, "{}", operated.server.log());
     operated.end();
+}
+
+#[test]
+fn a_server_that_starts_says_so_and_reads_its_file_again_once_it_serves() {
+    let flags = ["--durability", "none", "--http", "unix:http"];
+    // A key that is long in coming holds the start up, as a ledger of a long night does.
+    let key = folder("starting").join("realm.key");
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&key).status().is_ok_and(|made| made.success()));
+    let mut operated = Operated::begin("starting", "session-rate = 30\n", &flags);
+    assert!(operated.readiness().starts_with("503 starting: "), "{}", operated.readiness());
+    operated.server.signal("-TERM");
+    let ended = operated.server.child.wait().expect("it is our child");
+    assert_eq!(ended.signal(), Some(libc::SIGTERM), "nothing is under way yet, and nobody waits");
+
+    operated.server.child = Operated::launch(&operated.server.folder, &operated.server.address, &flags);
+    let until = Instant::now() + PATIENCE;
+    // Until the socket is the new server's.
+    while !operated.readiness().starts_with("503 starting: ") {
+        assert!(Instant::now() < until);
+    }
+    operated.write("session-rate = 31\n");
+    operated.server.signal("-HUP");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(operated.readiness().starts_with("503 starting: "), "{}", operated.readiness());
+    std::fs::write(&key, RealmKey { id: 1, key: [7; 32] }.to_string()).expect("the server reads");
+    operated.server.wait();
+    operated.wait_for("session-rate: 31, before 30");
+    assert_eq!(operated.readiness(), "200 ready\n");
+    let heard: Vec<String> = (0..3).map(|_| operated.hear()).collect();
+    assert!(heard[0] == "READY=1\n" && heard[1].starts_with("RELOADING=1") && heard[2] == "READY=1\n", "{heard:?}");
+    operated.end();
+}
+
+#[test]
+fn a_server_that_drains_is_not_ready_and_says_why() {
+    let mut operated = Operated::start("draining", "", &["--durability", "none", "--http", "unix:http"]);
+    assert_eq!(operated.readiness(), "200 ready\n");
+    // What a worker does not bring to its end keeps the server from its own.
+    let held = Held::hold(operated.thread_of(1));
+    operated.server.signal("-TERM");
+    operated.wait_for("draining: nothing more");
+    assert!(operated.readiness().starts_with("503 draining: "), "{}", operated.readiness());
+    drop(held);
+    operated.end();
+}
+
+#[test]
+fn a_start_that_fails_says_why_whatever_the_log_leaves_out() {
+    for filter in ["info", "off", "rp_server::gate=debug"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rp-server"));
+        let output = command.args(["run", "--config", "off", "--sets", "0", "--log-level", filter]).output();
+        let output = output.expect("it was built");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("--sets 0: a server has 1 "), "{filter}: {said}");
+    }
 }
 
 /// A thread that stands still until this is dropped.

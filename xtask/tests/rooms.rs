@@ -99,6 +99,7 @@ fn tokio_is_in_the_control_plane_alone() {
     let may = [
         "rp-server/src/admin/serve.rs",
         "rp-server/src/control.rs",
+        "rp-server/src/control/signals.rs",
         "rp-server/src/http.rs",
         "rp-server/src/http/events.rs",
         "rp-server/src/http/listen.rs",

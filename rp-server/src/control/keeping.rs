@@ -28,14 +28,16 @@ impl Control {
         self.archive.keep(BANK, sequence, bytes, self.bank.journal().written(), &self.desk)
     }
 
-    /// Waits for the bank's last postings.
+    /// Waits for the bank's last postings. The disk may take its time; this thread is not stuck meanwhile.
     pub(super) fn end(&mut self) {
         while !self.bank.journal().is_durable() && !self.desk.scribe().gone.load(Ordering::Relaxed) {
+            self.publisher.beat(self.clock.now().mono_us);
             self.keep();
             std::thread::sleep(Duration::from_micros(200));
         }
         let scribe = self.desk.scribe().clone();
         while scribe.unprojected() >= WORTH && !scribe.gone.load(Ordering::Relaxed) && !self.hand_in() {
+            self.publisher.beat(self.clock.now().mono_us);
             std::thread::sleep(Duration::from_millis(1));
         }
     }

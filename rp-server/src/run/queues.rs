@@ -10,7 +10,7 @@ use rp_net::socket::UdpSocket;
 use rp_net::wait::Sleeper;
 
 use crate::gate::xsks::Plugged;
-use crate::sight::{XskSight, XskStatus};
+use crate::sight::{Tally, XskSight, XskStatus};
 use crate::worker::{Frames, Homes, Xsks};
 
 /// What decides about frames, the AF_XDP sockets of each worker, which sleeps on them too, and what is seen of them all.
@@ -29,7 +29,8 @@ pub(super) fn share(
     let mut sights = Vec::new();
     for Plugged { interface, interface_index, queue, worker, mode, xsk } in plugged {
         let status = XskStatus { interface, queue, worker, mode: mode.name().to_string() };
-        sights.push(XskSight { status, watch: xsk.watch().context("a second handle of an AF_XDP socket")? });
+        let watch = xsk.watch().context("a second handle of an AF_XDP socket")?;
+        sights.push(XskSight { status, watch, lost: Tally::default(), refused: Tally::default() });
         sleepers[worker].watch(xsk.as_fd());
         xsks[worker].push((interface_index, xsk));
     }
