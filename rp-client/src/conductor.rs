@@ -22,6 +22,8 @@ use schedule::Schedule;
 use silence::{SILENCE_US, heard};
 use watch::Watch;
 
+/// How long the reading of the last phase's end is waited for: it may be lost, and is asked for again.
+const LAST_LOOK_US: u64 = 3_000_000;
 /// How long what is outstanding is waited for after the last phase; longer than any request is repeated.
 const DRAIN_US: u64 = 90_000_000;
 /// Nothing may arrive for this long before the books are read.
@@ -235,7 +237,7 @@ impl Conductor {
             Stage::Timed(_) if self.blast().is_some() => {}
             Stage::Timed(i) => self.play(i, now_us, fleet, out),
             Stage::Drain => {
-                if fleet.outstanding() > 0 && self.plan.reconcile {
+                if self.plan.reconcile && (fleet.outstanding() > 0 || self.lacks_end(now_us)) {
                     self.watch.look(now_us, fleet, out);
                 }
                 self.drain(now_us, fleet);
@@ -326,10 +328,17 @@ impl Conductor {
         }
     }
 
+    /// Is the reading still to come that ends the last second of the phases?
+    fn lacks_end(&self, now_us: u64) -> bool {
+        let is_patient = now_us < self.since_us + LAST_LOOK_US;
+        self.plan.reconcile && is_patient && !self.watch.has_read(self.since_us / 1_000_000)
+    }
+
     /// Waits until nothing is outstanding, then until nothing arrives for a while.
     fn drain(&mut self, now_us: u64, fleet: &Fleet) {
         let received = fleet.books.received_in_all();
-        if fleet.outstanding() > 0 && now_us < self.since_us + DRAIN_US {
+        let outstanding = fleet.outstanding() > 0 && now_us < self.since_us + DRAIN_US;
+        if outstanding || self.lacks_end(now_us) {
             self.pinged_us = now_us;
         } else if received != self.received {
             self.received = received;
@@ -353,7 +362,7 @@ impl Conductor {
             return;
         };
         if self.readings == 0 {
-            self.watch.take(now_us, reading.clone());
+            self.watch.close(now_us, reading.clone());
         }
         self.readings += 1;
         let Some(before) = &self.before else { return };

@@ -18,6 +18,15 @@ pub struct ServerSide {
 }
 
 impl ServerSide {
+    /// The rows by their seconds; those of one second are one.
+    pub fn by_second(&self) -> BTreeMap<u64, ServerSecond> {
+        let mut rows = BTreeMap::<u64, ServerSecond>::new();
+        for row in &self.per_second {
+            rows.entry(row.second).and_modify(|sum| sum.go_on(row)).or_insert(*row);
+        }
+        rows
+    }
+
     /// Seconds in which the auditors of all machines read.
     pub fn whole(&self) -> impl Iterator<Item = &ServerSecond> {
         let most = self.per_second.iter().map(|row| row.machines).max().unwrap_or_default();
@@ -64,6 +73,17 @@ impl ServerSecond {
         let spans_us = self.span_us * u64::from(self.machines) + other.span_us * u64::from(other.machines);
         self.span_us = spans_us / u64::from(machines).max(1);
         self.machines = machines;
+        self.count(other);
+    }
+
+    /// Adds what the same machines' auditors read later.
+    fn go_on(&mut self, later: &Self) {
+        self.span_us += later.span_us;
+        self.count(later);
+        self.sessions = later.sessions;
+    }
+
+    fn count(&mut self, other: &Self) {
         for (sum, part) in [
             (&mut self.received, other.received),
             (&mut self.sent, other.sent),
