@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Counts, Datagrams, GeneratorLate, Login, Money, Report};
+use super::{Counts, Datagrams, GeneratorLate, Login, Machine, Money, Report};
 
 /// The sum of reports.
 ///
@@ -21,12 +21,13 @@ use super::{Counts, Datagrams, GeneratorLate, Login, Money, Report};
 pub fn merge(mut reports: Vec<Report>) -> Result<Report> {
     reports.sort_by_key(|report| report.users);
     let Some(first) = reports.first() else { bail!("no report was named") };
-    for pair in reports.windows(2) {
-        let not_one = || format!("{} and {} are not of one run", named(&pair[0]), named(&pair[1]));
-        fits(first, &pair[1]).and_then(|()| apart(&pair[0], &pair[1])).with_context(not_one)?;
+    let mut machines: Vec<Machine> = reports.iter().flat_map(|report| report.machines.iter().cloned()).collect();
+    machines.sort_by_key(|machine| machine.users);
+    for other in &reports[1..] {
+        fits(first, other).with_context(|| not_one(first.users, other.users))?;
     }
+    apart(&machines)?;
     let phases = phases::sum(&reports)?;
-    let machines: Vec<_> = reports.iter().flat_map(|report| report.machines.iter().cloned()).collect();
     let late_ms_max = reports.iter().map(|report| report.generator_late.ms_max).fold(0.0, f64::max);
     let all = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let sum = Report {
@@ -34,6 +35,7 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report> {
         ended_us: reports.iter().map(|report| report.ended_us).max().unwrap_or_default(),
         users: [first.users[0], reports.iter().map(|report| report.users[1]).max().unwrap_or_default()],
         stolen_ms: stolen_ms(&reports),
+        remarks: remarks(&reports, &machines),
         machines,
         sessions: all(|report| report.sessions),
         sealing: reports.iter().find_map(|report| report.sealing),
@@ -52,7 +54,6 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report> {
         clock_offset_us: reports.iter().filter_map(|report| report.clock_offset_us).max_by_key(|us| us.abs()),
         server: sides::server(&reports),
         expected: if alike(&reports, |r| r.expected.clone()) { first.expected.clone() } else { String::new() },
-        remarks: remarks(&reports),
         failures: reports.iter().flat_map(|r| r.failures.iter().map(|failure| of_whom(r, failure))).collect(),
         ok: reports.iter().all(|report| report.ok),
         ..first.clone()
@@ -60,14 +61,20 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report> {
     Ok(sum)
 }
 
-fn named(report: &Report) -> String {
-    let [first, last] = report.users;
+fn named([first, last]: [u64; 2]) -> String {
     format!("users {first}..={last}")
 }
 
-/// A sentence of a report, with the users that it is about.
+fn not_one(ours: [u64; 2], theirs: [u64; 2]) -> String {
+    format!("{} and {} are not of one run", named(ours), named(theirs))
+}
+
+/// A sentence of a report, with the users that it is about; those of a sum have theirs.
 fn of_whom(report: &Report, sentence: &str) -> String {
-    format!("{}: {sentence}", named(report))
+    match report.machines.as_slice() {
+        [machine] => format!("{}: {sentence}", named(machine.users)),
+        _ => sentence.to_string(),
+    }
 }
 
 fn alike<T: PartialEq>(reports: &[Report], of: impl Fn(&Report) -> T) -> bool {
@@ -95,31 +102,55 @@ fn fits(first: &Report, other: &Report) -> Result<()> {
     Ok(())
 }
 
-fn apart(one: &Report, two: &Report) -> Result<()> {
-    ensure!(one.users[1] < two.users[0], "their users overlap: has a file been named twice?");
+/// The users of a sum may have gaps, which those of another report fill: each machine's are its own. They are sorted.
+fn apart(machines: &[Machine]) -> Result<()> {
+    for pair in machines.windows(2) {
+        let (one, two) = (pair[0].users, pair[1].users);
+        ensure!(one[1] < two[0], "{}: their users overlap: has a file been named twice?", not_one(one, two));
+    }
     Ok(())
 }
 
-/// Machines that differ in what one might think they share.
-fn remarks(reports: &[Report]) -> Vec<String> {
-    let mut remarks: BTreeSet<String> = reports.iter().flat_map(|report| report.remarks.iter().cloned()).collect();
-    let mut differ = |what: &str, of: &dyn Fn(&Report) -> String| {
-        let values: BTreeSet<String> = reports.iter().map(of).collect();
+/// A remark's words, and what a report has to say of them.
+type Shared = (&'static str, fn(&Report) -> String);
+
+/// What one might think all machines share.
+const SHARED: [Shared; 4] = [
+    ("the machines reached the server by several addresses", |r| r.play.server.clone()),
+    ("the machines sent by several transports", |r| r.play.transport.clone()),
+    ("the programs have several versions", |r| r.program.version.clone()),
+    ("the server sealed for some and not for others", |r| format!("{:?}", r.sealing)),
+];
+/// How the remark ends that a later sum may prove wrong.
+const MISSING: &str = "users are in none of these reports";
+
+/// What a report's remark lists, if it is the one about `what`.
+fn listed<'a>(remark: &'a str, what: &str) -> Option<&'a str> {
+    remark.strip_prefix(what)?.strip_prefix(": ")
+}
+
+/// Machines that differ in what one might think they share. What a sum among the reports said of this is said anew.
+fn remarks(reports: &[Report], machines: &[Machine]) -> Vec<String> {
+    let is_anew = |remark: &str| remark.ends_with(MISSING) || SHARED.iter().any(|(s, _)| listed(remark, s).is_some());
+    let of_parts = reports.iter().flat_map(|report| report.remarks.iter().cloned());
+    let mut remarks: BTreeSet<String> = of_parts.filter(|remark| !is_anew(remark)).collect();
+    for (what, of) in SHARED {
+        let values = |report: &Report| match report.remarks.iter().find_map(|remark| listed(remark, what)) {
+            Some(list) => list.split(", ").map(ToString::to_string).collect(),
+            None => vec![of(report)],
+        };
+        let values: BTreeSet<String> = reports.iter().flat_map(values).collect();
         if values.len() > 1 {
             remarks.insert(format!("{what}: {}", values.into_iter().collect::<Vec<_>>().join(", ")));
         }
-    };
-    differ("the machines reached the server by several addresses", &|r| r.play.server.clone());
-    differ("the machines sent by several transports", &|r| r.play.transport.clone());
-    differ("the programs have several versions", &|r| r.program.version.clone());
-    differ("the server sealed for some and not for others", &|r| format!("{:?}", r.sealing));
+    }
     let phases: BTreeSet<usize> = reports.iter().map(|report| report.phases.len()).collect();
     if phases.len() > 1 {
         remarks.insert("some machines ended before the others: their last phases lack them".to_string());
     }
-    let missing = reports[0].total.saturating_sub(reports.iter().map(|r| r.users[1] - r.users[0] + 1).sum());
+    let missing = reports[0].total.saturating_sub(machines.iter().map(|m| m.users[1] - m.users[0] + 1).sum());
     if missing > 0 {
-        remarks.insert(format!("{missing} of the {} users are in none of these reports", reports[0].total));
+        remarks.insert(format!("{missing} of the {} {MISSING}", reports[0].total));
     }
     remarks.into_iter().collect()
 }
@@ -172,6 +203,7 @@ fn add(sum: &mut Counts, part: &Counts) {
 mod tests {
     use super::super::histogram::{Latency, sum as sum_of};
     use super::super::sample::{START_S, report};
+    use super::super::server::ServerSecond;
     use super::*;
 
     type Change = fn(&mut Report);
@@ -206,18 +238,36 @@ mod tests {
             report.total = 300;
             report
         });
+        let mut three = three;
+        three.program.version = "0.2.0".to_string();
+        three.fail("1 users could not log in".to_string());
         let all = merge(vec![three.clone(), one.clone(), two.clone()]).expect("of one run");
-        let pair = merge(vec![one, two]).expect("of one run");
-        assert!(pair.remarks.iter().any(|remark| remark.contains("100 of the 300 users")), "{:?}", pair.remarks);
-        let mut again = merge(vec![three, pair]).expect("of one run");
-        again.remarks.clear();
-        assert_eq!(again, all);
+        assert_eq!(all.remarks, ["the programs have several versions: 0.1.0, 0.2.0"]);
+        // The last pair has a gap, which the third fills.
+        for [a, b, c] in [[&one, &two, &three], [&two, &three, &one], [&one, &three, &two]] {
+            let pair = merge(vec![b.clone(), a.clone()]).expect("of one run");
+            assert!(pair.remarks.iter().any(|remark| remark.contains("100 of the 300 users")), "{:?}", pair.remarks);
+            assert_eq!(merge(vec![c.clone(), pair.clone()]).expect("of one run"), all);
+            let error = format!("{:#}", merge(vec![pair, b.clone()]).expect_err("named twice"));
+            assert!(error.contains("overlap"), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_rows_of_one_second_are_of_one_machine() {
+        let mut one = report(1, 100);
+        let last = *one.server.per_second.last().expect("rows");
+        one.server.per_second.push(ServerSecond { span_us: 500_000, shakes: 1, sessions: 7, ..last });
+        let sum = merge(vec![one, report(101, 100)]).expect("of one run");
+        assert_eq!(sum.server.whole().count(), 5);
+        let row = sum.server.per_second.last().expect("rows");
+        assert_eq!((row.machines, row.span_us, row.shakes, row.sessions), (2, 1_250_000, 2001, 107));
     }
 
     #[test]
     fn what_is_not_of_one_run_is_refused_with_a_reason() {
         let changes: [(&str, Change); 6] = [
-            ("overlap", |r| r.users[0] = 100),
+            ("overlap", |r| r.machines[0].users[0] = 100),
             ("--total", |r| r.total = 7),
             ("scenarios", |r| r.play.scenario_text.clear()),
             ("--pace", |r| r.play.pace = "seed".to_string()),

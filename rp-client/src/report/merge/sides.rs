@@ -38,8 +38,8 @@ pub fn server(reports: &[Report]) -> ServerSide {
     let mut seconds = BTreeMap::<u64, ServerSecond>::new();
     let mut snapshots = BTreeMap::<u64, Snapshot>::new();
     for side in reports.iter().map(|report| &report.server) {
-        for row in &side.per_second {
-            seconds.entry(row.second).and_modify(|sum| sum.add(row)).or_insert(*row);
+        for (second, row) in side.by_second() {
+            seconds.entry(second).and_modify(|sum| sum.add(&row)).or_insert(row);
         }
         for row in &side.snapshots {
             snapshots.entry(row.unix_s).or_insert_with(|| row.clone());
