@@ -1,8 +1,12 @@
 //! A client machine: what it is, and what is its own in a run that others play, too.
 
+use std::ffi::OsString;
+
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::GeneratorLate;
+use crate::cli::Flags;
 
 /// One client machine.
 #[derive(Clone, Default, Serialize, Deserialize, PartialEq, Debug)]
@@ -53,7 +57,7 @@ impl Machine {
             processor: name.map_or_else(|| std::env::consts::ARCH.to_string(), |(_, name)| name.trim().to_string()),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: format!("{} {}", word("ostype"), word("osrelease")),
-            command: command(),
+            command: command(std::env::vars_os(), std::env::args_os()),
             ..Self::default()
         }
     }
@@ -83,23 +87,43 @@ impl Machine {
     }
 }
 
-/// Our words, and before them the flags that the environment had.
-fn command() -> Vec<String> {
-    let mut ours: Vec<String> = std::env::vars()
-        .filter(|(name, _)| name.starts_with("RP_"))
-        .map(|(name, value)| format!("{name}={value}"))
+/// Our words, and before them the flags that the environment had; no other variable, which may hold a secret.
+fn command(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+    words: impl Iterator<Item = OsString>,
+) -> Vec<String> {
+    let run = Flags::augment_args(clap::Command::new("run"));
+    let mut ours: Vec<String> = variables
+        .filter(|(name, _)| run.get_arguments().any(|flag| flag.get_env() == Some(name.as_os_str())))
+        .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
         .collect();
     ours.sort();
     if !ours.is_empty() {
         ours.insert(0, "env".to_string());
     }
-    ours.extend(std::env::args());
+    ours.extend(words.map(|word| word.to_string_lossy().into_owned()));
     ours
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
+
+    #[test]
+    fn a_command_has_the_variables_that_are_its_flags_and_no_secret() {
+        let no_text = || OsString::from_vec(b"a\xff.toml".to_vec());
+        let variables = [
+            ("RP_TICKET".into(), "secret".into()),
+            ("RP_USERS".into(), "1..=9".into()),
+            ("RP_SCENARIO".into(), no_text()),
+            ("RP_USERS_".into(), "1..=9".into()),
+            (no_text(), "1".into()),
+        ];
+        let words = command(variables.into_iter(), ["rp-client".into(), no_text()].into_iter());
+        assert_eq!(words, ["env", "RP_SCENARIO=a\u{fffd}.toml", "RP_USERS=1..=9", "rp-client", "a\u{fffd}.toml"]);
+    }
 
     #[test]
     fn a_command_is_given_again_as_a_shell_takes_it() {

@@ -165,12 +165,22 @@ fn look(door: &Door, token: Option<&str>, first: Snapshot, over: &AtomicBool) ->
         // Those that the server has forgotten are gone.
         next = next.max(now.saturating_sub(KEPT_S));
         while next <= now {
-            let Ok(Some(text)) = door.ask(&format!("/status?second={next}"), token) else { break };
-            seen.extend(snapshot(&text));
+            match door.ask(&format!("/status?second={next}"), token) {
+                Ok(Some(text)) => seen.extend(snapshot(&text)),
+                // The server was too busy for this one, or not there: none will come.
+                Ok(None) if has_gone_on(door, token, next) => {}
+                _ => break,
+            }
             next += 1;
         }
     }
     seen
+}
+
+/// Has the server a snapshot later than a second's? By its own clock, which may be behind ours.
+fn has_gone_on(door: &Door, token: Option<&str>, second: u64) -> bool {
+    let newest = door.ask("/status", token).ok().flatten();
+    newest.and_then(|text| snapshot(&text).ok()).is_some_and(|newest| newest.unix_s > second)
 }
 
 /// Seconds that the server keeps.
@@ -209,6 +219,37 @@ mod tests {
         assert_eq!((seen.unix_s, seen.asked_per_s, seen.prizes_released_per_s, seen.memory_bytes), (7, 12.5, 3.0, 11));
         assert_eq!((seen.gate_per_s["seen"], seen.dropped_per_s.len(), seen.dropped_per_s["bad_tag"]), (9.0, 1, 2.5));
         assert!(snapshot("{}").is_err() && snapshot("<html>").is_err());
+    }
+
+    /// A server that has shown its snapshots up to the second `first`, and the later ones but for `lacking`.
+    fn shows(listener: &TcpListener, first: u64, lacking: u64) {
+        let mut newest = first;
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("we are asked");
+            let mut question = [0; 512];
+            let length = stream.read(&mut question).expect("a question");
+            let question = String::from_utf8_lossy(&question[..length]);
+            let path = question.split_whitespace().nth(1).expect("a path");
+            let asked = path.split_once('=').map(|(_, second)| second.parse::<u64>().expect("a second"));
+            let answer = match asked {
+                Some(second) if second == lacking || second > first + 5 => "HTTP/1.0 404 Not Found\r\n\r\n".to_string(),
+                _ => format!("HTTP/1.0 200 OK\r\n\r\n{{\"unix_s\": {}}}", asked.unwrap_or(newest)),
+            };
+            newest = first + 5;
+            stream.write_all(answer.as_bytes()).expect("it listens");
+        }
+    }
+
+    #[test]
+    fn a_second_without_a_snapshot_keeps_none_of_the_later_ones_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let at = listener.local_addr().expect("it is bound").to_string();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_secs();
+        let first = now - 5;
+        std::thread::spawn(move || shows(&listener, first, first + 2));
+        let onlooker = Onlooker::begin(Door::Tcp(at), None).expect("a snapshot is shown");
+        let seen = onlooker.end().expect("it ends").into_iter().map(|snapshot| snapshot.unix_s - first);
+        assert_eq!(seen.collect::<Vec<_>>(), [0, 1, 3, 4, 5]);
     }
 
     #[test]

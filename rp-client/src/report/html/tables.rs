@@ -78,10 +78,12 @@ pub fn machines(report: &Report) -> String {
                 format!("{} to {}", count(m.users[0]), count(m.users[1])),
                 format!("{} \u{d7} {}", m.cpus, escaped(&m.processor)),
                 escaped(&m.kernel),
+                m.sockets.to_string(),
                 count(m.answered),
                 offset,
                 format!("{} ms", figure(m.generator_late.ms_max)),
                 format!("{} ms", count(m.stolen_ms)),
+                m.seed.to_string(),
             ],
         )
     });
@@ -98,4 +100,24 @@ pub fn machines(report: &Report) -> String {
         "seed",
     ];
     framed(&heads, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn every_row_has_a_cell_below_each_head() {
+        let mut report = sample::report(1, 100);
+        (report.machines[0].sockets, report.machines[0].seed) = (7, 18_446_744_073_709_551_615);
+        for table in [phases, percentiles, books, machines].map(|table| table(&report)) {
+            let (heads, rows) = table.split_once("<tbody>").expect("a table has a body");
+            let heads = heads.matches("<th scope=\"col\">").count();
+            let cells = rows.split("<tr>").skip(1).map(|row| 1 + row.matches("<td>").count());
+            assert_eq!(cells.filter(|cells| *cells != heads).count(), 0, "{table}");
+        }
+        let machines = machines(&report);
+        assert!(machines.contains("<td>7<td>") && machines.contains("<td>18446744073709551615"), "{machines}");
+    }
 }
