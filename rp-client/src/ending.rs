@@ -2,7 +2,8 @@
 
 /// All was well.
 pub const WELL: u8 = 0;
-/// The run went to its end, but an expectation was missed, the books do not agree, or users could not log in.
+/// There is a report, but an expectation was missed, the run was ended before it could be met, the books do not agree, or
+/// users could not log in.
 pub const FAILED: u8 = 1;
 /// A wrong flag, a missing file, or a server that could not be reached or went on no more: there is no result.
 pub const NO_RESULT: u8 = 2;

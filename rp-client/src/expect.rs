@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
-/// What can be expected; latencies are the worst of any phase, in microseconds, shares are of all shakes due.
+/// What can be expected; latencies are the worst of any phase, in microseconds, and infinite when one had no answer; shares
+/// are of all shakes due.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Measured {
     /// Median latency.
@@ -100,6 +101,9 @@ impl Expectation {
     /// Says how the expectation failed, if it did.
     pub fn failure(&self, measured: &Measured) -> Option<String> {
         let value = measure(&self.name, measured).ok()?;
+        if value.is_infinite() {
+            return Some(format!("expected {}, but a phase had no answer at all", self.text));
+        }
         let holds = match self.relation {
             Relation::Below => value < self.value,
             Relation::AtMost => value <= self.value,
@@ -130,6 +134,15 @@ mod tests {
             let list = parse(text).expect(text);
             let failed: Vec<String> = list.iter().filter_map(|e| e.failure(&measured)).collect();
             assert_eq!(failed.len(), failures, "{text}: {failed:?}");
+        }
+    }
+
+    #[test]
+    fn no_answer_keeps_within_no_limit() {
+        let measured = Measured { p99: f64::INFINITY, ..Measured::default() };
+        for text in ["p99<1s", "p99>1s"] {
+            let failure = parse(text).expect(text)[0].failure(&measured).expect(text);
+            assert!(failure.contains("no answer"), "{failure}");
         }
     }
 

@@ -256,10 +256,13 @@ impl Phase {
 }
 
 impl Report {
-    /// Notes a failure; the report is no longer ok.
+    /// Notes a failure; the report is no longer ok, nor is its machine. Which of several it was, the sentence says.
     pub fn fail(&mut self, sentence: String) {
         self.failures.push(sentence);
         self.ok = false;
+        if let [machine] = self.machines.as_mut_slice() {
+            machine.ok = false;
+        }
     }
 
     /// Shakes answered in each second of a phase, and those due in it: as the server says, or as the clients do where it says
@@ -276,10 +279,11 @@ impl Report {
         phase.per_second.iter().map(|row| (answers(row), row.due as f64)).collect()
     }
 
-    /// What expectations are checked against.
+    /// What expectations are checked against. Where nothing at all was answered, the wait had no end.
     pub fn measured(&self) -> Measured {
         let worst = |of: fn(&Latency) -> u64| {
-            self.phases.iter().filter(|p| p.answered > 0).map(|p| of(&p.latency_us)).max().unwrap_or(0) as f64
+            let wait = |p: &Phase| if p.answered > 0 { of(&p.latency_us) as f64 } else { f64::INFINITY };
+            self.phases.iter().filter(|p| p.due > 0).map(wait).fold(0.0, f64::max)
         };
         let sum = |of: fn(&Phase) -> u64| self.phases.iter().map(of).sum::<u64>() as f64;
         let due = sum(|phase| phase.due).max(1.0);

@@ -82,6 +82,7 @@ pub fn run(flags: &Flags) -> Result<bool> {
 
     let onlooker = onlooker(flags)?;
     let mut logs = begin_logs(flags, clock.now_us())?;
+    let json = flags.json.as_deref().map(|path| report::file::begin(path).map(|file| (file, path))).transpose()?;
     let start_us = clock.now_us();
     let live = Live::new(flags.live, &opening, start_us)?;
     lead(&clock, &mut conductor, &mut fleet, &mut network, (blaster, flags.bare), (notebook, &mut logs), live)
@@ -95,15 +96,16 @@ pub fn run(flags: &Flags) -> Result<bool> {
     report.remarks.extend(remarks(&fleet, flags.start_at, report.reconciled.restarted));
     report.expect(&expectations);
     if let Some(onlooker) = onlooker {
-        report.server.snapshots = onlooker.end()?;
+        report.see(onlooker.end()?);
     }
-    if let Some(path) = &flags.json {
-        report::file::write(path, &report)?;
+    // First: should the disk be full by now, the run was not for nothing.
+    say!("{}", summary::closing(&report).trim_end());
+    if let Some((file, path)) = json {
+        report::file::finish(file, path, &report)?;
     }
     if let Some(folder) = &flags.out {
         report::folder::fill(folder, &report)?;
     }
-    say!("{}", summary::closing(&report).trim_end());
     Ok(report.ok)
 }
 

@@ -88,7 +88,9 @@ fn phase_figures(report: &Report, phase: &Phase) -> Vec<Figure> {
         add("lost", "", phase.lost as f64);
         add("refused", "", phase.refused as f64);
         add("sent again", "", phase.retries as f64);
-        percentiles("latency", &phase.latency_us).for_each(|(name, us)| add(&name, "us", us));
+        if phase.answered > 0 {
+            percentiles("latency", &phase.latency_us).for_each(|(name, us)| add(&name, "us", us));
+        }
     }
     if phase.sends.answered + phase.grabs.answered > 0 {
         percentiles("packets and grabs", &phase.money_latency_us).for_each(|(name, us)| add(&name, "us", us));
@@ -155,7 +157,7 @@ pub struct Limit {
 /// Names the limit that cannot be read.
 pub fn limits(list: &str) -> Result<Vec<Limit>> {
     let texts = list.split(',').map(str::trim).filter(|text| !text.is_empty());
-    texts.map(|text| limit(text).with_context(|| format!("--expect '{text}'"))).collect()
+    texts.map(|text| limit(text).with_context(|| format!("--limits '{text}'"))).collect()
 }
 
 fn limit(text: &str) -> Result<Limit> {
@@ -209,6 +211,10 @@ impl Limit {
     /// Says how the second run is beyond the limit, if it is.
     pub fn failure(&self, a: &Report, b: &Report) -> Option<String> {
         let (one, two) = (value(&self.name, a), value(&self.name, b));
+        if one.is_infinite() || two.is_infinite() {
+            let which = if two.is_infinite() { "second" } else { "first" };
+            return Some(format!("expected {}, but a phase of the {which} run had no answer at all", self.text));
+        }
         let rose = if self.is_share { change(one, two).unwrap_or(f64::INFINITY) } else { two - one };
         let edge = self.takes_edge && rose == self.change;
         let holds = edge || if self.is_upper { rose < self.change } else { rose > self.change };
@@ -239,6 +245,13 @@ mod tests {
         ] {
             let failed: Vec<_> = limits(list).expect(list).iter().filter_map(|l| l.failure(&a, &b)).collect();
             assert_eq!(failed.len(), failures, "{list}: {failed:?}");
+        }
+        // A phase without an answer is beyond all.
+        let mut mute = b.clone();
+        (mute.phases[2].answered, mute.phases[2].lost) = (0, mute.phases[2].due);
+        for pair in [(&a, &mute), (&mute, &a), (&mute, &mute)] {
+            let failure = limits("p99<=+0").expect("good")[0].failure(pair.0, pair.1).expect("beyond");
+            assert!(failure.contains("no answer"), "{failure}");
         }
         // From nothing to something is beyond any share.
         b.phases[1].lost = 1;

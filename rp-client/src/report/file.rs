@@ -1,6 +1,6 @@
 //! Reports in files: written whole, and read with a clear sentence about each that is none, is damaged or of another shape.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -12,13 +12,34 @@ use super::{Latency, Report, SCHEMA};
 /// Counts stay below this.
 const COUNT_END: f64 = 9_007_199_254_740_992.0;
 
+/// Opens a report's file before there is a report, so that a wrong path costs no run. What it holds stays until then.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn begin(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Writes a report.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, report: &Report) -> Result<()> {
+    finish(begin(path)?, path, report)
+}
+
+/// Writes a report into the file that was begun at a path.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn finish(file: File, path: &Path, report: &Report) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
+    // A pipe or a terminal holds nothing that would have to go.
+    if file.metadata().with_context(cannot)?.is_file() {
+        file.set_len(0).with_context(cannot)?;
+    }
+    let mut file = BufWriter::new(file);
     serde_json::to_writer(&mut file, report).with_context(cannot)?;
     file.write_all(b"\n").and_then(|()| file.flush()).with_context(cannot)
 }
@@ -67,7 +88,9 @@ fn countable(value: &Value, key: &str) -> Result<()> {
 /// Reports are summed and compared by their histograms: those must be what the rest of the file says of them.
 fn hold_together(report: &Report) -> Result<()> {
     ensure!(!report.machines.is_empty(), "it names no client machine");
-    ensure!(report.users[0] <= report.users[1], "its users are {:?}", report.users);
+    for users in report.machines.iter().map(|machine| machine.users).chain([report.users]) {
+        ensure!(users[0] <= users[1], "its users are {users:?}");
+    }
     for phase in &report.phases {
         let damaged = || format!("its phase \"{}\" is damaged", phase.name);
         for (packed, said) in
@@ -109,6 +132,17 @@ mod tests {
             ["answered", "/sesions is not", "\"ok\" is missing"].iter().all(|word| found.contains(word)),
             "{found}"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_begun_keeps_what_it_has_until_the_report_is_there() {
+        let path = std::env::temp_dir().join(format!("rp-report-{}.json", std::process::id()));
+        std::fs::write(&path, format!("{:9999}", "old")).expect("a temporary folder");
+        let file = begin(&path).expect("it can be written");
+        let old = std::fs::read_to_string(&path).expect("it is there");
+        let written = finish(file, &path, &report(1, 100)).and_then(|()| read(&path));
+        std::fs::remove_file(&path).expect("it is ours");
+        assert!(old.starts_with("old") && written.expect("nothing old is left") == report(1, 100));
     }
 
     #[test]

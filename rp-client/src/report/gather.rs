@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use rp_core::kind::Kind;
 use rp_core::wire::Refusal;
 
+use super::server::Snapshot;
 use super::{
     BackedOff, Counts, Datagrams, GeneratorLate, Latency, LatencySecond, Login, Machine, Money, Packed, Phase, Play,
     Program, Report, Requests, SCHEMA, Second, ServerSide,
@@ -232,9 +233,80 @@ impl Report {
         }
     }
 
-    /// Holds the report to expectations; each that fails is a failure of it.
+    /// Takes the server's own snapshots along, and says when seconds are missing among them.
+    pub fn see(&mut self, snapshots: Vec<Snapshot>) {
+        let ended_us = self.ended_us.saturating_add_signed(self.clock_offset_us.unwrap_or_default());
+        if let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) {
+            // By the server's clock. Its second at the end may not have been shown yet.
+            let last_s = last.unix_s.max((ended_us / 1_000_000).saturating_sub(1));
+            let seconds = last_s.saturating_sub(first.unix_s).saturating_add(1);
+            let missing = seconds.saturating_sub(snapshots.len() as u64);
+            if missing > 0 {
+                self.remarks.push(format!(
+                    "{missing} of the server's {seconds} snapshots are missing: its --http did not show them"
+                ));
+            }
+        }
+        self.server.snapshots = snapshots;
+    }
+
+    /// Holds the report to expectations; each that fails is a failure of it. A run that was ended early shows of none that it
+    /// holds.
     pub fn expect(&mut self, expectations: &[crate::expect::Expectation]) {
+        if self.interrupted && !expectations.is_empty() {
+            self.fail(
+                "the run was ended before its scenario was over: what was expected of it is not shown".to_string(),
+            );
+        }
         let measured = self.measured();
         expectations.iter().filter_map(|e| e.failure(&measured)).for_each(|failure| self.fail(failure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{START_S, report};
+    use super::*;
+    use crate::expect;
+
+    /// The failures of a report that is held to expectations.
+    fn failures(mut report: Report, expected: &str) -> Vec<String> {
+        report.expect(&expect::parse(expected).expect(expected));
+        assert_eq!((report.ok, report.machines[0].ok), (report.failures.is_empty(), report.failures.is_empty()));
+        report.failures
+    }
+
+    #[test]
+    fn a_run_that_was_ended_early_meets_no_expectation() {
+        let mut early = report(1, 100);
+        early.interrupted = true;
+        assert_eq!(failures(early.clone(), ""), Vec::<String>::new());
+        assert_eq!(failures(report(1, 100), "mismatch=0"), Vec::<String>::new());
+        assert!(failures(early, "mismatch=0").concat().contains("before its scenario was over"));
+    }
+
+    #[test]
+    fn a_phase_without_an_answer_meets_no_limit_of_latency() {
+        let mut mute = report(1, 100);
+        assert_eq!(failures(mute.clone(), "p99<1s,max<1s"), Vec::<String>::new());
+        let phase = &mut mute.phases[2];
+        (phase.answered, phase.lost) = (0, phase.due);
+        assert_eq!(failures(mute, "p99<1s,max<1s,mismatch=0").len(), 2);
+    }
+
+    #[test]
+    fn missing_snapshots_are_remarked_on() {
+        let shown = |second: &u64| Snapshot { unix_s: START_S + second, ..Snapshot::default() };
+        for (seconds, remark) in [
+            (&[0, 1, 2, 3, 4, 5, 6][..], None),
+            (&[0, 1, 2, 3, 4, 5], None),
+            (&[0, 1, 3, 4, 5, 6], Some("1 of the server's 7 snapshots are missing")),
+            (&[0, 1], Some("4 of the server's 6 snapshots are missing")),
+        ] {
+            let mut report = report(1, 100);
+            report.see(seconds.iter().map(shown).collect());
+            let said = report.remarks.concat();
+            assert!(remark.map_or(said.is_empty(), |remark| said.contains(remark)), "{seconds:?}: {said}");
+        }
     }
 }

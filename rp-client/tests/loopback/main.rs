@@ -330,6 +330,7 @@ fn what_cannot_work_is_refused_with_a_remedy() {
         (&["--source", "203.0.113.77"], &["203.0.113.77", "address of this machine"]),
         (&["--expect", "speed<1ms"], &["--expect 'speed<1ms'"]),
         (&["--json", "/nowhere/report.json", "--scenario", &bad], &["bad.toml"]),
+        (&["--json", "/nowhere/report.json", "--users", "1..=10"], &["cannot write /nowhere/report.json"]),
         (&["--live", "full"], &["no terminal", "--live lines"]),
         (&["--users", "1..=10"], &["no answer", "HELLOs in 10 s", "refused", "is rp-server running"]),
     ] {
