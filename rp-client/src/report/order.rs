@@ -33,8 +33,8 @@ pub enum Order {
         /// Report
         file: PathBuf,
         /// The page [default: beside the report, with the ending .html]
-        #[arg(long, value_name = "FILE", env = "RP_OUT")]
-        out: Option<PathBuf>,
+        #[arg(long, value_name = "FILE", env = "RP_PAGE")]
+        page: Option<PathBuf>,
     },
     /// Add up the reports of the client machines of one run
     Merge {
@@ -42,8 +42,8 @@ pub enum Order {
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// The sum
-        #[arg(long, value_name = "FILE", env = "RP_OUT")]
-        out: PathBuf,
+        #[arg(long, value_name = "FILE", env = "RP_SUM")]
+        sum: PathBuf,
     },
     /// Lay two runs side by side
     Compare {
@@ -52,8 +52,8 @@ pub enum Order {
         /// Report of the second run
         second: PathBuf,
         /// Changes beyond which the exit code is 1, such as 'p99<+10%,qps>-1%,loss<=+0'
-        #[arg(long, value_name = "LIST", env = "RP_EXPECT", default_value = "")]
-        expect: String,
+        #[arg(long, value_name = "LIST", env = "RP_LIMITS", default_value = "")]
+        limits: String,
     },
 }
 
@@ -65,9 +65,9 @@ impl ReportArgs {
     pub fn run(&self) -> Result<bool> {
         match &self.order {
             Order::Show { file, expect } => show(file, expect),
-            Order::Html { file, out } => draw(file, out.as_deref()),
-            Order::Merge { files, out } => add(files, out),
-            Order::Compare { first, second, expect } => beside(first, second, expect),
+            Order::Html { file, page } => draw(file, page.as_deref()),
+            Order::Merge { files, sum } => add(files, sum),
+            Order::Compare { first, second, limits } => beside(first, second, limits),
         }
     }
 }

@@ -72,11 +72,16 @@ fn two_machines_reports_become_one_that_agrees_with_the_server() {
     let paths = folders.clone().map(|folder| format!("{folder}/report.json"));
     let parts = paths.clone().map(|path| report(&path));
     let merged = text_of(&house.folder.file("sum.json"));
-    let (code, said) = outcome(&["merge", &paths[1], &paths[0], "--out", &merged]);
+    let (code, said) = outcome(&["merge", &paths[1], &paths[0], "--sum", &merged]);
     assert!(code == Some(0) && said.contains("the sum of 2 client machines"), "{said}");
     let whole = report(&merged);
     for one in parts.iter().chain([&whole]) {
         assert_eq!(schema::faults(one), Vec::<String>::new());
+        // One row a second, and the last second of the shakes is not the last: what comes after it is not of its row.
+        let rows = one["server"]["per_second"].as_array().expect("seconds").iter();
+        let seconds: Vec<u64> = rows.map(|row| row["second"].as_u64().expect("a second")).collect();
+        let end_s = one["phases"][1]["start_s"].as_u64().expect("a second") + 3;
+        assert!(seconds.windows(2).all(|pair| pair[0] < pair[1]) && seconds.last() >= Some(&end_s), "{seconds:?}");
     }
 
     for pointer in [
@@ -150,15 +155,15 @@ fn what_is_made_of_them(folder: &Folder, merged: &str, paths: &[String; 2]) {
         (&["show", merged, "--expect", "p50<1us"], 1, "expected p50<1us"),
         (&["show", merged, "--expect", "p98<1us"], 1, "not measured"),
         (&["html", merged], 0, "sum.html"),
-        (&["compare", merged, merged, "--expect", "p99<=+0%,qps>-1%,loss<=+0"], 0, "latency p99.9"),
-        (&["compare", merged, merged, "--expect", "p99<-10%"], 1, "expected p99<-10%"),
+        (&["compare", merged, merged, "--limits", "p99<=+0%,qps>-1%,loss<=+0"], 0, "latency p99.9"),
+        (&["compare", merged, merged, "--limits", "p99<-10%"], 1, "expected p99<-10%"),
         (&["compare", &paths[0], merged], 0, "not comparable: users: 200 and 600"),
-        (&["compare", &paths[0], merged, "--expect", "loss<=+0"], 1, "keep within no limits"),
-        (&["merge", &paths[0], merged, "--out", "/dev/null"], 1, "users overlap"),
+        (&["compare", &paths[0], merged, "--limits", "loss<=+0"], 1, "keep within no limits"),
+        (&["merge", &paths[0], merged, "--sum", "/dev/null"], 1, "users overlap"),
         (&["show", &no_report], 1, "cut off"),
         (&["show", &newer], 1, "its schema is 9, ours is 1"),
         (&["show", "/nowhere/report.json"], 1, "cannot read the report"),
-        (&["html", merged, "--out", "/nowhere/page.html"], 1, "cannot write"),
+        (&["html", merged, "--page", "/nowhere/page.html"], 1, "cannot write"),
     ] {
         let (ended, said) = outcome(flags);
         assert!(said.contains(says), "{flags:?} said {said}");

@@ -20,7 +20,7 @@ pub fn leave(programs: &Programs, fleet: &Fleet, folder: &Path) -> Result<()> {
     let output = Command::new(&programs.client)
         .args(["report", "merge"])
         .args(fleet.report_paths())
-        .arg("--out")
+        .arg("--sum")
         .arg(&sum)
         .output();
     let output = output.context("starting rp-client")?;

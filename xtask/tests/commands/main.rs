@@ -25,7 +25,7 @@ fn every_command_in_the_documents_does_what_its_page_says() {
     // Not within the limit of the first page that says `cargo build`.
     Programs::build(Profile::Dev).expect("server and client compile");
     let started = Instant::now();
-    let only = std::env::var("RP_PAGE").ok();
+    let only = std::env::var("RP_ONLY_PAGE").ok();
     let mut faults = Vec::new();
     let mut run = 0;
     for page in page::all().expect("the documents can be read") {
