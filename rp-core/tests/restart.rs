@@ -9,7 +9,7 @@ mod house;
 
 use guest::{Answer, Guest};
 use house::House;
-use rp_core::engine::bank::{OrderError, Plan, Progress};
+use rp_core::engine::bank::{OrderError, Plan, Progress, Running, Standing};
 use rp_core::kind::Kind;
 use rp_core::posting::{self, Act};
 use rp_core::wire::*;
@@ -109,8 +109,9 @@ fn money_that_arrives_twice_is_booked_once() {
 
 #[test]
 fn what_an_order_has_done_is_known_after_a_restart() {
-    /// What a bank folds of orders when there was none: number and hash of the one at work, and how many are kept.
-    const NO_ORDERS_LEN: usize = 8 + 8 + 1;
+    /// What a bank folds of orders when there was none: number and hash of the one at work, and how many are kept; then what
+    /// the last campaign gave back.
+    const NO_ORDERS_LEN: usize = 8 + 8 + 1 + 8;
     let mut house = House::new();
     house.mint(2, 100);
     let (sequence, bytes) = house.bank.fold();
@@ -212,6 +213,28 @@ fn a_campaign_goes_on_with_what_is_left_and_the_cap_holds() {
     assert!(wins[0] + wins[1] <= 6 - won as u32, "three in all for each, {won} before: {wins:?}");
     assert_eq!(wins.iter().sum::<u32>() + won as u32, 12, "the whole budget is won: {wins:?}");
     house.audit();
+}
+
+#[test]
+fn what_a_campaign_gave_back_and_its_number_are_known_after_a_restart() {
+    let mut house = House::new();
+    assert_eq!(house.bank.standing(), Standing { newest: 0, running: None });
+    assert_eq!(house.unfolded().bank.standing().newest, 0, "one that had none knows that it had none");
+    let plan = Plan { budget_fen: 12, rate: 100, from_fen: 1, to_fen: 1, per_user: 3 };
+    let number = house.bank.start(plan, house.now).expect("none runs");
+    let mut guest = company(&mut house, 1).remove(0);
+    while !guest_wins(&mut guest, &mut house) {
+        house.pass_ms(10);
+    }
+    for again in [house.restarted(1), house.unfolded()] {
+        let running = Running { number, plan, is_stopped: false };
+        assert_eq!(again.bank.standing(), Standing { newest: number, running: Some(running) }, "as it began");
+    }
+    house.stop_campaign();
+    for again in [&house, &house.restarted(3), &house.unfolded()] {
+        assert_eq!(again.bank.standing(), Standing { newest: number, running: None });
+        assert_eq!(again.bank.closed_fen(), 11);
+    }
 }
 
 fn guest_wins(guest: &mut Guest, house: &mut House) -> bool {

@@ -4,6 +4,7 @@
 
 mod campaign;
 mod drain;
+mod followed;
 mod keeping;
 mod mint;
 mod reload;
@@ -32,9 +33,10 @@ use crate::sight::Sight;
 use crate::snapshot::{Campaign, Publisher, Recorder};
 use crate::systemd::Systemd;
 use crate::worker::BankRings;
-use campaign::{Change, Followed};
+use campaign::{Change, ENDING};
 pub use campaign::{PlanChange, refusal};
 use drain::Drain;
+use followed::Followed;
 pub use mint::{MintOrder, Minted, Mints};
 pub use signals::{Hangups, Signals};
 use tracing::{info, warn};
@@ -173,10 +175,13 @@ impl Control {
             }
         }
         self.end();
+        // What began with the last postings is written down.
+        self.succeed();
     }
 
     /// All is in its place: the file's campaign begins or goes on, and whoever waits for that is told.
     fn serve(&mut self) {
+        self.resume_change();
         let wish = self.wish.take();
         self.follow(wish);
         self.sight.life.grow(Age::Serving);
@@ -205,7 +210,8 @@ impl Control {
     /// Has everything under way come to its end, or is the time for it over?
     fn is_drained(&mut self) -> bool {
         let is_at_rest = || self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::SeqCst));
-        self.drain.as_mut().is_some_and(|drain| drain.is_over(is_at_rest(), std::time::Instant::now()))
+        let is_settled = self.change.is_none();
+        self.drain.as_mut().is_some_and(|drain| drain.is_over(is_settled && is_at_rest(), std::time::Instant::now()))
     }
 
     /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.
@@ -300,6 +306,11 @@ impl Control {
 
     fn answer(&mut self, question: Question, done: oneshot::Sender<Answer>) {
         let answer = match question {
+            Question::CampaignStart(_) | Question::CampaignStop | Question::CampaignChange(_) | Question::Reload
+                if self.drain.is_some() =>
+            {
+                Answer::Refused(ENDING.to_owned())
+            }
             Question::Status => Answer::Status(Box::new(self.sight.status())),
             Question::Snapshot { second } => match self.publisher.at(second) {
                 Ok(snapshot) => Answer::Snapshot(snapshot.text().to_string()),
@@ -312,13 +323,7 @@ impl Control {
                 let answer = self.start_campaign(plan);
                 return self.late.push((self.bank.journal().written(), answer, done));
             }
-            Question::CampaignStop => match self.bank.stop(self.clock.now()) {
-                Some(number) => {
-                    self.stopping = Some((number, done));
-                    return;
-                }
-                None => Answer::Refused("no campaign is running".to_string()),
-            },
+            Question::CampaignStop => return self.stop_campaign(done),
             Question::CampaignChange(change) => return self.change_campaign(&change, done),
             Question::Reload => self.answer_reload(),
             Question::Limits(change) => {

@@ -33,6 +33,7 @@ use rp_core::limits::DATAGRAM_MAX;
 use rp_core::posting::Posting;
 
 pub use chain::Chain;
+pub(crate) use copying::sync;
 pub use finder::Reach;
 pub use heads::{Gap, Heads};
 pub use place::{Place, Vfs, write_again};

@@ -1,6 +1,8 @@
 //! A server as those see it who run it: its log, its service manager, its configuration read again while it runs.
 
 // Here the server is started under a service manager.
+#[path = "operated/campaigns.rs"]
+mod campaigns;
 #[allow(dead_code)]
 #[path = "shared/server.rs"]
 mod server;

@@ -6,6 +6,7 @@
 
 mod orders;
 mod restore;
+mod standing;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -29,6 +30,7 @@ use crate::steer::set_of_user;
 use orders::Orders;
 pub use orders::{ORDERS_KEPT, OrderError, Progress};
 pub use restore::Winnings;
+pub use standing::{Running, Standing};
 
 /// Prizes that may be at the SETs, untaken.
 pub const PRIZES_OUT_MAX: u64 = 16_384;
@@ -53,7 +55,9 @@ pub struct Bank {
     cursors: Cursors,
     unlanded: Unlanded,
     campaign: Option<Campaign>,
+    /// The number of the newest campaign in the ledger, and what the next one's is above at least.
     campaigns: u32,
+    numbers_from: u32,
     /// Budgets of all campaigns, less what nobody won of those that are over.
     budgets_fen: u64,
     next_set: u32,
@@ -96,7 +100,8 @@ impl Bank {
             cursors: Cursors::new(sets),
             unlanded: Unlanded::default(),
             campaign: None,
-            campaigns: unix_s,
+            campaigns: 0,
+            numbers_from: unix_s,
             budgets_fen: 0,
             next_set: 0,
             back: VecDeque::new(),
@@ -123,8 +128,8 @@ impl Bank {
         if issued.is_none_or(|fen| fen > i64::MAX as u64) {
             return Err(PlanError::TooLarge);
         }
-        self.campaigns += 1;
-        let number = self.campaigns;
+        let number = self.campaigns.max(self.numbers_from) + 1;
+        self.campaigns = number;
         let mut tail = [0; Planned::LEN];
         plan.planned().put(&mut tail);
         let base = Posting { credit: number.into(), fen: plan.budget_fen, ..Posting::new(Act::Started, now.unix_ms()) };
@@ -160,11 +165,6 @@ impl Bank {
     /// was out is back.
     pub fn campaign(&self) -> Option<(u32, Plan, u32)> {
         self.campaign.as_ref().map(|campaign| (campaign.number, campaign.plan, campaign.drawn))
-    }
-
-    /// What the campaign that closed last, in this life, gave back of its budget.
-    pub fn closed_fen(&self) -> u64 {
-        self.closed_fen
     }
 
     /// Takes up an order of the operator's, which each deposit and withdrawal from here on is of, with users in rising order;

@@ -63,9 +63,10 @@ impl Prizes {
 
     /// Takes the first prize.
     pub fn take(&mut self) -> Option<PrizeNote> {
-        let taken = self.queue.pop_front();
+        // A start asks for what is left before it has a board, and finds nothing.
+        let (prize, _) = self.queue.pop_front()?;
         self.publish();
-        taken.map(|(prize, _)| prize)
+        Some(prize)
     }
 
     /// Takes the first prize if nobody took it for a second.

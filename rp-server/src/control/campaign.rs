@@ -1,20 +1,17 @@
 //! Campaigns as they are ordered: by hand over the admin socket, or by the configuration file's table.
 //!
 //! The bank changes no plan that it once wrote down. So a change stops the campaign, waits until what was not won is back, and
-//! gives all of it to a successor with the changed plan: a new number, and prizes per user counted anew.
+//! gives all of it to a successor with the changed plan: a new number, and prizes per user counted anew. It is written down before
+//! and struck out behind, so that the next start goes on with one that was cut off.
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rp_core::engine::bank::{Plan, PlanError};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use super::followed::{Intent, Kept, Known, Step, Wish};
 use super::{Control, Done};
-use crate::admin::{Answer, PlanFields};
-
-/// The file in the ledger's folder that says which campaign the configuration file has started.
-const FOLLOWED: &str = "campaign.json";
+use crate::admin::Answer;
 
 /// What is to be changed of a campaign.
 #[derive(clap::Args, Clone, Copy, Default, Debug, Serialize, Deserialize)]
@@ -36,21 +33,25 @@ pub struct PlanChange {
     pub add_fen: Option<u64>,
 }
 
-/// A campaign that is stopped for its successor.
+/// A campaign that is stopped for its successor, or one that has begun and is not on disk yet.
 pub(super) struct Change {
+    /// The one that is stopped; 0 where there is none.
     number: u32,
     /// The successor's; its budget is what comes back, and this beside.
     plan: Plan,
     more_fen: i128,
+    /// What the file says, if it is the file's.
+    wish: Option<Plan>,
+    begun: Option<Begun>,
     done: Option<Done>,
 }
 
-/// The campaign of the configuration file.
-#[derive(Default)]
-pub(super) struct Followed {
-    /// Where it is written down; nowhere when no money is kept.
-    pub(super) path: Option<PathBuf>,
-    plan: Option<Plan>,
+/// The campaign that a change comes to.
+struct Begun {
+    number: u32,
+    /// It is on disk with so many postings of the bank.
+    after: u64,
+    words: String,
 }
 
 impl Control {
@@ -58,26 +59,55 @@ impl Control {
         if self.change.is_some() {
             return Answer::Refused(CHANGING.to_owned());
         }
-        match self.bank.start(plan, self.clock.now()) {
-            Ok(number) => {
-                let Plan { budget_fen, rate, .. } = plan;
-                info!(campaign = number, budget_fen, rate, "campaign {number} started: {rate} prizes a second");
-                Answer::Done(format!("campaign {number} started: {rate} prizes a second"))
+        match self.begin(plan) {
+            Ok(begun) => Answer::Done(begun.words),
+            Err(why) => Answer::Refused(why.to_owned()),
+        }
+    }
+
+    fn begin(&mut self, plan: Plan) -> Result<Begun, &'static str> {
+        let number = self.bank.start(plan, self.clock.now()).map_err(refusal)?;
+        let Plan { budget_fen, rate, .. } = plan;
+        let words = format!("campaign {number} started: {rate} prizes a second");
+        info!(campaign = number, budget_fen, rate, "{words}");
+        Ok(Begun { number, after: self.bank.journal().written(), words })
+    }
+
+    /// Stops the campaign that runs, or the one that is stopped for a successor: none follows it then.
+    pub(super) fn stop_campaign(&mut self, done: Done) {
+        let number = match self.change.take_if(|change| change.begun.is_none()) {
+            Some(change) => {
+                let number = change.number;
+                let wish = self.wish.take().or(change.wish);
+                let why = format!("campaign {number} was stopped meanwhile by another order");
+                // Whoever asked may be gone, here and below.
+                let _unheard = change.done.map(|done| done.send(Answer::Refused(why)));
+                if let Err(error) = self.strike_out(number, wish) {
+                    let why = format!("campaign {number} stops, but the next start begins another: {error:#}");
+                    warn!("{why}");
+                    let _unheard = done.send(Answer::Refused(why));
+                    return;
+                }
+                Some(number)
             }
-            Err(error) => Answer::Refused(refusal(error).to_string()),
+            None => self.bank.stop(self.clock.now()),
+        };
+        match number {
+            Some(number) => self.stopping = Some((number, done)),
+            None => drop(done.send(Answer::Refused(NONE_RUNS.to_owned()))),
         }
     }
 
     pub(super) fn show_campaign(&self) -> Answer {
         match self.bank.campaign() {
             Some((number, plan, released)) => Answer::Campaign { number, plan, released },
-            None => Answer::Done("no campaign is running".to_string()),
+            None => Answer::Done(NONE_RUNS.to_owned()),
         }
     }
 
     pub(super) fn change_campaign(&mut self, change: &PlanChange, done: Done) {
         let Some((_, plan, _)) = self.bank.campaign() else {
-            let _may_be_gone = done.send(Answer::Refused("no campaign is running".to_string()));
+            let _may_be_gone = done.send(Answer::Refused(NONE_RUNS.to_owned()));
             return;
         };
         let plan = Plan {
@@ -88,125 +118,173 @@ impl Control {
             ..plan
         };
         let more_fen = change.add_fen.unwrap_or(0).into();
-        if let Err((why, done)) = self.begin_change(plan, more_fen, Some(done)) {
+        match self.begin_change(plan, more_fen, None) {
+            Ok(change) => change.done = Some(done),
             // Whoever asked may be gone.
-            let _unheard = done.map(|done| done.send(Answer::Refused(why)));
+            Err(why) => drop(done.send(Answer::Refused(why))),
         }
     }
 
-    /// Stops the campaign for a successor.
-    fn begin_change(&mut self, plan: Plan, more_fen: i128, done: Option<Done>) -> Result<(), (String, Option<Done>)> {
+    /// Stops the campaign for a successor, which is written down before.
+    fn begin_change(&mut self, plan: Plan, more_fen: i128, wish: Option<Plan>) -> Result<&mut Change, String> {
         let enough = Plan { budget_fen: plan.budget_fen.saturating_add(more_fen.try_into().unwrap_or(0)), ..plan };
-        if let Err(error) = enough.check() {
-            return Err((refusal(error).to_owned(), done));
-        }
+        enough.check().map_err(refusal)?;
         if self.change.is_some() {
-            return Err((CHANGING.to_owned(), done));
+            return Err(CHANGING.to_owned());
         }
-        let Some(number) = self.bank.stop(self.clock.now()) else {
-            return Err(("the campaign is being stopped".to_owned(), done));
+        let Some(running) = self.bank.standing().running.filter(|running| !running.is_stopped) else {
+            return Err("the campaign is being stopped".to_owned());
         };
-        self.change = Some(Change { number, plan, more_fen, done });
-        Ok(())
+        let campaign = running.number;
+        let known = self.followed.known().map_err(|error| format!("{error:#}"))?;
+        let change = Intent { campaign, plan, more_fen, wish: wish.map(Wish) };
+        self.followed.keep(Known { change: Some(change), ..known }).map_err(|error| {
+            // It may be on disk all the same.
+            let _is_as_it_was = self.followed.keep(known);
+            format!("nothing has changed: {error:#}")
+        })?;
+        self.bank.stop(self.clock.now());
+        Ok(self.change.insert(Change { number: campaign, plan, more_fen, wish, begun: None, done: None }))
     }
 
-    /// Starts the successor once nothing of the campaign before is out.
+    /// Goes on with a change that an earlier life began: the bank's postings say how far it came.
+    pub(super) fn resume_change(&mut self) {
+        let change = match self.followed.known() {
+            Ok(known) => known.change,
+            Err(error) => return warn!("{error:#}; if a campaign was being changed, that does not go on"),
+        };
+        let Some(Intent { campaign: number, plan, more_fen, wish }) = change else { return };
+        let is = self.bank.standing();
+        let begun = if is.newest > number {
+            let words = format!("campaign {number} is now {}", is.newest);
+            Some(Begun { number: is.newest, after: self.bank.journal().written(), words })
+        } else if is.newest < number {
+            // Of another ledger: the file's plan is held to it, too.
+            return warn!("campaign {number} was being changed, and this ledger does not have it: that does not go on");
+        } else {
+            info!(campaign = number, "campaign {number} was being changed: that goes on");
+            // Unless it was.
+            let _is_stopped = self.bank.stop(self.clock.now());
+            None
+        };
+        let wish = wish.map(|Wish(plan)| plan);
+        self.change = Some(Change { number, plan, more_fen, wish, begun, done: None });
+    }
+
+    /// Starts the successor once nothing of the campaign before is out; whatever began is written down once it is on disk.
     pub(super) fn succeed(&mut self) {
         let is_over = |bank: &rp_core::engine::bank::Bank, number| bank.campaign().is_none_or(|(is, ..)| is != number);
-        let Some(change) = self.change.take_if(|change| is_over(&self.bank, change.number)) else { return };
-        let left_fen = i128::from(self.bank.closed_fen());
+        if let Some(change) = self.change.take_if(|change| change.begun.is_none() && is_over(&self.bank, change.number))
+        {
+            self.begin_successor(change);
+        }
+        let journal = self.bank.journal();
+        let is_kept = |change: &mut Change| change.begun.as_ref().is_some_and(|begun| journal.is_kept(begun.after));
+        if let Some(Change { number: before, wish, begun: Some(begun), done, .. }) = self.change.take_if(is_kept) {
+            self.settle(before, wish, begun, done);
+        }
+    }
+
+    fn begin_successor(&mut self, change: Change) {
+        let (before, left_fen) = (change.number, i128::from(self.bank.closed_fen()));
         let budget_fen = u64::try_from((left_fen + change.more_fen).max(0)).unwrap_or(u64::MAX);
         let plan = Plan { budget_fen, ..change.plan };
-        let answer = match self.bank.start(plan, self.clock.now()) {
+        match self.bank.start(plan, self.clock.now()) {
             Ok(number) => {
-                let (before, rate) = (change.number, plan.rate);
+                let rate = plan.rate;
                 let words =
                     format!("campaign {before} is now {number}: {rate} prizes a second, {budget_fen} fen to give out");
                 info!(campaign = number, before, budget_fen, rate, "{words}");
-                Answer::Done(words)
+                let begun = Begun { number, after: self.bank.journal().written(), words };
+                self.change = Some(Change { begun: Some(begun), ..change });
             }
             Err(error) => {
-                let why = format!("campaign {} is stopped, and no other started: {}", change.number, refusal(error));
+                let why = format!("campaign {before} is stopped, and no other started: {}", refusal(error));
                 warn!("{why}");
-                Answer::Refused(why)
+                // What the file says came to this end: a start does not take it for a campaign that is still to begin.
+                if let Err(error) = self.strike_out(before, change.wish) {
+                    warn!("{error:#}: the next start tries that again");
+                }
+                if let Some(done) = change.done {
+                    self.late.push((self.bank.journal().written(), Answer::Refused(why), done));
+                }
             }
-        };
-        if let Some(done) = change.done {
-            self.late.push((self.bank.journal().written(), answer, done));
         }
+    }
+
+    /// What a change came to is on disk.
+    fn settle(&mut self, before: u32, wish: Option<Plan>, begun: Begun, done: Option<Done>) {
+        let kept = |followed: Option<Kept>| match wish {
+            Some(plan) => Some(Kept { plan, campaign: begun.number }),
+            // Changed by hand it is the file's still.
+            None => followed
+                .map(|kept| if kept.campaign == before { Kept { campaign: begun.number, ..kept } } else { kept }),
+        };
+        let kept = self.followed.known().map(|known| Known { followed: kept(known.followed), change: None });
+        if let Err(error) = kept.and_then(|known| self.followed.keep(known)) {
+            warn!("{error:#}: the next start tries that again");
+        }
+        if let Some(done) = done {
+            self.late.push((begun.after, Answer::Done(begun.words), done));
+        }
+        // The file may say something else by now; while the server ends, that is the next start's.
+        if let Some(wish) = self.wish.take_if(|_| self.drain.is_none()) {
+            let _logged = self.follow(Some(wish));
+        }
+    }
+
+    /// No successor comes: what was to be changed is over, as the file's campaign, too, if the file changed it.
+    fn strike_out(&mut self, campaign: u32, wish: Option<Plan>) -> Result<()> {
+        let known = self.followed.known()?;
+        let followed = wish.map(|plan| Kept { plan, campaign }).or(known.followed);
+        self.followed.keep(Known { followed, change: None })
     }
 
     /// The configuration file has this campaign: one that it had before goes on, another follows it. What happens, in a
     /// sentence; nothing when nothing does.
     pub(super) fn follow(&mut self, wish: Option<Plan>) -> Option<String> {
         let wish = wish?;
-        let before = self.followed.plan();
-        if before == Some(wish) {
-            return None;
+        if let Some(change) = &self.change {
+            self.wish = Some(wish).filter(|wish| change.wish != Some(*wish));
+            return self
+                .wish
+                .map(|_| "a campaign is being changed: the file's is followed when that is done".to_owned());
         }
-        let said = match (self.bank.campaign(), before) {
-            // An earlier life started it, and had no time to write that down.
-            (Some((number, is, _)), None) if Plan { budget_fen: wish.budget_fen, ..is } == wish => {
-                format!("campaign {number} goes on")
+        let known = self.followed.known().map_err(|error| format!("{error:#}"));
+        let step = known.and_then(|known| known.step(wish, self.bank.standing()));
+        let said = step.and_then(|step| self.take(step, wish));
+        said.unwrap_or_else(|why| {
+            warn!("the file's campaign is not followed: {why}");
+            Some(format!("the file's campaign is not followed: {why}"))
+        })
+    }
+
+    fn take(&mut self, step: Step, wish: Plan) -> Result<Option<String>, String> {
+        let begun = match step {
+            Step::Nothing => return Ok(None),
+            Step::Change(more_fen) => {
+                let left = self.bank.campaign().map_or(wish, |(_, plan, _)| plan);
+                let plan = Plan { budget_fen: left.budget_fen, ..wish };
+                let number = self.begin_change(plan, more_fen, Some(wish))?.number;
+                return Ok(Some(format!("campaign {number} changes")));
             }
-            (Some((number, is, _)), before) => {
-                // What was given out of the budget stays given.
-                let more_fen = before.map_or(0, |before| i128::from(wish.budget_fen) - i128::from(before.budget_fen));
-                match self.begin_change(Plan { budget_fen: is.budget_fen, ..wish }, more_fen, None) {
-                    Ok(()) => format!("campaign {number} changes"),
-                    Err((why, _)) => return Some(unfollowed(&why)),
-                }
+            Step::Begin => self.begin(wish)?,
+            Step::GoesOn(number) => {
+                let words = format!("campaign {number} goes on");
+                Begun { number, after: self.bank.journal().written(), words }
             }
-            (None, _) => match self.start_campaign(wish) {
-                Answer::Done(words) => words,
-                Answer::Refused(why) => return Some(unfollowed(&why)),
-                _ => return None,
-            },
         };
-        if let Err(error) = self.followed.keep(wish) {
-            warn!("{error:#}: the next start may take it for another campaign");
-        }
-        Some(said)
+        let said = begun.words.clone();
+        let change = Change { number: 0, plan: wish, more_fen: 0, wish: Some(wish), begun: Some(begun), done: None };
+        self.change = Some(change);
+        Ok(Some(said))
     }
 }
 
 const CHANGING: &str = "a campaign is being changed: ask again when that is done";
-
-fn unfollowed(why: &str) -> String {
-    warn!("the file's campaign is not followed: {why}");
-    format!("the file's campaign is not followed: {why}")
-}
-
-/// A plan in a file.
-#[derive(Serialize, Deserialize)]
-struct Written(#[serde(with = "PlanFields")] Plan);
-
-impl Followed {
-    /// The plan that was followed last, in this life or an earlier one.
-    fn plan(&mut self) -> Option<Plan> {
-        if self.plan.is_none() {
-            let text = self.path.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
-            self.plan = text.and_then(|text| serde_json::from_str(&text).ok()).map(|Written(plan)| plan);
-        }
-        self.plan
-    }
-
-    fn keep(&mut self, plan: Plan) -> Result<()> {
-        self.plan = Some(plan);
-        let Some(path) = &self.path else { return Ok(()) };
-        let text = serde_json::to_string(&Written(plan)).context("writing a plan down")?;
-        let draft = path.with_extension("draft");
-        std::fs::write(&draft, text + "\n")
-            .and_then(|()| std::fs::File::open(&draft)?.sync_all())
-            .and_then(|()| std::fs::rename(&draft, path))
-            .with_context(|| format!("writing {}", path.display()))
-    }
-
-    /// In the ledger's folder.
-    pub(super) fn in_folder(folder: Option<PathBuf>) -> Followed {
-        Followed { path: folder.map(|folder| folder.join(FOLLOWED)), plan: None }
-    }
-}
+const NONE_RUNS: &str = "no campaign is running";
+/// What a server that ends says to orders that are about its future.
+pub(super) const ENDING: &str = "the server is ending: nothing has changed; ask again after the next start";
 
 /// Why a campaign does not start.
 pub fn refusal(error: PlanError) -> &'static str {

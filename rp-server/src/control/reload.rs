@@ -5,6 +5,7 @@ use anyhow::Result;
 use tracing::{error, info, warn};
 
 use super::Control;
+use super::campaign::ENDING;
 use crate::admin::Answer;
 use crate::config::live::Wish;
 use crate::limits::LimitArgs;
@@ -14,6 +15,9 @@ use crate::network::Net;
 impl Control {
     /// SIGHUP.
     pub(super) fn hear_of_reload(&mut self) {
+        if self.drain.is_some() {
+            return warn!("SIGHUP: {ENDING}");
+        }
         self.systemd.reloading();
         let _told_in_the_log = self.reload();
         self.systemd.ready();

@@ -17,7 +17,7 @@ use super::copying::{Progress, copy, make_anew, put, sync};
 use super::lock::{self, Lock};
 use super::place::Place;
 use super::reader::SqliteReader;
-use super::schema::STATE_NAME;
+use super::schema::{CAMPAIGN_NAME, STATE_NAME};
 use super::segment::Label;
 use super::state::{Archived, State};
 use super::{End, Keeper as _};
@@ -204,6 +204,10 @@ fn gather(
             copied.kept += 1;
             files.push(Some(end));
         } else {
+            if !label.closed {
+                // Where it ends is settled by the next copy: what is said of a campaign is not ahead of that, as after a crash.
+                copy_campaign(place, part)?;
+            }
             copied.bytes += copy(place, &name, part, progress)?;
             copied.files += 1;
             files.push(None);
@@ -213,6 +217,16 @@ fn gather(
         }
         number += 1;
     }
+}
+
+/// Copies what is said of campaigns beside the postings, if anything is.
+fn copy_campaign(place: &Place, part: &Place) -> Result<()> {
+    let copy = part.dir.join(CAMPAIGN_NAME);
+    match fs::copy(place.dir.join(CAMPAIGN_NAME), &copy) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        copied => copied.and_then(|_| fs::File::open(&copy)?.sync_all()),
+    }
+    .with_context(|| format!("copying {CAMPAIGN_NAME} of {} to {}", place.dir.display(), part.dir.display()))
 }
 
 /// Moves in what a backup made whole, if it was cut off before it did so itself. The folder must be held.

@@ -22,6 +22,8 @@ pub struct Schema {
 pub const SEGMENT: Schema = Schema { application: 0x5250_5031, steps: &[make_segment, |_| Ok(())] };
 /// The file of [`STATE`].
 pub const STATE_NAME: &str = "state.db";
+/// Which campaign is the configuration file's, and what is being changed of one; no database.
+pub const CAMPAIGN_NAME: &str = "campaign.json";
 /// `state.db`.
 pub const STATE: Schema = Schema { application: 0x5250_5331, steps: &[make_state, make_archive] };
 

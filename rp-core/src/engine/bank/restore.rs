@@ -91,6 +91,7 @@ impl Bank {
             out.put(per_user);
         }
         self.orders.fold(&mut out);
+        out.put(self.closed_fen);
         (self.sequence, out.0)
     }
 
@@ -134,6 +135,12 @@ impl Bank {
         // It ends here where it was made before orders had numbers.
         if !from.0.is_empty() {
             self.orders.unfold(from)?;
+        }
+        // And here before a change of a campaign outlived the server; its newest campaign may be none that began, then.
+        if !from.0.is_empty() {
+            self.closed_fen = from.take()?;
+        } else if let Some(campaign) = &self.campaign {
+            self.campaigns = campaign.number;
         }
         if from.0.is_empty() { Ok(()) } else { Err("more is in its projection than there should be") }
     }
@@ -185,6 +192,7 @@ impl Bank {
             }
             Act::Closed => {
                 self.campaign = None;
+                self.closed_fen = fen;
                 self.budgets_fen = self.budgets_fen.wrapping_sub(fen);
                 self.books.campaign.set(0);
                 self.books.campaign_fen.sub(fen);

@@ -1,0 +1,222 @@
+//! The file's campaign where something is cut off, lost, or in its way: nothing is given out twice, and nothing ends unsaid.
+
+use std::process::{Output, Stdio};
+
+use super::*;
+
+fn plan(budget: u64, rate: u32) -> String {
+    format!("[campaign]\nbudget-fen = {budget}\nrate = {rate}\n")
+}
+
+impl Operated {
+    fn show(&self) -> String {
+        self.server.order(&["campaign", "show"])
+    }
+
+    fn show_until(&self, word: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.show().contains(word) {
+            assert!(Instant::now() < until, "no {word:?}: {}\n{}", self.show(), self.server.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.server.order(&["status", "--json"])).expect("it prints JSON")
+    }
+
+    fn issued_fen(&self) -> u64 {
+        self.status()["money"]["issued_fen"].as_u64().expect("a sum")
+    }
+
+    /// What is written down of the campaign.
+    fn written(&self) -> String {
+        std::fs::read_to_string(self.server.folder.join("data/campaign.json")).unwrap_or_default()
+    }
+
+    fn write_until(&self, word: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.written().contains(word) {
+            assert!(Instant::now() < until, "no {word:?}: {}\n{}", self.written(), self.server.log());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Holds a worker, so that nothing that asks all SETs comes to its end.
+    fn hold(&self) -> Held {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // It says which thread it is when it first runs, which may be later than that the server serves.
+            match self.status()["workers"][1]["tid"].as_i64().expect("a number") {
+                0 => assert!(Instant::now() < until, "it does not run:\n{}", self.server.log()),
+                tid => return Held::hold(tid as i32),
+            }
+        }
+    }
+
+    /// An order that goes on meanwhile.
+    fn give(&self, words: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rp-server"));
+        command.args(words).current_dir(&self.server.folder).env("RP_ADMIN", self.server.folder.join("admin"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built")
+    }
+
+    fn refused(&self, words: &[&str], why: &str) {
+        is_refused(&self.give(words).wait_with_output().expect("it is our child"), why);
+    }
+
+    /// It is gone, however; starts it again in its folder.
+    fn go_on(&mut self) {
+        self.server.child.wait().expect("it is our child");
+        self.server.child = Operated::launch(&self.server.folder, &self.server.address, &[]);
+        self.server.wait();
+    }
+}
+
+fn is_refused(output: &Output, why: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains(why), "no {why:?}: {said}");
+}
+
+#[test]
+fn a_change_that_is_cut_off_is_carried_out_by_the_next_start_once() {
+    let (mut budget, mut rate) = (50_000, 5);
+    let mut operated = Operated::start("cut-off", &plan(budget, rate), &[]);
+    // Inside the commit that it waits for, and around it.
+    for (signal, after_s) in [("TERM", "0"), ("KILL", "0"), ("TERM", "0.002"), ("KILL", "0.002"), ("KILL", "0.005")] {
+        (budget, rate) = (budget + 1000, rate + 1);
+        operated.write(&plan(budget, rate));
+        let pid = operated.server.child.id();
+        let both = format!("kill -HUP {pid}; sleep {after_s}; kill -{signal} {pid}");
+        assert!(Command::new("sh").args(["-c", &both]).status().is_ok_and(|status| status.success()));
+        operated.go_on();
+        operated.show_until(&format!("{rate} prizes a second"));
+        assert_eq!(operated.issued_fen(), budget, "{}", operated.server.log());
+    }
+    // And where the campaign is surely stopped, and its successor surely not begun: by hand, too.
+    for words in [&["config", "reload"][..], &["campaign", "set", "--rate", "12", "--add-fen", "1000"]] {
+        (budget, rate) = (budget + 1000, rate + 1);
+        if words[0] == "config" {
+            operated.write(&plan(budget, rate));
+        }
+        let held = operated.hold();
+        let asked = operated.give(words);
+        operated.write_until("\"more_fen\":1000");
+        std::thread::sleep(Duration::from_millis(50));
+        operated.server.signal("-KILL");
+        drop(held);
+        operated.go_on();
+        drop(asked.wait_with_output());
+        operated.show_until(&format!("{rate} prizes a second"));
+        assert_eq!(operated.issued_fen(), budget, "{}", operated.server.log());
+        operated.write_until("\"change\":null");
+    }
+    // The file's campaign is the changed one from here on: what it gets more is what the file says more.
+    operated.write(&plan(budget, 20));
+    operated.server.order(&["config", "reload"]);
+    operated.show_until("20 prizes a second");
+    assert_eq!(operated.issued_fen(), budget + 1000);
+    operated.end();
+}
+
+#[test]
+fn a_stop_while_a_campaign_is_changed_stops_it_and_nothing_follows() {
+    let mut operated = Operated::start("stop-change", &plan(50_000, 5), &[]);
+    for words in [&["campaign", "set", "--rate", "7"][..], &["config", "reload"]] {
+        if words[0] == "config" {
+            operated.write(&plan(60_000, 6));
+            operated.server.order(&words[..2]);
+            operated.show_until("6 prizes a second");
+            operated.write(&plan(70_000, 9));
+        }
+        operated.write_until("\"change\":null");
+        let held = operated.hold();
+        let asked = operated.give(words);
+        operated.write_until("\"more_fen\"");
+        let stop = operated.give(&["campaign", "stop"]);
+        operated.write_until("\"change\":null");
+        let asked = asked.wait_with_output().expect("it is our child");
+        if words[0] == "campaign" {
+            is_refused(&asked, "was stopped meanwhile by another order");
+        }
+        drop(held);
+        let stopped = stop.wait_with_output().expect("it is our child");
+        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+        assert_eq!((operated.show().as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
+        operated.again(&[]);
+        assert_eq!((operated.show().as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
+    }
+    operated.end();
+}
+
+#[test]
+fn a_server_that_ends_takes_no_order_about_its_future() {
+    let mut operated = Operated::start("ending", &plan(50_000, 5), &[]);
+    assert_eq!(operated.hear(), "READY=1\n");
+    operated.write(&plan(70_000, 9));
+    let held = operated.hold();
+    operated.server.signal("-TERM");
+    assert!(operated.hear().starts_with("STOPPING=1\n"));
+    operated.server.signal("-HUP");
+    operated.refused(&["config", "reload"], "the server is ending");
+    operated.refused(&["campaign", "stop"], "the server is ending");
+    operated.wait_for("SIGHUP: the server is ending");
+    drop(held);
+    operated.server.child.wait().expect("it is our child");
+    operated.manager.set_nonblocking(true).expect("a socket can be so");
+    let mut bytes = [0; 1024];
+    while let Ok(len) = operated.manager.recv(&mut bytes) {
+        let said = String::from_utf8_lossy(&bytes[..len]);
+        assert!(!said.contains("READY=1") && !said.contains("RELOADING=1"), "after STOPPING: {said}");
+    }
+    // What the file says now is the next start's.
+    operated.manager.set_nonblocking(false).expect("a socket can be so");
+    operated.go_on();
+    operated.show_until("9 prizes a second");
+    assert_eq!(operated.issued_fen(), 70_000);
+    operated.end();
+}
+
+#[test]
+fn a_campaign_does_not_begin_where_nobody_knows_whether_it_did_before() {
+    let mut operated = Operated::start("unknown", &plan(50_000, 5), &[]);
+    let number = |said: &str| said.split([' ', ':']).nth(1).and_then(|word| word.parse::<u64>().ok());
+    operated.write_until("\"change\":null");
+    let (first, written) = (operated.show(), operated.written());
+    let lose = |operated: &Operated| {
+        std::fs::remove_file(operated.server.folder.join("data/campaign.json")).expect("it was written");
+    };
+    // Its Started was on disk, and the server was gone: it is known by its plan.
+    lose(&operated);
+    operated.again(&[]);
+    operated.write_until("\"change\":null");
+    assert_eq!((number(&operated.show()), operated.written()), (number(&first), written));
+    lose(&operated);
+    operated.write(&plan(60_000, 5));
+    operated.again(&[]);
+    operated.wait_for("not followed: another campaign runs, ");
+    assert!(operated.server.order(&["config", "reload"]).contains("stop it first by `rp-server campaign stop`"));
+    assert_eq!((number(&operated.show()), operated.issued_fen()), (number(&first), 50_000));
+    operated.server.order(&["campaign", "stop"]);
+    operated.again(&[]);
+    operated.wait_for("not followed: this ledger had a campaign, ");
+    assert_eq!((operated.show().as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
+    // As it says: by hand it is the file's again.
+    operated.server.order(&["campaign", "start", "--budget-fen", "60000", "--rate", "5"]);
+    assert!(operated.server.order(&["config", "reload"]).ends_with(" goes on\n"));
+    operated.server.order(&["campaign", "stop"]);
+    operated.again(&[]);
+    assert_eq!((operated.show().as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
+    assert!(!operated.server.log().contains("not followed"), "{}", operated.server.log());
+    // The same on a backup of it, which was made while the server ran.
+    operated.server.order(&["ledger", "backup", "--data", "data", "--to", "copy"]);
+    let copied = std::fs::read_to_string(operated.server.folder.join("copy/campaign.json"));
+    assert_eq!(copied.expect("it is in a backup"), operated.written());
+    operated.again(&["--data", "copy"]);
+    assert_eq!((operated.show().as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
+    std::fs::write(operated.server.folder.join("copy/campaign.json"), "{").expect("our own folder");
+    operated.again(&["--data", "copy"]);
+    operated.wait_for("which campaign is the file's cannot be read in copy/campaign.json");
+    assert_eq!((operated.show().as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
+    operated.end();
+}
