@@ -204,6 +204,7 @@ impl One {
 
     /// Logs out; a server that says nothing has no more of it than one that forgets.
     pub fn log_out(&mut self) {
+        self.line.part();
         let _gone_anyway = self.by_sequence(Asked::Of(Kind::Bye), &[Kind::Goodbye]);
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rp_core::limits::DATAGRAM_MAX;
+use rp_net::stop;
 
 use super::trouble::{Asked, Trouble};
 
@@ -19,6 +20,8 @@ pub struct Line {
     patience: Duration,
     /// What the system said last of our datagrams.
     refusal: Option<std::io::Error>,
+    /// A wish to stop does not end what is said from here on.
+    is_parting: bool,
 }
 
 /// The waits of one question.
@@ -26,21 +29,23 @@ pub struct Waits {
     begun: Instant,
     end: Instant,
     wait: Duration,
+    is_parting: bool,
     /// How often it was asked.
     pub times: u32,
 }
 
 impl Waits {
-    /// Until when the next answer is waited for; none when patience is over.
+    /// Until when the next answer is waited for; none when patience is over, or a signal has come.
     pub fn next_until(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        if now >= self.end {
+        let left = self.end.saturating_duration_since(now);
+        if left.is_zero() || (stop::requested() && !self.is_parting) {
             return None;
         }
-        let until = (now + self.wait).min(self.end);
-        self.wait *= 2;
+        let wait = self.wait.min(left);
+        self.wait = 2 * wait;
         self.times += 1;
-        Some(until)
+        Some(now + wait)
     }
 }
 
@@ -53,13 +58,19 @@ impl Line {
         let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let socket = UdpSocket::bind(any).context("opening a socket")?;
         socket.connect(server).with_context(|| format!("no way to {server}; is the network up? (--server)"))?;
-        Ok(Self { socket, server, patience, refusal: None })
+        Ok(Self { socket, server, patience, refusal: None, is_parting: false })
     }
 
     /// The waits of a question that is asked from here on.
     pub fn waits(&self) -> Waits {
         let begun = Instant::now();
-        Waits { begun, end: begun + self.patience, wait: WAIT, times: 0 }
+        Waits { begun, end: begun + self.patience, wait: WAIT, is_parting: self.is_parting, times: 0 }
+    }
+
+    /// What is said from here on is the last, and is said after a signal, too, with little patience.
+    pub fn part(&mut self) {
+        self.is_parting = true;
+        self.patience = self.patience.min(2 * WAIT);
     }
 
     /// Sends a datagram. That nobody heard an earlier one is no failure: silence will say it.
@@ -93,7 +104,7 @@ impl Line {
         let mut bytes = [0; DATAGRAM_MAX];
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || rp_net::stop::requested() {
+            if left.is_zero() || (stop::requested() && !self.is_parting) {
                 return Ok(None);
             }
             let set = self.socket.set_read_timeout(Some(left.max(Duration::from_millis(1))));
