@@ -24,7 +24,8 @@ fn traces_of(pid: u32) -> Vec<String> {
 /// Starts `xtask lab` and returns it once it has said how to enter it.
 fn lab_by_hand() -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    let mut child = command.args(["lab", "--clients", "2"]).stdout(Stdio::piped()).spawn().expect("xtask starts");
+    let mut child =
+        command.args(["lab", "--dev", "--clients", "2"]).stdout(Stdio::piped()).spawn().expect("xtask starts");
     let out = child.stdout.take().expect("stdout is a pipe");
     let last = BufReader::new(out).lines().map_while(Result::ok).find(|line| line.starts_with("Ctrl-C"));
     assert!(last.is_some(), "the lab was not built");

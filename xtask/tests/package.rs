@@ -149,7 +149,7 @@ fn shells_complete_and_man_reads() {
         assert!(pages.contains(&folder.join("man").join(page)), "{page} in {pages:?}");
     }
     let mut groff = Command::new("groff");
-    let said = groff.args(["-man", "-ww", "-z", "-Tutf8"]).args(&pages).output().expect("groff starts");
+    let said = groff.args(["-man", "-ww", "-z", "-Tutf8", "-Kutf8"]).args(&pages).output().expect("groff starts");
     assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 

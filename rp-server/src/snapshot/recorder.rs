@@ -59,7 +59,10 @@ impl Recorder {
     fn take_at(&mut self, unix_s: u64, campaign: Option<Campaign>) -> Snapshot {
         let sight = &self.sight;
         let at = rp_net::proc::monotonic_time();
-        let status = sight.status();
+        let commit = sight.scribe.commit_times.read();
+        let mut status = sight.status();
+        // One more may have come between: a snapshot says one number for one thing.
+        status.ledger.commits = commit.count();
         let kernel = sight.gate_counters.as_ref().and_then(|maps| maps.read_gate().ok());
         let total = kernel.as_ref().map(|cpus| super::sum(cpus));
         let later = Reading {
@@ -67,7 +70,7 @@ impl Recorder {
             totals: Totals::of(&status, total.as_ref()),
             worker: sight.times(|face| &face.answer_times),
             durable: sight.times(|face| &face.durable_times),
-            commit: sight.scribe.commit_times.read(),
+            commit,
             machine: Machine::read(),
             kernel,
         };

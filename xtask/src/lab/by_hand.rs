@@ -14,6 +14,9 @@ pub struct LabArgs {
     /// Client machines.
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     clients: usize,
+    /// With the programs' dev build.
+    #[arg(long)]
+    dev: bool,
 }
 
 impl LabArgs {
@@ -23,7 +26,8 @@ impl LabArgs {
     /// As [`Lab::build`].
     pub fn run(self) -> Result<()> {
         ebpf::build()?;
-        let lab = Lab::build(self.clients, &Programs::build(Profile::Release)?)?;
+        let profile = if self.dev { Profile::Dev } else { Profile::Release };
+        let lab = Lab::build(self.clients, &Programs::build(profile)?)?;
         println!("server  nsenter --net=/run/netns/{}", lab.server().name());
         for (client, link) in lab.clients() {
             println!("client  nsenter --net=/run/netns/{}", client.name());
