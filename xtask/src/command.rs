@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,6 +15,8 @@ use crate::signal::{self, Signal};
 
 /// Lines of a tool's words that an error quotes.
 const TAIL_LINES: usize = 20;
+/// No test is silent for so long, nor is the building of all of them.
+pub const HANGS: Duration = Duration::from_secs(15 * 60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// The command line as a person would type it.
@@ -79,16 +82,32 @@ pub fn hush(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// As [`show`], but hands each line of its standard output to `on_line`; returns whether it succeeded.
+/// As [`show`], but hands each line of its standard output to `on_line`; returns whether it succeeded. One that prints no line
+/// for as long as `silence` hangs, and is ended.
 ///
 /// # Errors
-/// When it cannot be started or this process was asked to end meanwhile.
-pub fn follow(command: &mut Command, mut on_line: impl FnMut(&str) + Send) -> Result<bool> {
+/// When it cannot be started, hung, or this process was asked to end meanwhile.
+pub fn follow(command: &mut Command, silence: Duration, mut on_line: impl FnMut(&str) + Send) -> Result<bool> {
+    let line = line_of(command);
     let mut child = start(command.stdout(Stdio::piped()))?;
     let out = BufReader::new(child.stdout.take().expect("stdout was just piped"));
+    let heard = Mutex::new(Instant::now());
     let status = std::thread::scope(|scope| {
-        scope.spawn(move || out.lines().map_while(Result::ok).for_each(|line| on_line(&line)));
-        supervise(child)
+        scope.spawn(|| {
+            for line in out.lines().map_while(Result::ok) {
+                on_line(&line);
+                *heard.lock().expect("nobody panics with it") = Instant::now();
+            }
+        });
+        supervise_while(child, || {
+            if heard.lock().expect("nobody panics with it").elapsed() > silence {
+                bail!(
+                    "`{line}` printed nothing for {} minutes and was ended: what it began last hangs",
+                    silence.as_secs() / 60
+                );
+            }
+            Ok(())
+        })
     });
     status.map(|status| status.success())
 }
@@ -98,15 +117,20 @@ fn start(command: &mut Command) -> Result<Child> {
     command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("cannot start `{line}`"))
 }
 
-fn supervise(mut child: Child) -> Result<ExitStatus> {
+fn supervise(child: Child) -> Result<ExitStatus> {
+    supervise_while(child, || Ok(()))
+}
+
+/// Waits for a child, and ends it when `may_go_on` says why it may not.
+fn supervise_while(mut child: Child, may_go_on: impl Fn() -> Result<()>) -> Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for a tool")? {
             return Ok(status);
         }
-        if let Err(interrupted) = signal::check() {
+        if let Err(why) = signal::check().and_then(|()| may_go_on()) {
             signal::send_group(child.id(), Signal::Terminate);
             child.wait().context("cannot wait for a tool")?;
-            return Err(interrupted);
+            return Err(why);
         }
         std::thread::sleep(POLL);
     }
@@ -122,4 +146,27 @@ pub fn cargo() -> Command {
 /// The root of the workspace.
 pub fn root() -> &'static std::path::Path {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies one level below the root")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", script]);
+        sh
+    }
+
+    #[test]
+    fn who_falls_silent_is_ended_and_named() {
+        let mut said = Vec::new();
+        let quick = Duration::from_millis(300);
+        let hung = follow(&mut sh("echo begun; sleep 600"), quick, |line| said.push(line.to_owned()));
+        let hung = hung.expect_err("nothing came").to_string();
+        assert!(hung.contains("sleep 600") && hung.contains("hangs"), "{hung}");
+        assert_eq!(said, ["begun"]);
+        let talking = follow(&mut sh("for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; exit 3"), HANGS, |_| ());
+        assert!(!talking.expect("it goes on talking"), "its failure is its own");
+    }
 }

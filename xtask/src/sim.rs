@@ -73,7 +73,7 @@ fn play(seeds: std::ops::Range<u64>) -> Result<()> {
     cargo.args(["test", "--quiet", "--package", "rp-client", "--test", "crashes", "nothing_is_lost"]);
     cargo.env("RP_SIMULATION_SEED", format!("{}..{}", seeds.start, seeds.end)).env("RUST_BACKTRACE", "0");
     let mut said = Vec::new();
-    if !command::follow(&mut cargo, |line| said.push(line.to_owned()))? {
+    if !command::follow(&mut cargo, command::HANGS, |line| said.push(line.to_owned()))? {
         bail!("{}", said.join("\n"));
     }
     Ok(())

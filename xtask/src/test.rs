@@ -48,6 +48,8 @@ pub fn run() -> Result<()> {
         let result = (rung.climb)(&mut tally);
         if let Err(error) = &result {
             eprintln!("{error:#}");
+            // Who was ended could not clean up.
+            lab::sweep();
         }
         if signal::check().is_err() {
             lab::sweep();
@@ -112,7 +114,7 @@ fn tests(tally: &mut Tally, selection: &[&str], flags: &[&str]) -> Result<()> {
         // Examples in documents that are marked `ignore` are not meant.
         cargo.args(["--lib", "--bins", "--tests"]);
     }
-    let succeeded = command::follow(cargo.arg("--").args(flags), |line| {
+    let succeeded = command::follow(cargo.arg("--").args(flags), command::HANGS, |line| {
         println!("{line}");
         tally.read(line);
     })?;
