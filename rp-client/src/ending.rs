@@ -11,7 +11,7 @@ pub const NO_RESULT: u8 = 2;
 pub const NO_ANSWER: u8 = 3;
 /// `one`: the server refused; the code is this and the number of the refusal, as in docs/PROTOCOL.md.
 pub const REFUSED: u8 = 10;
-/// Ended by a second signal, without a report: what a shell says of a program that Ctrl-C ended.
+/// Ended by a second signal, without a report, or `one` before the answer came: what a shell says of a program that Ctrl-C ended.
 pub const BROKEN_OFF: u8 = 130;
 
 /// The same for people, at the end of the help.

@@ -102,7 +102,10 @@ impl Expectation {
     pub fn failure(&self, measured: &Measured) -> Option<String> {
         let value = measure(&self.name, measured).ok()?;
         if value.is_infinite() {
-            return Some(format!("expected {}, but a phase had no answer at all", self.text));
+            return Some(format!(
+                "expected {}, but no shake of a phase was answered: all were refused or lost",
+                self.text
+            ));
         }
         let holds = match self.relation {
             Relation::Below => value < self.value,
@@ -142,7 +145,7 @@ mod tests {
         let measured = Measured { p99: f64::INFINITY, ..Measured::default() };
         for text in ["p99<1s", "p99>1s"] {
             let failure = parse(text).expect(text)[0].failure(&measured).expect(text);
-            assert!(failure.contains("no answer"), "{failure}");
+            assert!(failure.contains("was answered"), "{failure}");
         }
     }
 

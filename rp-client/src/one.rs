@@ -202,8 +202,11 @@ impl One {
         Ok(Luck::Prize { about: prize.about, fen: prize.fen })
     }
 
-    /// Logs out; a server that says nothing has no more of it than one that forgets.
+    /// Logs out, if there is a session; a server that says nothing has no more of it than one that forgets.
     pub fn log_out(&mut self) {
+        if self.session == 0 {
+            return;
+        }
         self.line.part();
         let _gone_anyway = self.by_sequence(Asked::Of(Kind::Bye), &[Kind::Goodbye]);
     }
@@ -223,7 +226,7 @@ impl One {
     /// Asks under the next sequence, waits as long as a BUSY says, and asks again under the same.
     fn by_sequence(&mut self, asked: Asked, answers: &[Kind]) -> Result<Heard, Trouble> {
         self.sequence += 1;
-        let sequence = self.sequence;
+        let (sequence, begun) = (self.sequence, std::time::Instant::now());
         for _ in 0..BUSY_MAX {
             let heard = self.ask(
                 asked,
@@ -239,8 +242,12 @@ impl One {
             if heard.kind != Kind::Busy {
                 return Ok(heard);
             }
+            let left = self.line.patience_left(begun);
+            if left.is_zero() {
+                break;
+            }
             let tenths = u32::from(heard.bytes[1]);
-            self.listen(BUSY_UNIT * tenths)?;
+            self.listen(left.min(BUSY_UNIT * tenths))?;
         }
         Err(Trouble::of_refusal(rp_core::wire::Refusal::Busy as u8, Kind::Shake, 0))
     }

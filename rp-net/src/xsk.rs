@@ -6,7 +6,6 @@
 //! ring is left, which mode it became) is read here.
 
 mod gauge;
-mod queues;
 mod watch;
 
 use std::collections::VecDeque;
@@ -21,7 +20,6 @@ use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRi
 
 use crate::option;
 use gauge::Gauge;
-pub use queues::queues;
 pub use watch::Watch;
 
 /// Bytes of the longest frame.

@@ -161,6 +161,7 @@ impl Control {
                 }
                 () = tokio::time::sleep_until(second) => {
                     self.record();
+                    self.followed.try_again();
                     second = Instant::now() + self.recorder.rest();
                 }
                 _ = homes.tick(), if has_xsks => {
@@ -319,10 +320,7 @@ impl Control {
             Question::Sessions => Answer::Sessions(self.sight.by_client()),
             Question::Timeline => Answer::Timeline(self.sight.timeline()),
             Question::CampaignShow => self.show_campaign(),
-            Question::CampaignStart(plan) => {
-                let answer = self.start_campaign(plan);
-                return self.late.push((self.bank.journal().written(), answer, done));
-            }
+            Question::CampaignStart(plan) => return self.start_campaign(plan, done),
             Question::CampaignStop => return self.stop_campaign(done),
             Question::CampaignChange(change) => return self.change_campaign(&change, done),
             Question::Reload => self.answer_reload(),

@@ -159,11 +159,11 @@ pub fn start(config: &GateConfig, sockets: &[Vec<BorrowedFd<'_>>]) -> Result<Sta
     let by_xsk = config.transport == Transport::AfXdp;
     if config.xdp == XdpChoice::Off {
         if by_xsk {
-            bail!("--transport af-xdp needs the gate: leave --xdp off away, or serve by --transport sockets");
+            bail!("--transport af-xdp needs the gate: leave out --xdp off, or serve by --transport sockets");
         }
         if config.coalesce_us.is_some() {
             bail!(
-                "--coalesce-us is for the gate's interfaces: leave --xdp off away, or set your card's by `ethtool -C`"
+                "--coalesce-us is for the gate's interfaces: leave out --xdp off, or set your card's by `ethtool -C`"
             );
         }
         return Ok(Started::Off("asked by --xdp off".to_string()));
@@ -300,7 +300,7 @@ impl Gate {
     pub fn describe_steering(&self, worker_cpus: &[u32]) -> Vec<String> {
         let attached = self.attached.iter().filter(|attached| attached.mode != Mode::Off);
         // A driver that does not say has one queue to the gate's knowledge.
-        let queues = |name: &str| rp_net::xsk::queues(name).unwrap_or(1);
+        let queues = |name: &str| rp_net::card::queues(name).unwrap_or(1);
         let plan = |attached: &Attached| {
             let commands = interrupts::pinning(&interrupts::of(&attached.name), worker_cpus);
             steering::plan(&attached.name, queues(&attached.name), worker_cpus, &commands)

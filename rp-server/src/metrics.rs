@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dashboard_names_only_metrics_that_there_are() {
+    fn dashboard_and_alerts_name_only_metrics_that_there_are() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana/red-packet.json");
         let text = std::fs::read_to_string(path).expect("the dashboard is among the documents");
         let dashboard: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
@@ -174,6 +174,11 @@ mod tests {
                 named.extend(named_in(target["expr"].as_str().expect("each target asks in PromQL")));
             }
         }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana/alerts.yml");
+        let alerts = std::fs::read_to_string(path).expect("the rules are among the documents");
+        let rules: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+        assert!(rules.len() >= 7, "{rules:?}");
+        named.extend(rules.into_iter().flat_map(named_in));
         let is_there = |name: &str| {
             let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
             all().any(|metric| match metric.kind {
@@ -183,7 +188,7 @@ mod tests {
         };
         assert!(named.len() > 30 && panels.len() > 15, "{named:?}");
         for name in named {
-            assert!(is_there(name), "the dashboard asks for {name}");
+            assert!(is_there(name), "nobody has {name}");
         }
     }
 

@@ -123,7 +123,7 @@ impl Systemd {
         let sessions = status.sessions;
         let campaign = campaign.map_or("no campaign".to_owned(), |number| format!("campaign {number}"));
         let stuck: Vec<String> = self.stuck.iter().map(|number| format!("; worker {number} HANGS")).collect();
-        let balanced = if status.money.balanced { "balanced" } else { "not at rest" };
+        let balanced = if status.money.balanced { "balanced" } else { "NOT BALANCED" };
         format!("{sessions} sessions, {rate} requests a second up here, {campaign}, books {balanced}{}", stuck.concat())
     }
 }

@@ -12,7 +12,7 @@ use std::net::UdpSocket;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rp_core::ticket::RealmKey;
@@ -140,12 +140,19 @@ impl Operated {
 
     fn end(&mut self) {
         self.server.signal("-TERM");
+        assert!(self.ended().success(), "{}", self.server.log());
+    }
+
+    /// How it ended, whoever asked it to.
+    fn ended(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
-        while self.server.child.try_wait().expect("it is our child").is_none() {
+        loop {
+            if let Some(status) = self.server.child.try_wait().expect("it is our child") {
+                return status;
+            }
             assert!(Instant::now() < until, "it does not end:\n{}", self.server.log());
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(self.server.child.wait().expect("it is our child").success(), "{}", self.server.log());
     }
 
     /// Ends it and starts it again in its folder.
@@ -251,7 +258,7 @@ fn a_server_that_starts_says_so_and_reads_its_file_again_once_it_serves() {
     let mut operated = Operated::begin("starting", "session-rate = 30\n", &flags);
     assert!(operated.readiness().starts_with("503 starting: "), "{}", operated.readiness());
     operated.server.signal("-TERM");
-    let ended = operated.server.child.wait().expect("it is our child");
+    let ended = operated.ended();
     assert_eq!(ended.signal(), Some(libc::SIGTERM), "nothing is under way yet, and nobody waits");
 
     operated.server.child = Operated::launch(&operated.server.folder, &operated.server.address, &flags);

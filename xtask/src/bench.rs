@@ -97,7 +97,7 @@ impl BenchArgs {
         }
         let machine = Machine::here();
         if !signal::is_root() || machine.cpus < 2 {
-            bail!("the bench needs root and two CPUs; run: sudo env \"PATH=$PATH\" cargo xtask bench");
+            bail!("the bench needs root and two CPUs; run: sudo env \"PATH=$PATH\" \"HOME=$HOME\" cargo xtask bench");
         }
         let wants = |chapter: &str| self.only.is_empty() || self.only.iter().any(|only| only == chapter);
         let known = |only: &&String| CHAPTERS.contains(&only.as_str());

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,8 +15,10 @@ use crate::signal::{self, Signal};
 
 /// Lines of a tool's words that an error quotes.
 const TAIL_LINES: usize = 20;
-/// No test is silent for so long, nor is the building of all of them.
+/// No test is silent for so long.
 pub const HANGS: Duration = Duration::from_secs(15 * 60);
+/// What is asked to end has so long for it.
+const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 /// The command line as a person would type it.
@@ -87,29 +89,40 @@ pub fn hush(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be started, hung, or this process was asked to end meanwhile.
-pub fn follow(command: &mut Command, silence: Duration, mut on_line: impl FnMut(&str) + Send) -> Result<bool> {
+pub fn follow(command: &mut Command, silence: Duration, mut on_line: impl FnMut(&str)) -> Result<bool> {
     let line = line_of(command);
     let mut child = start(command.stdout(Stdio::piped()))?;
     let out = BufReader::new(child.stdout.take().expect("stdout was just piped"));
-    let heard = Mutex::new(Instant::now());
-    let status = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for line in out.lines().map_while(Result::ok) {
-                on_line(&line);
-                *heard.lock().expect("nobody panics with it") = Instant::now();
+    let (tell, told) = mpsc::channel();
+    // Nobody waits for this thread: what the tool began may outlive it, and hold the pipe.
+    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let mut heard = Instant::now();
+    loop {
+        match told.recv_timeout(POLL) {
+            Ok(said) => {
+                on_line(&said);
+                heard = Instant::now();
+                continue;
             }
-        });
-        supervise_while(child, || {
-            if heard.lock().expect("nobody panics with it").elapsed() > silence {
-                bail!(
-                    "`{line}` printed nothing for {} minutes and was ended: what it began last hangs",
-                    silence.as_secs() / 60
-                );
+            Err(RecvTimeoutError::Timeout) => {}
+            // It has closed its output, and is about to end.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
+        }
+        if let Some(status) = child.try_wait().context("cannot wait for a tool")? {
+            while let Ok(said) = told.recv_timeout(GRACE) {
+                on_line(&said);
             }
-            Ok(())
-        })
-    });
-    status.map(|status| status.success())
+            return Ok(status.success());
+        }
+        let hangs = heard.elapsed() > silence;
+        if let Err(why) = signal::check() {
+            end(&mut child)?;
+            return Err(why);
+        } else if hangs {
+            end(&mut child)?;
+            bail!("`{line}` printed nothing for {} s and was ended: what it began last hangs", silence.as_secs());
+        }
+    }
 }
 
 fn start(command: &mut Command) -> Result<Child> {
@@ -117,23 +130,31 @@ fn start(command: &mut Command) -> Result<Child> {
     command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("cannot start `{line}`"))
 }
 
-fn supervise(child: Child) -> Result<ExitStatus> {
-    supervise_while(child, || Ok(()))
-}
-
-/// Waits for a child, and ends it when `may_go_on` says why it may not.
-fn supervise_while(mut child: Child, may_go_on: impl Fn() -> Result<()>) -> Result<ExitStatus> {
+fn supervise(mut child: Child) -> Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for a tool")? {
             return Ok(status);
         }
-        if let Err(why) = signal::check().and_then(|()| may_go_on()) {
-            signal::send_group(child.id(), Signal::Terminate);
-            child.wait().context("cannot wait for a tool")?;
-            return Err(why);
+        if let Err(interrupted) = signal::check() {
+            end(&mut child)?;
+            return Err(interrupted);
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// Ends a tool and what it began: asked first, and then not.
+fn end(child: &mut Child) -> Result<()> {
+    signal::send_group(child.id(), Signal::Terminate);
+    let asked = Instant::now();
+    while child.try_wait().context("cannot wait for a tool")?.is_none() {
+        if asked.elapsed() > GRACE {
+            signal::send_group(child.id(), Signal::Kill);
+            child.wait().context("cannot wait for a tool")?;
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// The cargo that runs this workshop.
@@ -161,12 +182,17 @@ mod tests {
     #[test]
     fn who_falls_silent_is_ended_and_named() {
         let mut said = Vec::new();
-        let quick = Duration::from_millis(300);
-        let hung = follow(&mut sh("echo begun; sleep 600"), quick, |line| said.push(line.to_owned()));
+        let silence = Duration::from_secs(2);
+        // It heeds no SIGTERM, and neither does what it began.
+        let deaf = "trap '' TERM; echo begun; sleep 600 & sleep 600; sleep 600";
+        let hung = follow(&mut sh(deaf), silence, |line| said.push(line.to_owned()));
         let hung = hung.expect_err("nothing came").to_string();
         assert!(hung.contains("sleep 600") && hung.contains("hangs"), "{hung}");
         assert_eq!(said, ["begun"]);
-        let talking = follow(&mut sh("for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; exit 3"), HANGS, |_| ());
+        let talks = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.3; done; exit 3";
+        let mut lines = 0;
+        let talking = follow(&mut sh(talks), silence, |_| lines += 1);
         assert!(!talking.expect("it goes on talking"), "its failure is its own");
+        assert_eq!(lines, 10);
     }
 }

@@ -61,6 +61,9 @@ pub struct DemoArgs {
     /// Seconds of each phase that shakes [default: 30 and 60; with --full 600 each].
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// With the programs' dev build.
+    #[arg(long, hide = true)]
+    dev: bool,
 }
 
 impl DemoArgs {
@@ -72,7 +75,7 @@ impl DemoArgs {
         if self.sessions == 0 || self.clients == 0 {
             bail!("a demo needs at least one session and one client machine");
         }
-        let programs = prepare(self.loopback)?;
+        let programs = prepare(self.loopback, if self.dev { Profile::Dev } else { Profile::Release })?;
         let scenario = Scenario::new(self.full, self.seconds);
         println!("{}", Machine::here());
         let evidence = self.play(&programs, &scenario)?;
@@ -125,15 +128,15 @@ pub fn gather(stage: &Stage, server: &Server, fleet: &mut Fleet, users: u64, see
 }
 
 /// Builds all that the demo runs; the kernel programs only where they can be loaded.
-fn prepare(loopback: bool) -> Result<Programs> {
+fn prepare(loopback: bool, profile: Profile) -> Result<Programs> {
     if signal::is_root() && !loopback {
         setup::run()?;
         println!("building rp-server, rp-client and the kernel programs ...");
-        ebpf::run_briefly(Profile::Release)?;
+        ebpf::run_briefly(profile)?;
     } else {
         println!("building rp-server and rp-client ...");
     }
-    Programs::build(Profile::Release)
+    Programs::build(profile)
 }
 
 fn judge(rows: &[Row], books: &Books) -> Result<()> {

@@ -65,7 +65,9 @@ impl Lab {
     /// As [`Lab::build`].
     pub fn build_with(clients: usize, strands: usize, programs: &Programs) -> Result<Lab> {
         if !signal::is_root() {
-            bail!("network namespaces need root: run the same command with `sudo env \"PATH=$PATH\"` before it");
+            bail!(
+                "network namespaces need root: run the same command with `sudo env \"PATH=$PATH\" \"HOME=$HOME\"` before it"
+            );
         }
         sweep();
         let name = next_name();

@@ -1,6 +1,6 @@
 //! A running rp-server: started, asked over its admin socket, ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,11 @@ impl Server {
     /// The process.
     pub fn program(&mut self) -> &mut Program {
         &mut self.program
+    }
+
+    /// Its admin socket.
+    pub fn admin(&self) -> &Path {
+        &self.admin
     }
 
     /// Its process id.

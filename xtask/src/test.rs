@@ -101,7 +101,7 @@ fn namespaces(tally: &mut Tally) -> Result<()> {
 
 fn need_root(what: &str) -> Result<()> {
     if !signal::is_root() {
-        bail!("{what} need root; run: sudo env \"PATH=$PATH\" cargo xtask test");
+        bail!("{what} need root; run: sudo env \"PATH=$PATH\" \"HOME=$HOME\" cargo xtask test");
     }
     Ok(())
 }
@@ -114,6 +114,10 @@ fn tests(tally: &mut Tally, selection: &[&str], flags: &[&str]) -> Result<()> {
         // Examples in documents that are marked `ignore` are not meant.
         cargo.args(["--lib", "--bins", "--tests"]);
     }
+    // Building is silent where the tests are waited for.
+    command::show(
+        Command::new(cargo.get_program()).args(cargo.get_args()).current_dir(command::root()).arg("--no-run"),
+    )?;
     let succeeded = command::follow(cargo.arg("--").args(flags), command::HANGS, |line| {
         println!("{line}");
         tally.read(line);

@@ -171,15 +171,19 @@ fn without_xdp_server_and_clients_agree_to_the_datagram() {
 #[test]
 #[ignore = "needs root"]
 fn hostile_bytes_beside_honest_load_change_nothing() {
+    let mut lines = 0;
     let flood = |lab: &Lab, _: &Server| {
         let (namespace, link) = &lab.clients()[1];
         let mut command = namespace.command(env!("CARGO_BIN_EXE_xtask"));
         command.args(["flood", "--datagrams", "200000", "--to", &format!("{}:2015", link.server_v4())]);
         let output = command.stdin(Stdio::null()).output().expect("the flood starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let log = std::fs::read_to_string(lab.room().file("server.log")).expect("the server has a log");
+        lines = log.lines().count();
         serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("the flood prints JSON")
     };
     let (evidence, flood) = play(&[], flood);
+    assert!((1..100).contains(&lines), "never a line for a datagram: {lines} lines");
     let number = |name: &str| flood[name].as_u64().expect("a count");
     assert!(number("sent") > 100_000, "{flood}");
     assert!(number("bytes_received") <= number("bytes_sent"), "no amplification: {flood}");

@@ -41,6 +41,21 @@ fn code(path: &str) -> String {
     lines.join("\n")
 }
 
+/// What a worker runs waits for nobody. The ledger in memory is for tests of other rooms.
+#[test]
+fn no_lock_is_on_the_way_of_a_datagram() {
+    let is_on_the_way = |path: &&String| {
+        let room =
+            ["rp-core/src/", "rp-net/src/", "rp-ebpf/src/", "rp-server/src/"].iter().any(|room| path.starts_with(room));
+        room && *path != "rp-server/src/ledger/memory.rs"
+    };
+    let sources = sources();
+    let locks = ["Mutex", "RwLock", "Condvar", "Barrier"];
+    let has_lock = |path: &&String| locks.iter().any(|lock| code(path).contains(lock));
+    let found: Vec<&String> = sources.iter().filter(is_on_the_way).filter(has_lock).collect();
+    assert!(found.is_empty(), "a lock in {found:?}");
+}
+
 /// The rooms that a room's manifest depends on, its tests' apart.
 fn depends_on(room: &str) -> BTreeSet<String> {
     let manifest = read(&format!("{room}/Cargo.toml"));

@@ -15,9 +15,10 @@ use aya::{Ebpf, EbpfLoader};
 use rp_core::frame::{ENVELOPE_MAX, Ends, Envelope, ends, payload_of};
 use rp_core::limits::{DATAGRAM_MAX, TX_SLOTS, XSK_QUEUES};
 use rp_core::wire::Origin;
+use rp_net::card::queues;
 use rp_net::link::{self, Link};
 use rp_net::peer_of;
-use rp_net::xsk::{FRAME_MAX, Watch, Xsk, queues};
+use rp_net::xsk::{FRAME_MAX, Watch, Xsk};
 
 use crate::objects;
 

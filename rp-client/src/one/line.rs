@@ -61,6 +61,11 @@ impl Line {
         Ok(Self { socket, server, patience, refusal: None, is_parting: false })
     }
 
+    /// How long whoever says BUSY is heeded: as long as it takes, but not for the last that is said.
+    pub fn patience_left(&self, since: Instant) -> Duration {
+        if self.is_parting { self.patience.saturating_sub(since.elapsed()) } else { Duration::MAX }
+    }
+
     /// The waits of a question that is asked from here on.
     pub fn waits(&self) -> Waits {
         let begun = Instant::now();
@@ -138,8 +143,11 @@ impl Line {
         Err(self.silence(asked, &waits))
     }
 
-    /// Nobody answered.
+    /// Nobody answered, or not before a signal came.
     pub fn silence(&self, asked: Asked, waits: &Waits) -> Trouble {
+        if stop::requested() && !self.is_parting {
+            return Trouble::Interrupted { asked, request: None };
+        }
         let (server, times, waited) = (self.server, waits.times, waits.begun.elapsed());
         Trouble::NoAnswer { asked, server, times, waited, refusal: self.refusal.as_ref().map(ToString::to_string) }
     }

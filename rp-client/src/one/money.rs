@@ -174,6 +174,9 @@ impl One {
                     self.log_in()?;
                     continue;
                 }
+                Err(Trouble::Interrupted { asked, .. }) if matches!(kind, Kind::Send | Kind::Grab) => {
+                    return Err(Trouble::Interrupted { asked, request: Some(request) });
+                }
                 other => other?,
             };
             if heard.kind == answer {

@@ -36,6 +36,13 @@ pub enum Trouble {
         /// What the system said of it.
         refusal: Option<String>,
     },
+    /// A signal came before the answer did.
+    Interrupted {
+        /// What was asked.
+        asked: Asked,
+        /// The request's number, if it moves money.
+        request: Option<u64>,
+    },
     /// The server says that it has no such session: it was started anew, or the user has logged in elsewhere.
     SessionLost(Asked),
     /// The server said no.
@@ -72,7 +79,18 @@ impl Trouble {
         match self {
             Trouble::NoAnswer { .. } | Trouble::SessionLost(_) => ending::NO_ANSWER,
             Trouble::Refused { refusal, .. } => ending::REFUSED + *refusal as u8,
+            Trouble::Interrupted { .. } => ending::BROKEN_OFF,
             Trouble::Other(_) => ending::NO_RESULT,
+        }
+    }
+}
+
+impl Asked {
+    fn name(self) -> String {
+        match self {
+            Asked::Hello => "HELLO".to_owned(),
+            Asked::Login => "LOGIN".to_owned(),
+            Asked::Of(kind) => kind.name().to_uppercase(),
         }
     }
 }
@@ -109,27 +127,34 @@ impl fmt::Display for Trouble {
             Trouble::SessionLost(_) => f.write_str(
                 "the server has no such session any more: it was started anew, or the user has logged in elsewhere; ask again",
             ),
+            Trouble::Interrupted { asked, request } => {
+                write!(f, "a signal came before the answer to {}", asked.name())?;
+                match request {
+                    None => Ok(()),
+                    Some(number) => write!(
+                        f,
+                        "; whether it was done is not known: the same with --request {number} says so, and does it once at most"
+                    ),
+                }
+            }
             Trouble::NoAnswer { asked, server, times, waited, refusal } => {
                 let said = refusal.as_ref().map_or_else(String::new, |said| format!("; the system says: {said}"));
                 let seconds = waited.as_secs_f64();
-                let tried = |what: &str| format!("{what} to {server} was sent {times} times in {seconds:.1} s{said}");
+                let tried = format!("{} to {server} was sent {times} times in {seconds:.1} s{said}", asked.name());
                 match asked {
                     Asked::Hello => write!(
                         f,
-                        "no answer: {}. Is rp-server running there, and does a firewall let UDP through? (--server)",
-                        tried("HELLO")
+                        "no answer: {tried}. Is rp-server running there, and does a firewall let UDP through? (--server)",
                     ),
                     Asked::Login => write!(
                         f,
-                        "the server answers HELLO but not LOGIN: {}. Is the realm key the server's own, or the ticket of its \
+                        "the server answers HELLO but not LOGIN: {tried}. Is the realm key the server's own, or the ticket of its \
                          realm and not expired? (--realm-key, --ticket; `rp-server status` then counts bad_ticket)",
-                        tried("LOGIN")
                     ),
-                    Asked::Of(kind) => write!(
+                    Asked::Of(_) => write!(
                         f,
-                        "the server has let the user in, but does not answer: {}. Has it ended, or is it overloaded? \
+                        "the server has let the user in, but does not answer: {tried}. Has it ended, or is it overloaded? \
                          (`rp-server status`)",
-                        tried(&kind.name().to_uppercase())
                     ),
                 }
             }

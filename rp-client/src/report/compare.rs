@@ -213,7 +213,10 @@ impl Limit {
         let (one, two) = (value(&self.name, a), value(&self.name, b));
         if one.is_infinite() || two.is_infinite() {
             let which = if two.is_infinite() { "second" } else { "first" };
-            return Some(format!("expected {}, but a phase of the {which} run had no answer at all", self.text));
+            return Some(format!(
+                "expected {}, but no shake of a phase of the {which} run was answered: all were refused or lost",
+                self.text
+            ));
         }
         let rose = if self.is_share { change(one, two).unwrap_or(f64::INFINITY) } else { two - one };
         let edge = self.takes_edge && rose == self.change;
@@ -251,7 +254,7 @@ mod tests {
         (mute.phases[2].answered, mute.phases[2].lost) = (0, mute.phases[2].due);
         for pair in [(&a, &mute), (&mute, &a), (&mute, &mute)] {
             let failure = limits("p99<=+0").expect("good")[0].failure(pair.0, pair.1).expect("beyond");
-            assert!(failure.contains("no answer"), "{failure}");
+            assert!(failure.contains("was answered"), "{failure}");
         }
         // From nothing to something is beyond any share.
         b.phases[1].lost = 1;

@@ -18,7 +18,9 @@ const COUNT_END: f64 = 9_007_199_254_740_992.0;
 /// The file cannot be written.
 pub fn begin(path: &Path) -> Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    file.with_context(|| format!("cannot write {}", path.display()))
+    file.with_context(|| {
+        format!("cannot write {}: name a file in a folder that is there and yours (--json)", path.display())
+    })
 }
 
 /// Writes a report.

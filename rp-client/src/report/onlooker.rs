@@ -3,6 +3,7 @@
 //! It is a thread of its own, for an answer may take long; the data path knows nothing of it. The server keeps its last two
 //! minutes, so a snapshot that was missed is asked for again.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -33,6 +34,15 @@ pub enum Door {
     Tcp(String),
     /// By a unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Door::Tcp(address) => f.write_str(address),
+            Door::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Reads `ADDR:PORT`, `http://ADDR:PORT` or `unix:PATH`.
@@ -127,7 +137,7 @@ impl Onlooker {
     /// # Errors
     /// The server does not show snapshots there.
     pub fn begin(door: Door, token: Option<String>) -> Result<Self> {
-        let cannot = || format!("looking at the server's snapshots at {door:?} (--server-http; rp-server has --http)");
+        let cannot = || format!("looking at the server's snapshots at {door}: is that its --http? (--server-http)");
         let mut text = None;
         for _ in 0..FIRST_TRIES {
             text = door.ask("/status", token.as_deref()).with_context(cannot)?;
@@ -165,12 +175,14 @@ fn look(door: &Door, token: Option<&str>, first: Snapshot, over: &AtomicBool) ->
         // Those that the server has forgotten are gone.
         next = next.max(now.saturating_sub(KEPT_S));
         while next <= now {
-            match door.ask(&format!("/status?second={next}"), token) {
-                Ok(Some(text)) => seen.extend(snapshot(&text)),
-                // The server was too busy for this one, or not there: none will come.
-                Ok(None) if has_gone_on(door, token, next) => {}
-                _ => break,
-            }
+            let ask = || door.ask(&format!("/status?second={next}"), token).ok();
+            let text = match ask() {
+                // The server was too busy for this one, or not there: none will come, unless it just has.
+                Some(None) if has_gone_on(door, token, next) => ask(),
+                first => first.filter(Option::is_some),
+            };
+            let Some(text) = text else { break };
+            seen.extend(text.and_then(|text| snapshot(&text).ok()));
             next += 1;
         }
     }

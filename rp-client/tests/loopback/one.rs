@@ -1,7 +1,7 @@
 //! One user by hand: every command of `rp-client one` against a real server, its answers and its exit codes.
 
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -113,21 +113,36 @@ fn silence_says_what_was_tried_and_for_how_long() {
     assert!(words(&output).contains("answers HELLO but not LOGIN"), "{}", words(&output));
 }
 
-#[test]
-fn a_signal_ends_the_listening_and_says_goodbye_once() {
-    let house = Server::start("127.0.0.1");
-    let server = format!("127.0.0.1:{}", house.port);
-    let mut listen = command(&server, &house.folder, &["listen", "--seconds", "60"]);
-    let listen = listen.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("our program starts");
-    while house.status()["sessions"] != 1 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let kill = Command::new("kill").args(["-TERM", &listen.id().to_string()]).status().expect("kill is there");
+fn signal(program: &Child) {
+    let kill = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().expect("kill is there");
     assert!(kill.success());
-    let output = listen.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    let status = house.status();
-    let byes = status["received"]["bye"].as_u64().unwrap_or_default();
-    assert_eq!((&status["sessions"], &status["logouts"]), (&0.into(), &1.into()));
-    assert!((1..=2).contains(&byes), "{byes} times, and not as often as the CPU could");
+}
+
+#[test]
+fn a_signal_ends_what_is_asked_and_says_goodbye_once() {
+    let house = Server::start("127.0.0.1");
+    house.order(&["mint", "--users", "1..=2", "--fen", "10000"]);
+    let server = format!("127.0.0.1:{}", house.port);
+    assert!(one(&server, &house.folder, &["send", "--fen", "100", "--to", "1", "--user", "2"]).status.success());
+    let byes = || house.status()["received"]["bye"].as_u64().unwrap_or_default();
+    for (order, code, answer) in
+        [(&["listen", "--seconds", "60"][..], 0, None), (&["ping", "--times", "100000000"], 130, Some("interrupted"))]
+    {
+        let before = byes();
+        let mut order = command(&server, &house.folder, order);
+        let mut asking = order.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("our program starts");
+        // What it says first, it says once it is let in.
+        let mut lines = BufReader::new(asking.stdout.take().expect("it was piped")).lines().map_while(Result::ok);
+        assert!(lines.next().is_some(), "{}", words(&asking.wait_with_output().expect("it ends")));
+        signal(&asking);
+        let last = lines.last();
+        let output = asking.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(code), "{}", words(&output));
+        if let Some(answer) = answer {
+            let last: Value = serde_json::from_str(&last.expect("it says how it ended")).expect("an object a line");
+            assert_eq!(last["answer"], answer, "{last}");
+        }
+        assert_eq!(house.status()["sessions"], 0);
+        assert!((1..=2).contains(&(byes() - before)), "{} times, and not as often as the CPU could", byes() - before);
+    }
 }

@@ -124,8 +124,7 @@ impl Bank {
             return Err(PlanError::Running);
         }
         plan.check()?;
-        let issued = self.books.issued_fen.read().checked_add(plan.budget_fen);
-        if issued.is_none_or(|fen| fen > i64::MAX as u64) {
+        if !self.may_issue(plan.budget_fen) {
             return Err(PlanError::TooLarge);
         }
         let number = self.campaigns.max(self.numbers_from) + 1;
@@ -140,6 +139,11 @@ impl Bank {
         self.books.campaign.set(number.into());
         self.campaign = Some(Campaign::new(plan, number, 0, now.mono_us, &mut self.rng));
         Ok(number)
+    }
+
+    /// Can so much more money be counted?
+    pub fn may_issue(&self, fen: u64) -> bool {
+        self.books.issued_fen.read().checked_add(fen).is_some_and(|fen| fen <= i64::MAX as u64)
     }
 
     /// Stops the campaign: nothing more is released, the SETs give back what waits, and once all of it is here the rest is

@@ -3,14 +3,50 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 
+use bytemuck::{AnyBitPattern, Pod, Zeroable, bytes_of, pod_read_unaligned};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Mac;
 
-/// struct nlmsghdr, struct ndmsg and struct rtattr.
-const MESSAGE_LEN: usize = 16;
-const NEIGHBOUR_LEN: usize = 12;
-const ATTRIBUTE_LEN: usize = 4;
+/// struct nlmsghdr
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+struct Message {
+    len: u32,
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    port: u32,
+}
+
+/// struct ndmsg
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+struct Neighbour {
+    family: u8,
+    _unused: [u8; 3],
+    interface: u32,
+    state: u16,
+    flags: u8,
+    kind: u8,
+}
+
+/// struct rtattr
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+struct Attribute {
+    len: u16,
+    kind: u16,
+}
+
+/// What is asked: all neighbours of a family.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Question {
+    message: Message,
+    neighbour: Neighbour,
+}
+
 /// Room for what the kernel puts into one answer.
 const ANSWER_LEN: usize = 32 * 1024;
 /// linux/neighbour.h: not known yet, or known not to answer.
@@ -24,17 +60,19 @@ pub(super) fn find(ip: IpAddr, interface: u32) -> io::Result<Option<Mac>> {
         IpAddr::V4(v4) => (libc::AF_INET, v4.octets().to_vec()),
         IpAddr::V6(v6) => (libc::AF_INET6, v6.octets().to_vec()),
     };
-    let mut question = [0; MESSAGE_LEN + NEIGHBOUR_LEN];
-    question[..4].copy_from_slice(&((MESSAGE_LEN + NEIGHBOUR_LEN) as u32).to_ne_bytes());
-    question[4..6].copy_from_slice(&libc::RTM_GETNEIGH.to_ne_bytes());
-    question[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
-    question[MESSAGE_LEN] = family as u8;
-    socket.write_all(&question)?;
+    let message = Message {
+        len: size_of::<Question>() as u32,
+        kind: libc::RTM_GETNEIGH,
+        flags: (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16,
+        ..Message::default()
+    };
+    let question = Question { message, neighbour: Neighbour { family: family as u8, ..Neighbour::default() } };
+    socket.write_all(bytes_of(&question))?;
     let (mut answer, mut found) = (vec![0; ANSWER_LEN], None);
     loop {
         let len = socket.read(&mut answer)?;
-        for (kind, body) in messages(&answer[..len]) {
-            match i32::from(kind) {
+        for (message, body) in parts(&answer[..len], |message: &Message| message.len as usize) {
+            match i32::from(message.kind) {
                 libc::NLMSG_DONE => return Ok(found),
                 libc::NLMSG_ERROR => return Err(io::Error::other("the kernel does not list its neighbours")),
                 _ => found = found.or_else(|| mac_of(body, interface, &wanted)),
@@ -43,22 +81,16 @@ pub(super) fn find(ip: IpAddr, interface: u32) -> io::Result<Option<Mac>> {
     }
 }
 
-/// The messages of an answer: kind and body.
-fn messages(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    parts(bytes, MESSAGE_LEN, |head| u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize)
-        .map(|(head, body)| (u16::from_ne_bytes([head[4], head[5]]), body))
-}
-
 /// The Ethernet address in a neighbour's row, when it is that of `wanted` at this interface and in use.
 fn mac_of(row: &[u8], interface: u32, wanted: &[u8]) -> Option<Mac> {
-    let (head, attributes) = row.split_at_checked(NEIGHBOUR_LEN)?;
-    let at = u32::from_ne_bytes([head[4], head[5], head[6], head[7]]);
-    if at != interface || u16::from_ne_bytes([head[8], head[9]]) & UNUSABLE != 0 {
+    let (head, attributes) = row.split_at_checked(size_of::<Neighbour>())?;
+    let head: Neighbour = pod_read_unaligned(head);
+    if head.interface != interface || head.state & UNUSABLE != 0 {
         return None;
     }
     let of = |kind: u16| {
-        parts(attributes, ATTRIBUTE_LEN, |head| u16::from_ne_bytes([head[0], head[1]]).into())
-            .find(|(head, _)| u16::from_ne_bytes([head[2], head[3]]) == kind)
+        parts(attributes, |attribute: &Attribute| attribute.len.into())
+            .find(|(attribute, _)| attribute.kind == kind)
             .map(|(_, value)| value)
     };
     let mac = Mac::try_from(of(libc::NDA_LLADDR)?).ok()?;
@@ -66,11 +98,15 @@ fn mac_of(row: &[u8], interface: u32, wanted: &[u8]) -> Option<Mac> {
 }
 
 /// Parts that each begin with a head that tells the length of both, and at a multiple of four bytes.
-fn parts(mut bytes: &[u8], head_len: usize, len_of: impl Fn(&[u8]) -> usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+fn parts<Head: AnyBitPattern>(
+    mut bytes: &[u8],
+    len_of: impl Fn(&Head) -> usize,
+) -> impl Iterator<Item = (Head, &[u8])> {
     std::iter::from_fn(move || {
-        let (head, _) = bytes.split_at_checked(head_len)?;
-        let len = len_of(head);
-        let body = bytes.get(head_len..len)?;
+        let (head, _) = bytes.split_at_checked(size_of::<Head>())?;
+        let head = pod_read_unaligned(head);
+        let len = len_of(&head);
+        let body = bytes.get(size_of::<Head>()..len)?;
         bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
         Some((head, body))
     })
@@ -81,12 +117,10 @@ mod tests {
     use super::*;
 
     fn row(state: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut row = vec![0; NEIGHBOUR_LEN];
-        row[4..8].copy_from_slice(&7u32.to_ne_bytes());
-        row[8..10].copy_from_slice(&state.to_ne_bytes());
+        let mut row = bytes_of(&Neighbour { interface: 7, state, ..Neighbour::default() }).to_vec();
         for (kind, value) in attributes {
-            row.extend(((ATTRIBUTE_LEN + value.len()) as u16).to_ne_bytes());
-            row.extend(kind.to_ne_bytes());
+            let len = (size_of::<Attribute>() + value.len()) as u16;
+            row.extend(bytes_of(&Attribute { len, kind: *kind }));
             row.extend(*value);
             row.resize(row.len().next_multiple_of(4), 0);
         }

@@ -1,12 +1,6 @@
-//! What needs no root: asking for queues, words for refusals, and the slots of frames to be sent.
+//! What needs no root: words for refusals, and the slots of frames to be sent.
 
 use super::*;
-
-#[test]
-fn loopback_has_one_queue_and_a_false_name_is_refused() {
-    assert_eq!(queues("lo").expect("it can be asked"), 1);
-    assert!(queues("a-name-longer-than-any-interface").is_err());
-}
 
 #[test]
 fn what_the_kernel_refuses_is_told_with_its_remedy() {

@@ -4,7 +4,6 @@
 //! gives all of it to a successor with the changed plan: a new number, and prizes per user counted anew. It is written down before
 //! and struck out behind, so that the next start goes on with one that was cut off.
 
-use anyhow::Result;
 use rp_core::engine::bank::{Plan, PlanError};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -33,7 +32,7 @@ pub struct PlanChange {
     pub add_fen: Option<u64>,
 }
 
-/// A campaign that is stopped for its successor, or one that has begun and is not on disk yet.
+/// A campaign that is stopped for its successor, or one that has begun and is not on disk yet: one at a time.
 pub(super) struct Change {
     /// The one that is stopped; 0 where there is none.
     number: u32,
@@ -43,6 +42,8 @@ pub(super) struct Change {
     /// What the file says, if it is the file's.
     wish: Option<Plan>,
     begun: Option<Begun>,
+    /// No successor comes: it is struck out once so many postings of the bank are on disk.
+    ends_after: Option<u64>,
     done: Option<Done>,
 }
 
@@ -54,14 +55,21 @@ struct Begun {
     words: String,
 }
 
+impl Change {
+    /// To one that follows none.
+    fn begun(plan: Plan, wish: Option<Plan>, begun: Begun) -> Change {
+        Change { number: 0, plan, more_fen: 0, wish, begun: Some(begun), ends_after: None, done: None }
+    }
+}
+
 impl Control {
-    pub(super) fn start_campaign(&mut self, plan: Plan) -> Answer {
-        if self.change.is_some() {
-            return Answer::Refused(CHANGING.to_owned());
-        }
-        match self.begin(plan) {
-            Ok(begun) => Answer::Done(begun.words),
-            Err(why) => Answer::Refused(why.to_owned()),
+    pub(super) fn start_campaign(&mut self, plan: Plan, done: Done) {
+        let begun = if self.change.is_some() { Err(CHANGING) } else { self.begin(plan) };
+        match begun {
+            // Not to be changed before it is on disk: what is written down of campaigns is never ahead of the ledger.
+            Ok(begun) => self.change = Some(Change { done: Some(done), ..Change::begun(plan, None, begun) }),
+            // Whoever asked may be gone, here and below.
+            Err(why) => drop(done.send(Answer::Refused(why.to_owned()))),
         }
     }
 
@@ -75,19 +83,15 @@ impl Control {
 
     /// Stops the campaign that runs, or the one that is stopped for a successor: none follows it then.
     pub(super) fn stop_campaign(&mut self, done: Done) {
-        let number = match self.change.take_if(|change| change.begun.is_none()) {
+        let is_to_be = |change: &&mut Change| change.begun.is_none() && change.ends_after.is_none();
+        let number = match self.change.as_mut().filter(is_to_be) {
             Some(change) => {
                 let number = change.number;
-                let wish = self.wish.take().or(change.wish);
+                change.wish = self.wish.take().or(change.wish);
+                // Not before: the campaign would go on if its end were not on disk.
+                change.ends_after = Some(self.bank.journal().written());
                 let why = format!("campaign {number} was stopped meanwhile by another order");
-                // Whoever asked may be gone, here and below.
-                let _unheard = change.done.map(|done| done.send(Answer::Refused(why)));
-                if let Err(error) = self.strike_out(number, wish) {
-                    let why = format!("campaign {number} stops, but the next start begins another: {error:#}");
-                    warn!("{why}");
-                    let _unheard = done.send(Answer::Refused(why));
-                    return;
-                }
+                let _unheard = change.done.take().map(|done| done.send(Answer::Refused(why)));
                 Some(number)
             }
             None => self.bank.stop(self.clock.now()),
@@ -107,7 +111,7 @@ impl Control {
 
     pub(super) fn change_campaign(&mut self, change: &PlanChange, done: Done) {
         let Some((_, plan, _)) = self.bank.campaign() else {
-            let _may_be_gone = done.send(Answer::Refused(NONE_RUNS.to_owned()));
+            let _unheard = done.send(Answer::Refused(NONE_RUNS.to_owned()));
             return;
         };
         let plan = Plan {
@@ -120,15 +124,12 @@ impl Control {
         let more_fen = change.add_fen.unwrap_or(0).into();
         match self.begin_change(plan, more_fen, None) {
             Ok(change) => change.done = Some(done),
-            // Whoever asked may be gone.
             Err(why) => drop(done.send(Answer::Refused(why))),
         }
     }
 
     /// Stops the campaign for a successor, which is written down before.
     fn begin_change(&mut self, plan: Plan, more_fen: i128, wish: Option<Plan>) -> Result<&mut Change, String> {
-        let enough = Plan { budget_fen: plan.budget_fen.saturating_add(more_fen.try_into().unwrap_or(0)), ..plan };
-        enough.check().map_err(refusal)?;
         if self.change.is_some() {
             return Err(CHANGING.to_owned());
         }
@@ -136,6 +137,19 @@ impl Control {
             return Err("the campaign is being stopped".to_owned());
         };
         let campaign = running.number;
+        let budget_fen = i128::from(plan.budget_fen) + more_fen;
+        if budget_fen <= 0 && more_fen < 0 {
+            let left_fen = plan.budget_fen;
+            return Err(format!(
+                "{} fen are taken away, and campaign {campaign} has {left_fen} left to release",
+                -more_fen
+            ));
+        }
+        let enough = Plan { budget_fen: u64::try_from(budget_fen).unwrap_or(u64::MAX), ..plan };
+        enough.check().map_err(refusal)?;
+        if !u64::try_from(more_fen.max(0)).is_ok_and(|fen| self.bank.may_issue(fen)) {
+            return Err(refusal(PlanError::TooLarge).to_owned());
+        }
         let known = self.followed.known().map_err(|error| format!("{error:#}"))?;
         let change = Intent { campaign, plan, more_fen, wish: wish.map(Wish) };
         self.followed.keep(Known { change: Some(change), ..known }).map_err(|error| {
@@ -144,7 +158,15 @@ impl Control {
             format!("nothing has changed: {error:#}")
         })?;
         self.bank.stop(self.clock.now());
-        Ok(self.change.insert(Change { number: campaign, plan, more_fen, wish, begun: None, done: None }))
+        Ok(self.change.insert(Change {
+            number: campaign,
+            plan,
+            more_fen,
+            wish,
+            begun: None,
+            ends_after: None,
+            done: None,
+        }))
     }
 
     /// Goes on with a change that an earlier life began: the bank's postings say how far it came.
@@ -168,15 +190,23 @@ impl Control {
             None
         };
         let wish = wish.map(|Wish(plan)| plan);
-        self.change = Some(Change { number, plan, more_fen, wish, begun, done: None });
+        self.change = Some(Change { number, plan, more_fen, wish, begun, ends_after: None, done: None });
     }
 
-    /// Starts the successor once nothing of the campaign before is out; whatever began is written down once it is on disk.
+    /// Starts the successor once nothing of the campaign before is out; whatever began or ended is written down once it is on
+    /// disk.
     pub(super) fn succeed(&mut self) {
-        let is_over = |bank: &rp_core::engine::bank::Bank, number| bank.campaign().is_none_or(|(is, ..)| is != number);
-        if let Some(change) = self.change.take_if(|change| change.begun.is_none() && is_over(&self.bank, change.number))
-        {
+        let is_over = |number| self.bank.campaign().is_none_or(|(is, ..)| is != number);
+        let is_next =
+            |change: &mut Change| change.begun.is_none() && change.ends_after.is_none() && is_over(change.number);
+        if let Some(change) = self.change.take_if(is_next) {
             self.begin_successor(change);
+        }
+        let journal = self.bank.journal();
+        let is_ended = |change: &mut Change| change.ends_after.is_some_and(|after| journal.is_kept(after));
+        if let Some(Change { number, wish, .. }) = self.change.take_if(is_ended) {
+            // As the file's campaign it is over, too, if the file changed it.
+            self.write_down(|known| wish.map(|plan| Kept { plan, campaign: number }).or(known));
         }
         let journal = self.bank.journal();
         let is_kept = |change: &mut Change| change.begun.as_ref().is_some_and(|begun| journal.is_kept(begun.after));
@@ -201,10 +231,9 @@ impl Control {
             Err(error) => {
                 let why = format!("campaign {before} is stopped, and no other started: {}", refusal(error));
                 warn!("{why}");
-                // What the file says came to this end: a start does not take it for a campaign that is still to begin.
-                if let Err(error) = self.strike_out(before, change.wish) {
-                    warn!("{error:#}: the next start tries that again");
-                }
+                // Nobody gives its budget once more without being told to: what the file says from here on is no campaign
+                // that is still to begin, nor one that changes.
+                self.write_down(|known| known.filter(|kept| change.wish.is_none() && kept.campaign != before));
                 if let Some(done) = change.done {
                     self.late.push((self.bank.journal().written(), Answer::Refused(why), done));
                 }
@@ -220,12 +249,20 @@ impl Control {
             None => followed
                 .map(|kept| if kept.campaign == before { Kept { campaign: begun.number, ..kept } } else { kept }),
         };
-        let kept = self.followed.known().map(|known| Known { followed: kept(known.followed), change: None });
-        if let Err(error) = kept.and_then(|known| self.followed.keep(known)) {
-            warn!("{error:#}: the next start tries that again");
-        }
         if let Some(done) = done {
             self.late.push((begun.after, Answer::Done(begun.words), done));
+        }
+        self.write_down(kept);
+    }
+
+    /// No change is under way any more; which campaign the file's is from here on.
+    fn write_down(&mut self, file: impl FnOnce(Option<Kept>) -> Option<Kept>) {
+        let done = self.followed.known().and_then(|before| {
+            let known = Known { followed: file(before.followed), change: None };
+            if known == before { Ok(()) } else { self.followed.keep(known) }
+        });
+        if let Err(error) = done {
+            warn!("{error:#}: that is tried again each second");
         }
         // The file may say something else by now; while the server ends, that is the next start's.
         if let Some(wish) = self.wish.take_if(|_| self.drain.is_none()) {
@@ -233,16 +270,11 @@ impl Control {
         }
     }
 
-    /// No successor comes: what was to be changed is over, as the file's campaign, too, if the file changed it.
-    fn strike_out(&mut self, campaign: u32, wish: Option<Plan>) -> Result<()> {
-        let known = self.followed.known()?;
-        let followed = wish.map(|plan| Kept { plan, campaign }).or(known.followed);
-        self.followed.keep(Known { followed, change: None })
-    }
-
     /// The configuration file has this campaign: one that it had before goes on, another follows it. What happens, in a
     /// sentence; nothing when nothing does.
     pub(super) fn follow(&mut self, wish: Option<Plan>) -> Option<String> {
+        // What it said before is of no account.
+        self.wish = None;
         let wish = wish?;
         if let Some(change) = &self.change {
             self.wish = Some(wish).filter(|wish| change.wish != Some(*wish));
@@ -275,13 +307,12 @@ impl Control {
             }
         };
         let said = begun.words.clone();
-        let change = Change { number: 0, plan: wish, more_fen: 0, wish: Some(wish), begun: Some(begun), done: None };
-        self.change = Some(change);
+        self.change = Some(Change::begun(wish, Some(wish), begun));
         Ok(Some(said))
     }
 }
 
-const CHANGING: &str = "a campaign is being changed: ask again when that is done";
+const CHANGING: &str = "a campaign is being begun or changed: ask again when that is done";
 const NONE_RUNS: &str = "no campaign is running";
 /// What a server that ends says to orders that are about its future.
 pub(super) const ENDING: &str = "the server is ending: nothing has changed; ask again after the next start";

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use rp_core::engine::bank::{Plan, Standing};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use crate::admin::PlanFields;
 use crate::ledger::schema::CAMPAIGN_NAME;
@@ -20,6 +21,8 @@ pub(super) struct Followed {
     /// Nowhere when no money is kept.
     path: Option<PathBuf>,
     known: Option<Known>,
+    /// The disk refused it.
+    is_unwritten: bool,
 }
 
 /// What is written down.
@@ -73,7 +76,7 @@ pub(super) enum Step {
 impl Followed {
     /// In the ledger's folder.
     pub(super) fn in_folder(folder: Option<PathBuf>) -> Followed {
-        Followed { path: folder.map(|folder| folder.join(CAMPAIGN_NAME)), known: None }
+        Followed { path: folder.map(|folder| folder.join(CAMPAIGN_NAME)), ..Followed::default() }
     }
 
     /// What was written down last, in this life or an earlier one.
@@ -101,10 +104,28 @@ impl Followed {
     }
 
     /// Writes it down; it is on disk then.
+    ///
+    /// # Errors
+    /// The disk refuses: what was there before may be, until [`try_again`](Self::try_again) succeeds.
     pub(super) fn keep(&mut self, known: Known) -> Result<()> {
         self.known = Some(known);
+        let written = self.write(&known);
+        self.is_unwritten = written.is_err();
+        written
+    }
+
+    /// Writes down what the disk refused, if it does not any more.
+    pub(super) fn try_again(&mut self) {
+        if let Some(known) = self.known.filter(|_| self.is_unwritten)
+            && self.keep(known).is_ok()
+        {
+            info!("{CAMPAIGN_NAME} could be written");
+        }
+    }
+
+    fn write(&self, known: &Known) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let text = serde_json::to_string(&known).context("writing a plan down")?;
+        let text = serde_json::to_string(known).context("writing a plan down")?;
         let draft = path.with_extension("draft");
         std::fs::write(&draft, text + "\n")
             .and_then(|()| std::fs::File::open(&draft)?.sync_all())
@@ -228,6 +249,22 @@ mod tests {
             let said = format!("{:#}", read().expect_err("nobody knows"));
             assert!(said.contains("mend it, or move it away"), "{said}");
         }
+        std::fs::remove_dir_all(&folder).expect("our own folder");
+    }
+
+    #[test]
+    fn what_a_disk_refuses_is_written_once_it_does_not() {
+        let folder = std::env::temp_dir().join(format!("rp-followed-later-{}", std::process::id()));
+        let mut followed = Followed::in_folder(Some(folder.clone()));
+        let known = Known { followed: Some(Kept { plan: PLAN, campaign: 7 }), change: None };
+        followed.keep(known).expect_err("there is no folder");
+        followed.try_again();
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        followed.try_again();
+        assert_eq!(Followed::in_folder(Some(folder.clone())).known().expect("it was written"), known);
+        std::fs::remove_file(folder.join(CAMPAIGN_NAME)).expect("it is there");
+        followed.try_again();
+        assert!(!folder.join(CAMPAIGN_NAME).exists(), "once is enough");
         std::fs::remove_dir_all(&folder).expect("our own folder");
     }
 }

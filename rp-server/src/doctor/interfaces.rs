@@ -23,7 +23,7 @@ pub fn all(asked: &Asked, chosen: &Result<Vec<Interface>>, trial: &Trial) -> Vec
         let name = interface.name.as_str();
         findings.push(judge_mode(name, &trial.took(index), card::mtu(name).ok()));
         if !worker_cpus.is_empty() {
-            let queues = rp_net::xsk::queues(name).unwrap_or(1);
+            let queues = card::queues(name).unwrap_or(1);
             let pinning = interrupts::pinning(&interrupts::of(name), &worker_cpus);
             findings.push(judge_queues(name, queues, &worker_cpus, &pinning));
         }

@@ -9,7 +9,8 @@ use aya::maps::{Array, XskMap};
 use clap::ValueEnum;
 use rp_core::limits::{XSK_INTERFACES, XSK_QUEUES};
 use rp_core::steer::xsk_index;
-use rp_net::xsk::{Mode, Xsk, queues};
+use rp_net::card::queues;
+use rp_net::xsk::{Mode, Xsk};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use super::interface::Interface;

@@ -206,7 +206,7 @@ fn gather(
         } else {
             if !label.closed {
                 // Where it ends is settled by the next copy: what is said of a campaign is not ahead of that, as after a crash.
-                copy_campaign(place, part)?;
+                copy_campaign(place, there, part)?;
             }
             copied.bytes += copy(place, &name, part, progress)?;
             copied.files += 1;
@@ -220,9 +220,13 @@ fn gather(
 }
 
 /// Copies what is said of campaigns beside the postings, if anything is.
-fn copy_campaign(place: &Place, part: &Place) -> Result<()> {
+fn copy_campaign(place: &Place, there: &Place, part: &Place) -> Result<()> {
     let copy = part.dir.join(CAMPAIGN_NAME);
     match fs::copy(place.dir.join(CAMPAIGN_NAME), &copy) {
+        // Nothing is said any more: what an earlier backup says is replaced.
+        Err(error) if error.kind() == ErrorKind::NotFound && there.dir.join(CAMPAIGN_NAME).exists() => {
+            fs::write(&copy, "{}\n").and_then(|()| fs::File::open(&copy)?.sync_all())
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         copied => copied.and_then(|_| fs::File::open(&copy)?.sync_all()),
     }

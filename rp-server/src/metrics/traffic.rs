@@ -123,9 +123,14 @@ pub(super) const METRICS: &[Metric] = &[
             all.clients.iter().for_each(|row| to.add(&[&row.client], row.received));
         },
     ),
-    counter("redpacket_client_dropped_total", &["client"], "Of them dropped.", |all, to| {
-        all.clients.iter().for_each(|row| to.add(&[&row.client], row.dropped));
-    }),
+    counter(
+        "redpacket_client_dropped_total",
+        &["client"],
+        "Requests of this address dropped with a reason.",
+        |all, to| {
+            all.clients.iter().for_each(|row| to.add(&[&row.client], row.dropped));
+        },
+    ),
     counter("redpacket_client_sent_total", &["client"], "Replies and notices sent to that address.", |all, to| {
         all.clients.iter().for_each(|row| to.add(&[&row.client], row.sent));
     }),

@@ -1,5 +1,6 @@
 //! The file's campaign where something is cut off, lost, or in its way: nothing is given out twice, and nothing ends unsaid.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
 
 use super::*;
@@ -61,13 +62,14 @@ impl Operated {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it was built")
     }
 
-    fn refused(&self, words: &[&str], why: &str) {
-        is_refused(&self.give(words).wait_with_output().expect("it is our child"), why);
+    /// Somebody who is about to ask.
+    fn asker(&self) -> UnixStream {
+        UnixStream::connect(self.server.folder.join("admin")).expect("it listens")
     }
 
     /// It is gone, however; starts it again in its folder.
     fn go_on(&mut self) {
-        self.server.child.wait().expect("it is our child");
+        self.ended();
         self.server.child = Operated::launch(&self.server.folder, &self.server.address, &[]);
         self.server.wait();
     }
@@ -150,19 +152,79 @@ fn a_stop_while_a_campaign_is_changed_stops_it_and_nothing_follows() {
 }
 
 #[test]
+fn a_budget_below_what_is_released_changes_nothing_and_is_not_paid_twice() {
+    let mut operated = Operated::start("below", &plan(50_000, 200), &[]);
+    // Every prize has a fen at least.
+    let released = |operated: &Operated| operated.status()["money"]["prizes_released"]["fen"].as_u64().expect("a sum");
+    let until = Instant::now() + PATIENCE;
+    while released(&operated) < 2000 {
+        assert!(Instant::now() < until, "{}\n{}", operated.show(), operated.server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // With a fen more than the campaign's, 63 bits do not count what the file says next.
+    operated.server.order(&["mint", "--users", "1..=1", "--fen", "1"]);
+    let number = |operated: &Operated| operated.show().split(':').next().map(str::to_owned);
+    let before = number(&operated);
+    for (budget, why) in [(1000, "fen are taken away, and campaign "), (i64::MAX as u64, "63 bits")] {
+        operated.write(&plan(budget, 200));
+        let said = operated.server.order(&["config", "reload"]);
+        assert!(said.contains("the file's campaign is not followed") && said.contains(why), "{said}");
+    }
+    operated.write(&plan(50_000, 200));
+    assert_eq!(operated.server.order(&["config", "reload"]), "nothing changes\n");
+    assert_eq!((number(&operated), operated.issued_fen()), (before, 50_001), "{}", operated.server.log());
+    operated.end();
+}
+
+#[test]
+fn what_the_file_says_last_is_followed_and_nothing_that_it_said_before() {
+    let mut operated = Operated::start("last", &plan(50_000, 5), &[]);
+    operated.write_until("\"change\":null");
+    let reload = |operated: &Operated, rate| {
+        operated.write(&plan(50_000, rate));
+        operated.server.order(&["config", "reload"])
+    };
+    let held = operated.hold();
+    reload(&operated, 6);
+    for rate in [7, 8] {
+        assert!(reload(&operated, rate).contains("followed when that is done"));
+    }
+    drop(held);
+    operated.show_until("8 prizes a second");
+    assert!(!operated.server.log().contains("7 prizes a second"), "{}", operated.server.log());
+    // As it was is no change either.
+    let held = operated.hold();
+    reload(&operated, 9);
+    assert!(reload(&operated, 10).contains("followed when that is done"));
+    assert_eq!(reload(&operated, 9), "nothing changes\n");
+    drop(held);
+    operated.show_until("9 prizes a second");
+    operated.write_until("\"change\":null");
+    assert!(!operated.server.log().contains("10 prizes a second"), "{}", operated.server.log());
+    assert_eq!(operated.issued_fen(), 50_000);
+    operated.end();
+}
+
+#[test]
 fn a_server_that_ends_takes_no_order_about_its_future() {
     let mut operated = Operated::start("ending", &plan(50_000, 5), &[]);
     assert_eq!(operated.hear(), "READY=1\n");
     operated.write(&plan(70_000, 9));
     let held = operated.hold();
+    // It ends within a second.
+    let askers = [(operated.asker(), "Reload"), (operated.asker(), "CampaignStop")];
     operated.server.signal("-TERM");
     assert!(operated.hear().starts_with("STOPPING=1\n"));
     operated.server.signal("-HUP");
-    operated.refused(&["config", "reload"], "the server is ending");
-    operated.refused(&["campaign", "stop"], "the server is ending");
+    for (mut asker, question) in askers {
+        writeln!(asker, "\"{question}\"").expect("it is read");
+        let mut answer = String::new();
+        BufReader::new(asker).read_line(&mut answer).expect("it is answered");
+        assert!(answer.contains("Refused") && answer.contains("the server is ending"), "{question}: {answer}");
+    }
     operated.wait_for("SIGHUP: the server is ending");
     drop(held);
-    operated.server.child.wait().expect("it is our child");
+    operated.ended();
     operated.manager.set_nonblocking(true).expect("a socket can be so");
     let mut bytes = [0; 1024];
     while let Ok(len) = operated.manager.recv(&mut bytes) {

@@ -158,13 +158,14 @@ fn install_linker(root: &Path) -> Result<PathBuf> {
     if linker.is_file() {
         return Ok(linker);
     }
+    program::find_or_install("c++", "g++").context("bpf-linker is built by a C++ compiler")?;
     println!("setup: building bpf-linker {LINKER_VERSION} on LLVM {version} (a minute or two)");
     let build = tools_dir().join("build");
     let mut cargo = command::cargo();
     cargo.args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-default-features"]);
     cargo.args(["--features", &format!("llvm-{version}"), "--root"]).arg(&into);
     cargo.env("LLVM_PREFIX", prefix).env("LD_LIBRARY_PATH", libraries(root)).env("CARGO_TARGET_DIR", &build);
-    command::hush(&mut cargo).context("bpf-linker was not built; it needs a C++ compiler (`apt-get install g++`)")?;
+    command::hush(&mut cargo).context("bpf-linker was not built")?;
     std::fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
     Ok(linker)
 }
