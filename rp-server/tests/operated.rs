@@ -20,7 +20,7 @@ use serde_json::Value;
 use server::Server;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What the service manager grants between two signs of life.
 const WATCHDOG_US: u64 = 600_000;
 

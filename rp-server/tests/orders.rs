@@ -60,7 +60,7 @@ impl<'a> Server<'a> {
         let child = folder.command(&words).stdout(output).stderr(errors).spawn();
         let child = child.expect("the server was built for this test");
         let mut server = Self { folder, child };
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(60);
         while !folder.run(&["status"]).status.success() {
             let ended = server.child.try_wait().expect("it is our child");
             assert!(ended.is_none() && Instant::now() < until, "the server does not serve");
@@ -71,7 +71,7 @@ impl<'a> Server<'a> {
 
     /// What `status` says once the sums have come from the workers.
     fn status_at_rest(&self) -> serde_json::Value {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         loop {
             let printed = self.folder.run(&["status", "--json"]).stdout;
             let status: serde_json::Value = serde_json::from_slice(&printed).expect("it is JSON");
@@ -86,7 +86,7 @@ impl<'a> Server<'a> {
 impl Server<'_> {
     /// Waits until so much is issued, and the sums have come.
     fn has_issued(&self, fen: u64) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while self.status_at_rest()["money"]["issued_fen"] != fen {
             assert!(Instant::now() < until, "{}", self.status_at_rest());
         }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::programs::{Profile, Programs};
-use crate::{command, ebpf, lab, setup, signal};
+use crate::{book, command, ebpf, lab, setup, signal};
 use tally::Tally;
 
 /// One rung: its name, and what it does with the tally of tests.
@@ -31,7 +31,7 @@ const LADDER: [Rung; 8] = [
     Rung { name: "kernel programs compile", climb: |_| ebpf::run(Profile::Dev) },
     Rung { name: "kernel tests", climb: kernel },
     Rung { name: "namespaces", climb: namespaces },
-    Rung { name: "documents", climb: |_| command::show(&mut documents()) },
+    Rung { name: "documents", climb: |_| documents() },
 ];
 
 /// Climbs every rung and ends with the line `N passed, N failed`.
@@ -81,10 +81,11 @@ fn lints() -> Command {
     cargo
 }
 
-fn documents() -> Command {
+fn documents() -> Result<()> {
     let mut cargo = command::cargo();
     cargo.args(["doc", "--quiet", "--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "--deny warnings");
-    cargo
+    command::show(&mut cargo)?;
+    book::build()
 }
 
 fn kernel(tally: &mut Tally) -> Result<()> {
@@ -118,6 +119,8 @@ fn tests(tally: &mut Tally, selection: &[&str], flags: &[&str]) -> Result<()> {
     command::show(
         Command::new(cargo.get_program()).args(cargo.get_args()).current_dir(command::root()).arg("--no-run"),
     )?;
+    // Nor should a ledger's sync wait for what that wrote.
+    command::run("sync", [] as [&str; 0])?;
     let succeeded = command::follow(cargo.arg("--").args(flags), command::HANGS, |line| {
         println!("{line}");
         tally.read(line);

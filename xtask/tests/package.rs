@@ -42,6 +42,22 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     let said = run(&["dpkg", "--install", "/red-packet.deb"]);
     assert!(said.contains("systemctl enable --now rp-server"), "it says what is next: {said}");
     assert_eq!(show("ActiveState"), "inactive", "it is not started by its installation");
+    let doc = "/usr/share/doc/red-packet/docs";
+    for file in [
+        "/etc/red-packet/server.toml",
+        "/usr/share/bash-completion/completions/rp-server",
+        "/usr/share/zsh/vendor-completions/_rp-client",
+        "/usr/share/fish/vendor_completions.d/rp-server.fish",
+        "/usr/share/man/man1/rp-server.1.gz",
+        "/usr/share/man/man1/rp-client-report-merge.1.gz",
+        "/usr/share/doc/red-packet/README.md",
+        &format!("{doc}/tutorial/million.md"),
+        &format!("{doc}/images/way.svg"),
+        &format!("{doc}/grafana/red-packet.json"),
+        &format!("{doc}/examples/client.py"),
+    ] {
+        run(&["test", "-s", file]);
+    }
     run(&["systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/rp-server.service"]);
     let findings = system.command(&["rp-server", "doctor", "--json"]).output().expect("the doctor runs");
     let findings = String::from_utf8_lossy(&findings.stdout).into_owned();
@@ -77,9 +93,17 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     run(&["kill", "-KILL", &killed]);
     let since = Instant::now();
     while show("ActiveState") != "active" || show("MainPID") == killed {
-        assert!(since.elapsed() < Duration::from_secs(30), "it is not started again: {}", show("ActiveState"));
+        assert!(since.elapsed() < Duration::from_secs(60), "it is not started again: {}", show("ActiveState"));
         std::thread::sleep(Duration::from_millis(100));
     }
+    shake(&programs, &lab, &system, client, &link.server_v4().to_string());
+
+    let before = show("MainPID");
+    // This machine may be an image of such a kind itself.
+    run(&["rm", "-f", "/usr/sbin/policy-rc.d"]);
+    let said = run(&["dpkg", "--install", "/red-packet.deb"]);
+    let after = (show("ActiveState"), show("MainPID"));
+    assert!(after.0 == "active" && after.1 != before, "an upgrade starts it again: {before} {after:?} {said}");
     shake(&programs, &lab, &system, client, &link.server_v4().to_string());
 
     // The image of a machine may forbid its packages to start and stop anything, and the package heeds that.

@@ -185,15 +185,23 @@ fn a_client_that_is_told_to_stop_still_settles_its_books() {
     let flags = ["--users", "1..=300", "--scenario", &scenario, "--json", &json];
     let child = client(&house.folder, &server, &flags).spawn().expect("our program starts");
     std::thread::sleep(Duration::from_secs(3));
-    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is there");
+    // As Ctrl-C does.
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
     assert!(kill.success());
     let begun = Instant::now();
     let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success() && begun.elapsed() < Duration::from_secs(20), "{}", words(&output));
+    assert!(output.status.success() && begun.elapsed() < Duration::from_secs(60), "{}", words(&output));
     let report = report(&json);
     assert_eq!((&report["ok"], &report["reconciled"]["checked"]), (&true.into(), &true.into()));
     assert_eq!(report["interrupted"], true);
     assert!(report["phases"][1]["answered"].as_u64() > Some(0));
+    assert_eq!(report::schema::faults(&report), Vec::<String>::new());
+    assert!(words(&output).contains(" s left"), "it says how long it will take: {}", words(&output));
+    let page = text_of(&house.folder.file("report.html"));
+    let mut html = Command::new(env!("CARGO_BIN_EXE_rp-client"));
+    let html = html.args(["report", "html", &json, "--page", &page]).output().expect("our program starts");
+    assert!(html.status.success(), "{}", words(&html));
+    assert!(std::fs::read_to_string(page).expect("it was made").contains("</html>"));
 }
 
 #[test]

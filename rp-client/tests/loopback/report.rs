@@ -1,7 +1,7 @@
 //! Reports of real runs: as their schema says, added up to what both clients and the server counted, and compared.
 
 #[path = "../../src/report/schema.rs"]
-mod schema;
+pub mod schema;
 
 use std::process::{Command, Output};
 

@@ -43,7 +43,7 @@ impl Terminal {
     fn wait_for(&self, words: &str) {
         let begun = Instant::now();
         while !self.shown().contains(words) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "no {words:?} in {:?}", self.shown());
+            assert!(begun.elapsed() < Duration::from_secs(60), "no {words:?} in {:?}", self.shown());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -59,7 +59,7 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().expect("our child") {
                 return status.code();
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end: {:?}", self.shown());
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end: {:?}", self.shown());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -24,8 +24,14 @@ pub fn all(asked: &Asked, chosen: &Result<Vec<Interface>>, trial: &Trial) -> Vec
         findings.push(judge_mode(name, &trial.took(index), card::mtu(name).ok()));
         if !worker_cpus.is_empty() {
             let queues = card::queues(name).unwrap_or(1);
-            let pinning = interrupts::pinning(&interrupts::of(name), &worker_cpus);
+            let all = interrupts::of(name);
+            let pinning = interrupts::pinning(&all, &worker_cpus);
             findings.push(judge_queues(name, queues, &worker_cpus, &pinning));
+            // A veth has none.
+            if !all.is_empty() {
+                let elsewhere = interrupts::elsewhere(&all, &worker_cpus);
+                findings.push(judge_interrupts(name, all.len(), &interrupts::pinning(&elsewhere, &worker_cpus)));
+            }
         }
         findings.push(judge_checksums(name, card::driver(name).ok().as_deref()));
     }
@@ -86,6 +92,20 @@ fn judge_queues(name: &str, queues: u32, worker_cpus: &[u32], pinning: &str) -> 
     Finding::warn(check, plan, format!("ethtool -L {name} combined {workers} (or --workers {queues})"))
 }
 
+/// `moves` are the commands that put each where it should be.
+fn judge_interrupts(name: &str, count: usize, moves: &str) -> Finding {
+    let check = format!("interrupts {name}");
+    if moves.is_empty() {
+        return Finding::pass(check, format!("{count}, each on the CPU of its worker"));
+    }
+    let few = moves.split("; ").count();
+    Finding::warn(
+        check,
+        format!("{few} of {count} on another CPU than their worker's"),
+        format!("{moves} (irqbalance undoes it)"),
+    )
+}
+
 fn judge_checksums(name: &str, driver: Option<&str>) -> Finding {
     let check = format!("checksums {name}");
     match driver {
@@ -130,6 +150,10 @@ mod tests {
         let (few, enough) = (judge_queues("eth0", 1, &[0, 1], ""), judge_queues("eth0", 2, &[0, 1], ""));
         assert_eq!((few.verdict, enough.verdict), (Warn, Pass));
         assert!(few.remedy.is_some_and(|remedy| remedy.starts_with("ethtool -L eth0 combined 2")));
+        let moves = "echo 0 > /proc/irq/40/smp_affinity_list; echo 1 > /proc/irq/41/smp_affinity_list";
+        let (apart, home) = (judge_interrupts("eth0", 3, moves), judge_interrupts("eth0", 3, ""));
+        assert_eq!((apart.verdict, home.verdict), (Warn, Pass));
+        assert!(apart.found.starts_with("2 of 3") && apart.remedy.is_some_and(|remedy| remedy.starts_with(moves)));
         assert_eq!(judge_checksums("eth0", Some("veth")).verdict, Warn);
         assert_eq!(judge_checksums("eth0", Some("ixgbe")).verdict, Pass);
     }

@@ -37,6 +37,23 @@ pub fn pinning(interrupts: &[Interrupt], worker_cpus: &[u32]) -> String {
     interrupts.iter().map(pin).collect::<Vec<_>>().join("; ")
 }
 
+/// Those that the kernel handles on another CPU than their worker's; one whose place cannot be read is none of them.
+pub fn elsewhere(interrupts: &[Interrupt], worker_cpus: &[u32]) -> Vec<Interrupt> {
+    let cpus_of = |interrupt: &Interrupt| {
+        std::fs::read_to_string(format!("/proc/irq/{}/effective_affinity_list", interrupt.number)).unwrap_or_default()
+    };
+    apart(interrupts, worker_cpus, cpus_of)
+}
+
+fn apart(interrupts: &[Interrupt], worker_cpus: &[u32], cpus_of: impl Fn(&Interrupt) -> String) -> Vec<Interrupt> {
+    let is_apart = |interrupt: &&Interrupt| {
+        let cpus = cpus_of(interrupt);
+        let cpu = worker_cpus[interrupt.queue as usize % worker_cpus.len()];
+        !cpus.trim().is_empty() && cpus.trim() != cpu.to_string()
+    };
+    interrupts.iter().filter(is_apart).copied().collect()
+}
+
 fn find(table: &str, interface: &str, device: Option<&str>) -> Vec<Interrupt> {
     let named: Vec<_> = table.lines().filter_map(|line| read(line, interface, device)).collect();
     let numbered = |&(queue, number): &(Option<u32>, u32)| Some(Interrupt { queue: queue?, number });
@@ -120,5 +137,13 @@ NMI:          0          0   Non-maskable interrupts
         assert_eq!(commands, "echo 3 > /proc/irq/50/smp_affinity_list; echo 3 > /proc/irq/51/smp_affinity_list");
         assert!(pinning(&interrupts, &[3, 4]).ends_with("echo 4 > /proc/irq/51/smp_affinity_list"));
         assert_eq!(pinning(&[], &[3, 4]), "");
+    }
+
+    #[test]
+    fn interrupts_on_other_cpus_than_their_workers_are_told() {
+        let all = [0, 1, 2, 3].map(|queue| Interrupt { queue, number: 40 + queue });
+        let cpus = |interrupt: &Interrupt| ["2\n", "2\n", "2-3\n", ""][interrupt.queue as usize].to_owned();
+        let numbers = apart(&all, &[2, 3], cpus).iter().map(|interrupt| interrupt.number).collect::<Vec<_>>();
+        assert_eq!(numbers, [41, 42]);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::namespace::{self, ip};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder for pins that is gone after the test.
 pub struct PinFolder(PathBuf);

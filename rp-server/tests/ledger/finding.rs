@@ -186,7 +186,7 @@ fn what_is_found_by_indices_is_what_a_look_at_everything_finds() {
     let mut disk = sqlite::open(&with_thread, &mut ()).expect("a ledger is as good without");
     compare(&mut disk, &mut memory, &doings.packets);
     // It gets them without being asked.
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while files().filter(has_indices).count() < 6 {
         assert!(std::time::Instant::now() < until, "old files get their indices");
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -45,7 +45,7 @@ impl Server {
 
     /// Waits until it serves.
     pub fn wait(&mut self) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(60);
         while !self.log().contains("serving") {
             let ended = self.child.try_wait().expect("it is our child");
             assert!(ended.is_none() && Instant::now() < until, "the server does not serve:\n{}", self.log());

@@ -15,9 +15,9 @@ use xtask::lab::Program;
 use xtask::programs::{Profile, Programs};
 
 /// For one block of commands.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 /// For what starts in the background.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 #[ignore = "needs root"]

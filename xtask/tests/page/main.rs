@@ -23,7 +23,7 @@ use xtask::setup::target_dir;
 
 const USERS: u64 = 2_000;
 const TOKEN: &str = "it-is-for-the-test-alone";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A minute of load is more than the test takes on a quiet machine; it ends the fleet when it is done.
 const SCENARIO: &str = "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"shake\"\nseconds = 120\nrate = 1500\n\
