@@ -1,5 +1,5 @@
 //! The addresses of clients, numbered: a row for each in the books of gate and workers. Open addressing over a fixed table,
-//! never more than half full; further addresses, and all that have proven nothing, share row zero.
+//! never more than half full; further addresses, and those from which nobody has logged in, share row zero.
 
 use crate::entry::Words;
 use crate::limits::CLIENTS_MAX;

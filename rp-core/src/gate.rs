@@ -59,7 +59,7 @@ pub enum Ruling {
     Answer(Kind),
 }
 
-/// What becomes of a request, and in whose row of the books it counts: zero while the sender has proven nothing.
+/// What becomes of a request, and in whose row of the books it counts: zero where the sender's address has none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ruled {
     /// What becomes of it.
@@ -89,12 +89,17 @@ fn read<F: FrameMut + ?Sized, G: Ground>(frame: &mut F, request: &Request, groun
     if ground.denies(&from) {
         return Some(Ruled::stranger(Ruling::Drop(Reason::Denied)));
     }
-    match request.kind {
+    let ruled = match request.kind {
         Kind::Login => log_in(frame, request, &from, ground),
         // Behind IP options nothing is answered here, nor in the name of a group.
         _ if !request.is_plain() || !is_for_one(frame) => Some(stranger_up(ground)),
         Kind::Hello => hello(frame, request, &from, ground),
         _ => session(frame, request, &from, ground),
+    }?;
+    // As at a worker, what ends here is its address's, proven or not: else a client's books would miss what was too fast.
+    match ruled {
+        Ruled { ruling: Ruling::Up, .. } | Ruled { client: 1.., .. } => Some(ruled),
+        Ruled { ruling, .. } => Some(Ruled { ruling, client: ground.client(&from) }),
     }
 }
 
@@ -132,8 +137,7 @@ fn hello<F: FrameMut + ?Sized, G: Ground>(
         client_nonce >> 32 | u64::from(made) << 32,
         u64::from_le_bytes([h0, h1, h2, h3, h4, h5, h6, h7]),
     ];
-    let ruling = turned(frame, request, Payload { words, tail: None }, Kind::Challenge);
-    Some(Ruled { ruling, client: ground.client(from) })
+    Some(Ruled::stranger(turned(frame, request, Payload { words, tail: None }, Kind::Challenge)))
 }
 
 const _: () = assert!(HELLO_LEN == 32 && Hello::LEN == 12);

@@ -26,12 +26,11 @@ use crate::run::RunArgs;
 use crate::ticket::TicketArgs;
 
 /// Where else a flag may stand.
-const KEYS: &str =
-    "Each flag is also an environment variable (--idle: RP_IDLE; of a command: RP_COMMAND_FLAG) and a key of the
-configuration file: `rp-server config example`.";
+const KEYS: &str = "Each flag is also an environment variable (--idle: RP_IDLE; of a command: RP_COMMAND_FLAG) and a \
+                    key of the configuration file: `rp-server config example`.";
 
 /// What the short help leaves out.
-const SHORT: &str = "--help shows the rarer flags too, and each flag's environment variable; each is a key of the\n\
+const SHORT: &str = "--help shows the rarer flags too, and each flag's environment variable; each is a key of the \
                      configuration file, too: `rp-server config example`.";
 
 /// A red-packet server over UDP, steered by XDP. Without a command it runs.

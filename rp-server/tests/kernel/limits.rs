@@ -2,11 +2,13 @@
 
 use aya::maps::LpmTrie;
 use aya::maps::lpm_trie::Key;
+use rp_core::clients::Clients as _;
 use rp_core::engine::Config;
-use rp_core::gate_counters::Place;
+use rp_core::gate_counters::{ClientWord, Place};
 use rp_core::kind::Kind;
 use rp_core::reason::Reason;
 use rp_core::rules::Limit;
+use rp_core::wire::Origin;
 
 use crate::alike::{Gated, SETS};
 use crate::guest::Guest;
@@ -52,6 +54,33 @@ fn strangers_beyond_their_limit_end_at_the_gate() {
     guest.sequence += 1;
     let reply = gated.hear(guest.peer, &guest.head(Kind::Shake, guest.sequence)).expect("sessions do not feel it");
     assert_eq!(reply[0], Kind::Nothing.first_byte());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_ends_at_the_gate_is_its_addresses_as_at_a_worker() {
+    let mut gated = gated();
+    let guest = log_in(&mut gated, 1);
+    let row = gated.house.board.clients().find(Origin::from(&guest.peer).ip);
+    assert!(row > 0, "who has logged in has a row");
+    let counted = |gated: &Gated| {
+        let words = gated.house.board.gate_row(row);
+        [ClientWord::received(Kind::Hello), ClientWord::received(Kind::Login), ClientWord::DROPPED]
+            .map(|at| words[at.index()])
+    };
+    let challenge = gated.hear(guest.peer, &guest.hello()).expect("a HELLO is answered");
+    let before = counted(&gated);
+    let rules = gated.house.board.rules();
+    rules.set_strangers(Limit::per_second(1, 1, 1));
+    rules.set_prefix(Limit::per_second(1, 1, 1));
+    gated.house.pass_ms(2000);
+    // One of them is let in.
+    (0..10).for_each(|_| drop(gated.hear(guest.peer, &guest.hello())));
+    (0..10).for_each(|_| drop(gated.hear(guest.peer, &guest.login(&challenge))));
+    let [hellos, logins, drops] = std::array::from_fn(|at| counted(&gated)[at] - before[at]);
+    // Answers count as received, too; what went up is its worker's.
+    assert_eq!((hellos, drops), (10, 9 + logins), "{logins} LOGINs ended here");
+    assert!((9..=10).contains(&logins), "{logins}");
 }
 
 #[test]
