@@ -96,10 +96,13 @@ fn read<F: FrameMut + ?Sized, G: Ground>(frame: &mut F, request: &Request, groun
         Kind::Hello => hello(frame, request, &from, ground),
         _ => session(frame, request, &from, ground),
     }?;
-    // As at a worker, what ends here is its address's, proven or not: else a client's books would miss what was too fast.
-    match ruled {
-        Ruled { ruling: Ruling::Up, .. } | Ruled { client: 1.., .. } => Some(ruled),
-        Ruled { ruling, .. } => Some(Ruled { ruling, client: ground.client(&from) }),
+    // What is answered or only too fast is its address's, else a client's books would miss it. What is false is nobody's: it may
+    // have been sent in a client's name.
+    match ruled.ruling {
+        Ruling::Answer(_) | Ruling::Drop(Reason::StrangerLimited | Reason::PrefixLimited) if ruled.client == 0 => {
+            Some(Ruled { client: ground.client(&from), ..ruled })
+        }
+        _ => Some(ruled),
     }
 }
 

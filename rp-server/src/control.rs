@@ -178,6 +178,7 @@ impl Control {
         self.end();
         // What began with the last postings is written down.
         self.succeed();
+        self.followed.try_again();
     }
 
     /// All is in its place: the file's campaign begins or goes on, and whoever waits for that is told.
@@ -281,7 +282,12 @@ impl Control {
         let is_over = |bank: &Bank, number: u32| bank.campaign().is_none_or(|(running, ..)| running != number);
         if let Some((number, done)) = self.stopping.take_if(|(number, _)| is_over(&self.bank, *number)) {
             info!(campaign = number, back_fen = self.bank.closed_fen(), "campaign {number} stopped");
-            let answer = Answer::Done(format!("campaign {number} stopped; what was not won is back"));
+            let answer = if self.followed.is_unwritten() {
+                let why = "but that no other follows it could not be written down (the log says why)";
+                Answer::Refused(format!("campaign {number} stopped, {why}: the next start may begin another"))
+            } else {
+                Answer::Done(format!("campaign {number} stopped; what was not won is back"))
+            };
             self.late.push((self.bank.journal().written(), answer, done));
         }
         let bank = &mut self.bank;

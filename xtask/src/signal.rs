@@ -63,6 +63,14 @@ pub fn send_group(leader: u32, signal: Signal) {
     deliver(-leader.cast_signed(), signal);
 }
 
+/// Is anybody of the process group that `leader` led still there?
+pub fn is_group_there(leader: u32) -> bool {
+    let group = -leader.cast_signed();
+    assert!(group < -1, "0, -1 and 1 would reach processes that are not ours");
+    // SAFETY: kill takes two integers and touches no memory of this process; signal 0 only asks.
+    unsafe { libc::kill(group, 0) == 0 }
+}
+
 fn deliver(target: i32, signal: Signal) {
     assert!(target != 0 && target != -1 && target != 1, "0, -1 and 1 would reach processes that are not ours");
     // SAFETY: kill takes two integers and touches no memory of this process.

@@ -147,8 +147,10 @@ impl Answer {
         let object = match trouble {
             Trouble::Refused { refusal, kind, share_fen } => json!({ "answer": "refused", "refusal": refusal.name(),
                 "kind": kind.name(), "share_fen": share_fen, "sentence": sentence(*refusal, *kind, *share_fen) }),
-            Trouble::NoAnswer { times, waited, .. } => json!({ "answer": "none", "times": times,
-                "waited_ms": waited.as_millis() as u64, "sentence": trouble.to_string() }),
+            Trouble::NoAnswer { times, waited, request, .. } => {
+                json!({ "answer": "none", "times": times, "request": request,
+                "waited_ms": waited.as_millis() as u64, "sentence": trouble.to_string() })
+            }
             Trouble::Interrupted { request, .. } => json!({ "answer": "interrupted", "request": request,
                 "sentence": trouble.to_string() }),
             Trouble::SessionLost(_) | Trouble::Other(_) => json!({ "answer": "none", "sentence": trouble.to_string() }),

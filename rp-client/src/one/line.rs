@@ -149,6 +149,13 @@ impl Line {
             return Trouble::Interrupted { asked, request: None };
         }
         let (server, times, waited) = (self.server, waits.times, waits.begun.elapsed());
-        Trouble::NoAnswer { asked, server, times, waited, refusal: self.refusal.as_ref().map(ToString::to_string) }
+        Trouble::NoAnswer {
+            asked,
+            server,
+            times,
+            waited,
+            refusal: self.refusal.as_ref().map(ToString::to_string),
+            request: None,
+        }
     }
 }

@@ -158,6 +158,9 @@ impl One {
         put: impl Fn(u32, u64, &mut [u8]) -> usize,
     ) -> Result<Vec<u8>, Trouble> {
         let (mut busy, mut lost) = (0, 0);
+        // It may have been carried out all the same.
+        let numbered =
+            |trouble: Trouble| if matches!(kind, Kind::Send | Kind::Grab) { trouble.of(request) } else { trouble };
         loop {
             let asked = self.ask(
                 Asked::Of(kind),
@@ -171,13 +174,10 @@ impl One {
             let heard = match asked {
                 Err(Trouble::SessionLost(_)) if lost == 0 => {
                     lost += 1;
-                    self.log_in()?;
+                    self.log_in().map_err(numbered)?;
                     continue;
                 }
-                Err(Trouble::Interrupted { asked, .. }) if matches!(kind, Kind::Send | Kind::Grab) => {
-                    return Err(Trouble::Interrupted { asked, request: Some(request) });
-                }
-                other => other?,
+                other => other.map_err(numbered)?,
             };
             if heard.kind == answer {
                 return Ok(heard.bytes().to_vec());

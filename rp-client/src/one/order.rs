@@ -19,7 +19,7 @@ use super::trouble::Trouble;
 use crate::cli::server;
 use crate::ending;
 
-const AFTER_HELP: &str = "Exit codes: 0 done; 2 a wrong flag or file; 3 no answer; refused: 11 empty, 12 expired, 13 already_yours,
+const AFTER_HELP: &str = "Exit codes: 0 done; 2 a wrong flag or file; 3 no answer; 130 a signal; refused: 11 empty, 12 expired, 13 already_yours,
 14 not_for_you, 15 unknown_packet, 16 insufficient, 17 full, 18 conflict, 19 stale, 20 malformed, 21 busy, 22 not_kept.";
 
 /// Rest between two looks for news while listening.

@@ -35,6 +35,8 @@ pub enum Trouble {
         waited: Duration,
         /// What the system said of it.
         refusal: Option<String>,
+        /// The request's number, if it moves money.
+        request: Option<u64>,
     },
     /// A signal came before the answer did.
     Interrupted {
@@ -65,6 +67,15 @@ impl Trouble {
             Some(refusal) => Trouble::Refused { refusal, kind, share_fen },
             None => Self::false_answer(),
         }
+    }
+
+    /// The same of a request of this number, which may have been carried out.
+    #[must_use]
+    pub fn of(mut self, number: u64) -> Self {
+        if let Trouble::NoAnswer { request, .. } | Trouble::Interrupted { request, .. } = &mut self {
+            *request = Some(number);
+        }
+        self
     }
 
     /// An answer that its own fields contradict.
@@ -118,6 +129,12 @@ pub fn sentence(refusal: Refusal, kind: Kind, share_fen: u32) -> String {
     text.to_string()
 }
 
+/// How to ask for the same again, if it moves money.
+fn again(f: &mut fmt::Formatter<'_>, request: Option<u64>) -> fmt::Result {
+    let Some(number) = request else { return Ok(()) };
+    write!(f, "; whether it was done is not known: the same with --request {number} says so, and does it once at most")
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -129,15 +146,9 @@ impl fmt::Display for Trouble {
             ),
             Trouble::Interrupted { asked, request } => {
                 write!(f, "a signal came before the answer to {}", asked.name())?;
-                match request {
-                    None => Ok(()),
-                    Some(number) => write!(
-                        f,
-                        "; whether it was done is not known: the same with --request {number} says so, and does it once at most"
-                    ),
-                }
+                again(f, *request)
             }
-            Trouble::NoAnswer { asked, server, times, waited, refusal } => {
+            Trouble::NoAnswer { asked, server, times, waited, refusal, request } => {
                 let said = refusal.as_ref().map_or_else(String::new, |said| format!("; the system says: {said}"));
                 let seconds = waited.as_secs_f64();
                 let tried = format!("{} to {server} was sent {times} times in {seconds:.1} s{said}", asked.name());
@@ -156,7 +167,8 @@ impl fmt::Display for Trouble {
                         "the server has let the user in, but does not answer: {tried}. Has it ended, or is it overloaded? \
                          (`rp-server status`)",
                     ),
-                }
+                }?;
+                again(f, *request)
             }
             Trouble::Other(error) => write!(f, "{error:#}"),
         }

@@ -8,7 +8,7 @@ use rp_core::engine::bank::{Plan, PlanError};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::followed::{Intent, Kept, Known, Step, Wish};
+use super::followed::{Intent, Kept, Known, Step, Wish, being_stopped};
 use super::{Control, Done};
 use crate::admin::Answer;
 
@@ -257,12 +257,16 @@ impl Control {
 
     /// No change is under way any more; which campaign the file's is from here on.
     fn write_down(&mut self, file: impl FnOnce(Option<Kept>) -> Option<Kept>) {
-        let done = self.followed.known().and_then(|before| {
-            let known = Known { followed: file(before.followed), change: None };
-            if known == before { Ok(()) } else { self.followed.keep(known) }
-        });
-        if let Err(error) = done {
-            warn!("{error:#}: that is tried again each second");
+        match self.followed.known() {
+            Err(error) => warn!("{error:#}; what became of a campaign is not written down"),
+            Ok(before) => {
+                let known = Known { followed: file(before.followed), change: None };
+                if known != before
+                    && let Err(error) = self.followed.keep(known)
+                {
+                    warn!("{error:#}: that is tried again each second");
+                }
+            }
         }
         // The file may say something else by now; while the server ends, that is the next start's.
         if let Some(wish) = self.wish.take_if(|_| self.drain.is_none()) {
@@ -276,6 +280,11 @@ impl Control {
         // What it said before is of no account.
         self.wish = None;
         let wish = wish?;
+        if let Some(Change { ends_after: Some(_), number, .. }) = self.change {
+            let why = being_stopped(number);
+            warn!("the file's campaign is not followed: {why}");
+            return Some(format!("the file's campaign is not followed: {why}"));
+        }
         if let Some(change) = &self.change {
             self.wish = Some(wish).filter(|wish| change.wish != Some(*wish));
             return self

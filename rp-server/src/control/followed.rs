@@ -114,6 +114,11 @@ impl Followed {
         written
     }
 
+    /// Did the disk refuse what was to be written last?
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.is_unwritten
+    }
+
     /// Writes down what the disk refused, if it does not any more.
     pub(super) fn try_again(&mut self) {
         if let Some(known) = self.known.filter(|_| self.is_unwritten)
@@ -154,10 +159,7 @@ impl Known {
             return Ok(Step::Nothing);
         }
         match (is.running, kept) {
-            (Some(running), _) if running.is_stopped => Err(format!(
-                "campaign {} is being stopped: ask again by `rp-server config reload` when it is",
-                running.number
-            )),
+            (Some(running), _) if running.is_stopped => Err(being_stopped(running.number)),
             (Some(running), Some(kept)) if running.number == kept.campaign => {
                 // What was given out of the budget stays given.
                 Ok(Step::Change(i128::from(wish.budget_fen) - i128::from(kept.plan.budget_fen)))
@@ -177,6 +179,11 @@ impl Known {
             )),
         }
     }
+}
+
+/// Why nothing follows a campaign yet.
+pub(super) fn being_stopped(number: u32) -> String {
+    format!("campaign {number} is being stopped: ask again by `rp-server config reload` when it is")
 }
 
 /// How to start what the file says.

@@ -29,8 +29,9 @@ pub fn all(asked: &Asked, chosen: &Result<Vec<Interface>>, trial: &Trial) -> Vec
             findings.push(judge_queues(name, queues, &worker_cpus, &pinning));
             // A veth has none.
             if !all.is_empty() {
-                let elsewhere = interrupts::elsewhere(&all, &worker_cpus);
-                findings.push(judge_interrupts(name, all.len(), &interrupts::pinning(&elsewhere, &worker_cpus)));
+                let moves = interrupts::elsewhere(&all, &worker_cpus);
+                let moves = moves.map(|elsewhere| interrupts::pinning(&elsewhere, &worker_cpus));
+                findings.push(judge_interrupts(name, all.len(), moves.as_deref(), &pinning));
             }
         }
         findings.push(judge_checksums(name, card::driver(name).ok().as_deref()));
@@ -92,9 +93,12 @@ fn judge_queues(name: &str, queues: u32, worker_cpus: &[u32], pinning: &str) -> 
     Finding::warn(check, plan, format!("ethtool -L {name} combined {workers} (or --workers {queues})"))
 }
 
-/// `moves` are the commands that put each where it should be.
-fn judge_interrupts(name: &str, count: usize, moves: &str) -> Finding {
+/// `moves` are the commands that put those where they should be that are elsewhere, `pinning` those for all.
+fn judge_interrupts(name: &str, count: usize, moves: Option<&str>, pinning: &str) -> Finding {
     let check = format!("interrupts {name}");
+    let Some(moves) = moves else {
+        return Finding::warn(check, format!("{count}; the kernel does not say on which CPUs"), pinning);
+    };
     if moves.is_empty() {
         return Finding::pass(check, format!("{count}, each on the CPU of its worker"));
     }
@@ -151,8 +155,10 @@ mod tests {
         assert_eq!((few.verdict, enough.verdict), (Warn, Pass));
         assert!(few.remedy.is_some_and(|remedy| remedy.starts_with("ethtool -L eth0 combined 2")));
         let moves = "echo 0 > /proc/irq/40/smp_affinity_list; echo 1 > /proc/irq/41/smp_affinity_list";
-        let (apart, home) = (judge_interrupts("eth0", 3, moves), judge_interrupts("eth0", 3, ""));
+        let (apart, home) =
+            (judge_interrupts("eth0", 3, Some(moves), moves), judge_interrupts("eth0", 3, Some(""), moves));
         assert_eq!((apart.verdict, home.verdict), (Warn, Pass));
+        assert_eq!(judge_interrupts("eth0", 3, None, moves).verdict, Warn);
         assert!(apart.found.starts_with("2 of 3") && apart.remedy.is_some_and(|remedy| remedy.starts_with(moves)));
         assert_eq!(judge_checksums("eth0", Some("veth")).verdict, Warn);
         assert_eq!(judge_checksums("eth0", Some("ixgbe")).verdict, Pass);

@@ -37,21 +37,30 @@ pub fn pinning(interrupts: &[Interrupt], worker_cpus: &[u32]) -> String {
     interrupts.iter().map(pin).collect::<Vec<_>>().join("; ")
 }
 
-/// Those that the kernel handles on another CPU than their worker's; one whose place cannot be read is none of them.
-pub fn elsewhere(interrupts: &[Interrupt], worker_cpus: &[u32]) -> Vec<Interrupt> {
+/// Those that the kernel handles on another CPU than their worker's; `None` where it does not say of one.
+pub fn elsewhere(interrupts: &[Interrupt], worker_cpus: &[u32]) -> Option<Vec<Interrupt>> {
     let cpus_of = |interrupt: &Interrupt| {
         std::fs::read_to_string(format!("/proc/irq/{}/effective_affinity_list", interrupt.number)).unwrap_or_default()
     };
     apart(interrupts, worker_cpus, cpus_of)
 }
 
-fn apart(interrupts: &[Interrupt], worker_cpus: &[u32], cpus_of: impl Fn(&Interrupt) -> String) -> Vec<Interrupt> {
-    let is_apart = |interrupt: &&Interrupt| {
+fn apart(
+    interrupts: &[Interrupt],
+    worker_cpus: &[u32],
+    cpus_of: impl Fn(&Interrupt) -> String,
+) -> Option<Vec<Interrupt>> {
+    let mut apart = Vec::new();
+    for interrupt in interrupts {
         let cpus = cpus_of(interrupt);
         let cpu = worker_cpus[interrupt.queue as usize % worker_cpus.len()];
-        !cpus.trim().is_empty() && cpus.trim() != cpu.to_string()
-    };
-    interrupts.iter().filter(is_apart).copied().collect()
+        match cpus.trim() {
+            "" => return None,
+            cpus if cpus != cpu.to_string() => apart.push(*interrupt),
+            _ => {}
+        }
+    }
+    Some(apart)
 }
 
 fn find(table: &str, interface: &str, device: Option<&str>) -> Vec<Interrupt> {
@@ -143,7 +152,7 @@ NMI:          0          0   Non-maskable interrupts
     fn interrupts_on_other_cpus_than_their_workers_are_told() {
         let all = [0, 1, 2, 3].map(|queue| Interrupt { queue, number: 40 + queue });
         let cpus = |interrupt: &Interrupt| ["2\n", "2\n", "2-3\n", ""][interrupt.queue as usize].to_owned();
-        let numbers = apart(&all, &[2, 3], cpus).iter().map(|interrupt| interrupt.number).collect::<Vec<_>>();
-        assert_eq!(numbers, [41, 42]);
+        assert_eq!(apart(&all[..3], &[2, 3], cpus), Some(vec![all[1], all[2]]));
+        assert_eq!(apart(&all, &[2, 3], cpus), None, "the kernel does not say where the last is");
     }
 }

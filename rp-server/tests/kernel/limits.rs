@@ -58,7 +58,7 @@ fn strangers_beyond_their_limit_end_at_the_gate() {
 
 #[test]
 #[ignore = "needs root"]
-fn what_ends_at_the_gate_is_its_addresses_as_at_a_worker() {
+fn who_is_held_back_at_the_gate_has_it_in_the_row_of_his_address() {
     let mut gated = gated();
     let guest = log_in(&mut gated, 1);
     let row = gated.house.board.clients().find(Origin::from(&guest.peer).ip);
@@ -81,6 +81,12 @@ fn what_ends_at_the_gate_is_its_addresses_as_at_a_worker() {
     // Answers count as received, too; what went up is its worker's.
     assert_eq!((hellos, drops), (10, 9 + logins), "{logins} LOGINs ended here");
     assert!((9..=10).contains(&logins), "{logins}");
+    // What is false may be said in his name.
+    let before = counted(&gated);
+    let (mut shake, mut login) = (guest.head(Kind::Shake, 1), guest.login(&challenge));
+    (shake[17], login[20]) = (shake[17] ^ 1, login[20] ^ 1);
+    assert_eq!([shake, login].map(|bytes| gated.hear(guest.peer, &bytes)), [None, None]);
+    assert_eq!(counted(&gated), before);
 }
 
 #[test]

@@ -193,6 +193,7 @@ fn what_the_file_says_last_is_followed_and_nothing_that_it_said_before() {
     operated.show_until("8 prizes a second");
     assert!(!operated.server.log().contains("7 prizes a second"), "{}", operated.server.log());
     // As it was is no change either.
+    operated.write_until("\"change\":null");
     let held = operated.hold();
     reload(&operated, 9);
     assert!(reload(&operated, 10).contains("followed when that is done"));
@@ -212,12 +213,14 @@ fn a_server_that_ends_takes_no_order_about_its_future() {
     operated.write(&plan(70_000, 9));
     let held = operated.hold();
     // It ends within a second.
-    let askers = [(operated.asker(), "Reload"), (operated.asker(), "CampaignStop")];
+    let mut askers = [(operated.asker(), "Reload"), (operated.asker(), "CampaignStop")];
     operated.server.signal("-TERM");
     assert!(operated.hear().starts_with("STOPPING=1\n"));
-    operated.server.signal("-HUP");
-    for (mut asker, question) in askers {
+    for (asker, question) in &mut askers {
         writeln!(asker, "\"{question}\"").expect("it is read");
+    }
+    operated.server.signal("-HUP");
+    for (asker, question) in askers {
         let mut answer = String::new();
         BufReader::new(asker).read_line(&mut answer).expect("it is answered");
         assert!(answer.contains("Refused") && answer.contains("the server is ending"), "{question}: {answer}");

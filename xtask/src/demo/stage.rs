@@ -72,7 +72,7 @@ impl Stage {
             ),
             Stage::Loopback { .. } => "loopback (no root, or asked for): no namespaces, no XDP, no kernel counters; classic BPF steers instead, and \
                                     the books of server and clients are compared over 127.0.0.1.\nFor the whole demo: sudo \
-                                    env \"PATH=$PATH\" cargo xtask demo"
+                                    env \"PATH=$PATH\" \"HOME=$HOME\" cargo xtask demo"
                 .into(),
         }
     }
