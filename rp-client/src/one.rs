@@ -290,7 +290,7 @@ impl One {
             self.line.send(&datagram)?;
             while let Some((bytes, len)) = self.line.receive(until)? {
                 if is_kind(&bytes[..len], Kind::UnknownSession) && len == UNKNOWN_SESSION_LEN {
-                    return Err(Trouble::SessionLost(asked));
+                    return Err(Trouble::SessionLost { request: None });
                 }
                 let Some(heard) = self.hear(&bytes[..len]) else { continue };
                 if is_answer(&heard) {

@@ -280,7 +280,9 @@ impl Control {
     /// Answers whose postings are on disk.
     fn answer_late(&mut self) {
         let is_over = |bank: &Bank, number: u32| bank.campaign().is_none_or(|(running, ..)| running != number);
-        if let Some((number, done)) = self.stopping.take_if(|(number, _)| is_over(&self.bank, *number)) {
+        // A change that was to come is struck out first.
+        let is_struck = self.change.as_ref().is_none_or(Change::goes_on);
+        if let Some((number, done)) = self.stopping.take_if(|(number, _)| is_struck && is_over(&self.bank, *number)) {
             info!(campaign = number, back_fen = self.bank.closed_fen(), "campaign {number} stopped");
             let answer = if self.followed.is_unwritten() {
                 let why = "but that no other follows it could not be written down (the log says why)";

@@ -102,7 +102,6 @@ pub fn follow(command: &mut Command, silence: Duration, mut on_line: impl FnMut(
             Ok(said) => {
                 on_line(&said);
                 heard = Instant::now();
-                continue;
             }
             Err(RecvTimeoutError::Timeout) => {}
             // It has closed its output, and is about to end.
@@ -128,7 +127,10 @@ pub fn follow(command: &mut Command, silence: Duration, mut on_line: impl FnMut(
 /// What a tool that has ended said last; somebody whom it left behind may go on talking, and is not listened to for long.
 fn rest_of(told: &mpsc::Receiver<String>, mut on_line: impl FnMut(&str)) {
     let until = Instant::now() + GRACE;
-    while let Ok(said) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    while let left = until.saturating_duration_since(Instant::now())
+        && !left.is_zero()
+        && let Ok(said) = told.recv_timeout(left)
+    {
         on_line(&said);
     }
 }

@@ -153,7 +153,10 @@ impl Answer {
             }
             Trouble::Interrupted { request, .. } => json!({ "answer": "interrupted", "request": request,
                 "sentence": trouble.to_string() }),
-            Trouble::SessionLost(_) | Trouble::Other(_) => json!({ "answer": "none", "sentence": trouble.to_string() }),
+            Trouble::SessionLost { request } => {
+                json!({ "answer": "none", "request": request, "sentence": trouble.to_string() })
+            }
+            Trouble::Other(_) => json!({ "answer": "none", "sentence": trouble.to_string() }),
         };
         Self { text: trouble.to_string(), object }
     }

@@ -172,7 +172,7 @@ impl One {
                 },
             );
             let heard = match asked {
-                Err(Trouble::SessionLost(_)) if lost == 0 => {
+                Err(Trouble::SessionLost { .. }) if lost == 0 => {
                     lost += 1;
                     self.log_in().map_err(numbered)?;
                     continue;

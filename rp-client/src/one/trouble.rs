@@ -46,7 +46,10 @@ pub enum Trouble {
         request: Option<u64>,
     },
     /// The server says that it has no such session: it was started anew, or the user has logged in elsewhere.
-    SessionLost(Asked),
+    SessionLost {
+        /// The request's number, if it moves money.
+        request: Option<u64>,
+    },
     /// The server said no.
     Refused {
         /// Why.
@@ -72,7 +75,10 @@ impl Trouble {
     /// The same of a request of this number, which may have been carried out.
     #[must_use]
     pub fn of(mut self, number: u64) -> Self {
-        if let Trouble::NoAnswer { request, .. } | Trouble::Interrupted { request, .. } = &mut self {
+        if let Trouble::NoAnswer { request, .. }
+        | Trouble::Interrupted { request, .. }
+        | Trouble::SessionLost { request } = &mut self
+        {
             *request = Some(number);
         }
         self
@@ -88,7 +94,7 @@ impl Trouble {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Trouble::NoAnswer { .. } | Trouble::SessionLost(_) => ending::NO_ANSWER,
+            Trouble::NoAnswer { .. } | Trouble::SessionLost { .. } => ending::NO_ANSWER,
             Trouble::Refused { refusal, .. } => ending::REFUSED + *refusal as u8,
             Trouble::Interrupted { .. } => ending::BROKEN_OFF,
             Trouble::Other(_) => ending::NO_RESULT,
@@ -141,9 +147,12 @@ impl fmt::Display for Trouble {
             Trouble::Refused { refusal, kind, share_fen } => {
                 write!(f, "refused, {}: {}", refusal.name(), sentence(*refusal, *kind, *share_fen))
             }
-            Trouble::SessionLost(_) => f.write_str(
-                "the server has no such session any more: it was started anew, or the user has logged in elsewhere; ask again",
-            ),
+            Trouble::SessionLost { request } => {
+                f.write_str(
+                    "the server has no such session any more: it was started anew, or the user has logged in elsewhere; ask again",
+                )?;
+                again(f, *request)
+            }
             Trouble::Interrupted { asked, request } => {
                 write!(f, "a signal came before the answer to {}", asked.name())?;
                 again(f, *request)

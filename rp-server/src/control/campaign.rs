@@ -60,6 +60,11 @@ impl Change {
     fn begun(plan: Plan, wish: Option<Plan>, begun: Begun) -> Change {
         Change { number: 0, plan, more_fen: 0, wish, begun: Some(begun), ends_after: None, done: None }
     }
+
+    /// Is it not to be struck out?
+    pub(super) fn goes_on(&self) -> bool {
+        self.ends_after.is_none()
+    }
 }
 
 impl Control {
