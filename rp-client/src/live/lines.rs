@@ -6,7 +6,7 @@ use super::sums::Sums;
 use crate::conductor::Conductor;
 use crate::fleet::Fleet;
 
-/// Lines of load say this often how long the run will still take, in seconds.
+/// Lines of load say how long the run will still take when a phase begins and then this often, in seconds.
 const LEFT_EVERY_S: u64 = 10;
 
 /// The lines.
@@ -14,13 +14,21 @@ pub struct Lines {
     terminal: bool,
     drawn: bool,
     start_us: u64,
+    /// When what is left was last said, in seconds from the start, and in which phase.
+    said: (u64, Option<usize>),
     last: Sums,
 }
 
 impl Lines {
     /// Begins at `now_us`, in microseconds since 1970.
     pub fn new(now_us: u64) -> Self {
-        Self { terminal: std::io::stdout().is_terminal(), drawn: false, start_us: now_us, last: Sums::default() }
+        Self {
+            terminal: std::io::stdout().is_terminal(),
+            drawn: false,
+            start_us: now_us,
+            said: (0, None),
+            last: Sums::default(),
+        }
     }
 
     /// Prints the line of the second that has ended.
@@ -29,12 +37,12 @@ impl Lines {
         self.last = now;
         let elapsed = (now_us - self.start_us) / 1_000_000;
         let stage = conductor.stage_name();
+        let progress = conductor.progress(now_us, fleet);
         let mut line = format!("{elapsed:>4} s  {stage:<22}");
         if now.due == last.due && now.answered == last.answered {
             let users = fleet.count();
             line += &format!("  sessions {:>8} of {users}  +{}/s", now.up, now.up.saturating_sub(last.up));
             line += &format!("  again {}", fleet.login.retries);
-            let progress = conductor.progress(now_us, fleet);
             match (progress.begins_in_s, progress.left_s) {
                 (0, Some(left_s)) if left_s > 0 => line += &format!("  about {left_s} s left"),
                 (wait_s, _) if wait_s > 0 => line += &format!("  begins in {wait_s} s"),
@@ -50,9 +58,11 @@ impl Lines {
             }
             line += &format!("  prizes {:>4}", now.prizes - last.prizes);
             line += &format!("  sent {:>3} taken {:>3}", now.packets - last.packets, now.shares - last.shares);
-            if elapsed.is_multiple_of(LEFT_EVERY_S)
-                && let Some(left_s) = conductor.progress(now_us, fleet).whole_left_s.filter(|left_s| *left_s > 0)
+            let (said_s, said_in) = self.said;
+            if (progress.number != said_in || elapsed >= said_s + LEFT_EVERY_S)
+                && let Some(left_s) = progress.whole_left_s.filter(|left_s| *left_s > 0)
             {
+                self.said = (elapsed, progress.number);
                 line += &format!("  about {left_s} s left");
             }
             for (name, count) in [

@@ -6,6 +6,7 @@ mod report;
 mod server;
 mod view;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -183,20 +184,29 @@ fn a_client_that_is_told_to_stop_still_settles_its_books() {
         write(&house.folder, "long.toml", "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=600\nrate=500");
     let server = format!("127.0.0.1:{}", house.port);
     let flags = ["--users", "1..=300", "--scenario", &scenario, "--json", &json];
-    let child = client(&house.folder, &server, &flags).spawn().expect("our program starts");
-    std::thread::sleep(Duration::from_secs(3));
+    let mut child = client(&house.folder, &server, &flags).spawn().expect("our program starts");
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut lines = lines.map(|line| line.expect("it prints text"));
+    let mut said = String::new();
+    for line in lines.by_ref() {
+        said += &format!("{line}\n");
+        if line.contains(" shake ") && !line.contains("answered      0") {
+            break;
+        }
+    }
     // As Ctrl-C does.
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
     assert!(kill.success());
     let begun = Instant::now();
+    said.extend(lines);
     let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success() && begun.elapsed() < Duration::from_secs(60), "{}", words(&output));
+    assert!(output.status.success() && begun.elapsed() < Duration::from_secs(60), "{said}{}", words(&output));
     let report = report(&json);
     assert_eq!((&report["ok"], &report["reconciled"]["checked"]), (&true.into(), &true.into()));
     assert_eq!(report["interrupted"], true);
     assert!(report["phases"][1]["answered"].as_u64() > Some(0));
     assert_eq!(report::schema::faults(&report), Vec::<String>::new());
-    assert!(words(&output).contains(" s left"), "it says how long it will take: {}", words(&output));
+    assert!(said.contains(" s left"), "the first line of a phase says how long it all will take: {said}");
     let page = text_of(&house.folder.file("report.html"));
     let mut html = Command::new(env!("CARGO_BIN_EXE_rp-client"));
     let html = html.args(["report", "html", &json, "--page", &page]).output().expect("our program starts");
