@@ -14,7 +14,7 @@ use rp_core::engine::{Config, Outcome};
 use rp_core::kind::Kind;
 use rp_core::limits::SLOTS_PER_SET;
 use rp_core::reason::Reason;
-use rp_core::steer::set_of_user;
+use rp_core::steer::{set_of_user, worker_of};
 use rp_core::ticket::ROLE_AUDITOR;
 use rp_core::wire::*;
 
@@ -39,6 +39,26 @@ fn the_same_nonce_gets_the_same_session() {
     let again = Welcome::take(&house.hear(guest.peer, &login).1.expect("welcome")).expect("whole");
     assert_eq!(again.session, first.session);
     assert_eq!(house.count(|b| &b.logins), 1);
+    house.audit();
+}
+
+#[test]
+fn goodbye_is_the_last_that_a_session_hears() {
+    let mut house = House::new();
+    let set = set_of_user(1, house.config.sets);
+    let neighbour = (2..).find(|user| set_of_user(*user, house.config.sets) == set).expect("some user is");
+    let (mut giver, mut taker) = (Guest::new(1), Guest::new(neighbour));
+    giver.log_in(&mut house);
+    taker.log_in(&mut house);
+    house.mint(1, 100);
+    house.carry();
+    let worker = worker_of(set, house.config.workers) as usize;
+    let gift = giver.send_bytes(1, 100, 1, SPLIT_EQUAL, &[neighbour]);
+    assert_eq!(house.hear_unkept(worker, giver.peer, &gift), [], "nobody hears of money before it is on disk");
+    assert_eq!(house.hear_unkept(worker, taker.peer, &taker.head(Kind::Bye, 1)), []);
+    house.carry();
+    let heard = house.sent.iter().filter(|(_, to)| *to == taker.peer).map(|(bytes, _)| bytes[0]).collect::<Vec<_>>();
+    assert_eq!(heard, [Kind::Notice.first_byte(), Kind::Goodbye.first_byte()]);
     house.audit();
 }
 

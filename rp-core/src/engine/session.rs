@@ -6,7 +6,7 @@
 
 use super::notices::Content;
 use super::set::Set;
-use super::{Asked, Now, Outcome, Shared, Transmit};
+use super::{Asked, FULL_RETRY_MS, Now, Outcome, Shared, Transmit};
 use crate::answer::{self, Step};
 use crate::clients::Clients as _;
 use crate::entry::State;
@@ -218,15 +218,19 @@ impl Set {
         slot: u16,
         head: &SessionHead,
         asked: &Asked,
-        shared: &Shared,
+        shared: &mut Shared,
         tx: &mut impl Transmit,
     ) -> Outcome {
+        if !shared.journal.has_room() {
+            return self.busy(slot, head, FULL_RETRY_MS, asked, shared, tx);
+        }
         if let Err(reason) = self.advance(slot, head.sequence) {
             return Outcome::Dropped(reason);
         }
         let len = head.put_tagged(Kind::Goodbye, &self.slots.entry(slot).key(), tx.buffer());
         self.close(slot, asked.now, shared);
-        shared.reply(asked, tx, len)
+        // Behind the notices that wait for the disk: nothing comes to a client that has left.
+        shared.reply_durably(asked, tx, len)
     }
 
     fn notice_ack(&mut self, slot: u16, datagram: &[u8], now: Now, shared: &mut Shared) -> Outcome {

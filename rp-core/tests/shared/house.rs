@@ -130,6 +130,13 @@ impl House {
         (outcome, reply)
     }
 
+    /// One worker hears a datagram, and then sends its notices, while nothing gets to the disk: what leaves nevertheless.
+    pub fn hear_unkept(&mut self, worker: usize, from: Peer, datagram: &[u8]) -> Vec<Sent> {
+        self.shards[worker].receive(self.now, from, 0, datagram, &mut self.wires);
+        self.shards[worker].tick(self.now, &mut self.wires);
+        core::mem::take(&mut self.wires.out)
+    }
+
     /// Everything that was written is on disk; what waited for it leaves.
     pub fn keep(&mut self) {
         for shard in &mut self.shards {
