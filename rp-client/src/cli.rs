@@ -9,9 +9,9 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rp_net::manual::{CompletionsArgs, ManArgs};
 
 use crate::ending;
-use crate::manual::{CompletionsArgs, ManArgs};
 use crate::one::order::OneArgs;
 use crate::report::order::ReportArgs;
 use crate::run::run;

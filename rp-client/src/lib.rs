@@ -19,7 +19,6 @@ pub mod ending;
 pub mod expect;
 pub mod fleet;
 pub mod live;
-pub mod manual;
 pub mod nearest;
 pub mod network;
 pub mod notebook;

@@ -3,7 +3,7 @@
 //! Batched UDP sockets (`socket`, `batch`), AF_XDP (`xsk`), the classic BPF program that steers without privileges (`steer`), sleeping and
 //! waking (`wait`), looking instead of waiting (`busy`), CPUs (`affinity`), socket overflow (`drops`), room on disk (`disk`), what drivers say (`card`), how well the
 //! clock is kept (`discipline`), kernel maps as memory (`mapping`), the
-//! files of interfaces (`sysfs`), what the process knows of itself (`proc`) and what it says (`words`). This room
+//! files of interfaces (`sysfs`), what the process knows of itself (`proc`), and what it says (`words`), of its flags too (`manual`). This room
 //! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
 
 pub mod address;
@@ -15,6 +15,7 @@ pub mod discipline;
 pub mod disk;
 pub mod drops;
 pub mod link;
+pub mod manual;
 pub mod mapping;
 pub mod proc;
 pub mod socket;

@@ -1,5 +1,5 @@
-//! The wish to stop: SIGINT and SIGTERM become a flag that loops look at. A second signal ends the process at once. And a
-//! nudge for one thread, which ends the system call that it is in.
+//! The wish to stop: SIGINT, SIGTERM and SIGHUP become a flag that loops look at. A second SIGINT or SIGTERM ends the process
+//! at once. And a nudge for one thread, which ends the system call that it is in.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,13 +15,14 @@ extern "C" fn request(signal: libc::c_int) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// From here on the first SIGINT or SIGTERM only sets the flag, and interrupts a wait.
+/// From here on the first SIGINT or SIGTERM, and each SIGHUP, only sets the flag, and interrupts a wait.
 ///
 /// # Errors
 /// What the kernel says.
 pub fn on_signals() -> io::Result<()> {
     let handler: extern "C" fn(libc::c_int) = request;
-    SIGNALS.iter().try_for_each(|signal| handle(*signal, handler))
+    SIGNALS.iter().try_for_each(|signal| handle(*signal, handler))?;
+    heed_hang_ups()
 }
 
 extern "C" fn count(_signal: libc::c_int) {
@@ -29,12 +30,32 @@ extern "C" fn count(_signal: libc::c_int) {
 }
 
 /// From here on SIGINT and SIGTERM set the flag and are counted, and none of them ends the process: whoever looks at [`seen`] does,
-/// once the terminal is as it was.
+/// once the terminal is as it was. SIGHUP sets the flag.
 ///
 /// # Errors
 /// What the kernel says.
 pub fn count_signals() -> io::Result<()> {
-    SIGNALS.iter().try_for_each(|signal| handle(*signal, count))
+    SIGNALS.iter().try_for_each(|signal| handle(*signal, count))?;
+    heed_hang_ups()
+}
+
+extern "C" fn hang_up(_signal: libc::c_int) {
+    REQUESTED.store(true, Ordering::Relaxed);
+}
+
+/// A terminal that goes away asks to stop; it is not counted, for both the kernel and a shell tell of it. Whoever runs under
+/// nohup is not asked.
+fn heed_hang_ups() -> io::Result<()> {
+    // SAFETY: the action is read into zeroed memory of its type, and none is set.
+    let ignored = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let code = libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action);
+        if code != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        action.sa_sigaction == libc::SIG_IGN
+    };
+    if ignored { Ok(()) } else { handle(libc::SIGHUP, hang_up) }
 }
 
 /// Asks to stop, as a signal would. Two stores to atomics, so that a handler may do it.

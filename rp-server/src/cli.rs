@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use rp_net::manual::{CompletionsArgs, ManArgs};
 
 use crate::admin::AdminArgs;
 use crate::audit::AuditArgs;
@@ -15,7 +16,6 @@ use crate::export::LedgerOrder;
 use crate::gate::passing::PassArgs;
 use crate::gate::verifying::VerifyArgs;
 use crate::logs::{self, LogArgs};
-use crate::manual::{CompletionsArgs, ManArgs};
 use crate::orders::{
     CampaignOrder, DenyOrder, LimitsArgs, MintArgs, SessionsArgs, StartArgs, StatusArgs, TimelineArgs,
 };

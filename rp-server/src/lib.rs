@@ -25,7 +25,6 @@ pub mod librarian;
 pub mod life;
 pub mod limits;
 pub mod logs;
-pub mod manual;
 pub mod metrics;
 pub mod network;
 pub mod orders;

@@ -61,6 +61,11 @@ impl Change {
         Change { number: 0, plan, more_fen: 0, wish, begun: Some(begun), ends_after: None, done: None }
     }
 
+    /// Is its campaign still to be begun?
+    fn waits(&self) -> bool {
+        self.begun.is_none() && self.goes_on()
+    }
+
     /// Is it not to be struck out?
     pub(super) fn goes_on(&self) -> bool {
         self.ends_after.is_none()
@@ -88,8 +93,7 @@ impl Control {
 
     /// Stops the campaign that runs, or the one that is stopped for a successor: none follows it then.
     pub(super) fn stop_campaign(&mut self, done: Done) {
-        let is_to_be = |change: &&mut Change| change.begun.is_none() && change.ends_after.is_none();
-        let number = match self.change.as_mut().filter(is_to_be) {
+        let number = match self.change.as_mut().filter(|change| change.waits()) {
             Some(change) => {
                 let number = change.number;
                 change.wish = self.wish.take().or(change.wish);
@@ -202,8 +206,7 @@ impl Control {
     /// disk.
     pub(super) fn succeed(&mut self) {
         let is_over = |number| self.bank.campaign().is_none_or(|(is, ..)| is != number);
-        let is_next =
-            |change: &mut Change| change.begun.is_none() && change.ends_after.is_none() && is_over(change.number);
+        let is_next = |change: &mut Change| change.waits() && is_over(change.number);
         if let Some(change) = self.change.take_if(is_next) {
             self.begin_successor(change);
         }

@@ -1,4 +1,4 @@
-//! What the workshop makes of the command line for a package: completions for shells, and pages for man.
+//! What a program says of its own flags, for a package: completions for shells, and pages for man.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use rp_net::say;
 
-/// Flags of `rp-client completions`.
+use crate::say;
+
+/// Flags of `completions`.
 #[derive(Args, Debug, Clone)]
 pub struct CompletionsArgs {
     /// The shell
@@ -16,7 +17,7 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Flags of `rp-client man`.
+/// Flags of `man`.
 #[derive(Args, Debug, Clone)]
 pub struct ManArgs {
     /// Where the pages go
@@ -49,7 +50,7 @@ impl ManArgs {
     }
 }
 
-/// `rp-client-report-show.1` for `rp-client report show`.
+/// `rp-server-campaign-start.1` for `rp-server campaign start`.
 fn write(command: Command, name: &str, dir: &Path) -> Result<()> {
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let sub_name = format!("{name}-{}", sub.get_name());
