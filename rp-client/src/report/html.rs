@@ -265,6 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_colour_is_in_the_table_and_what_was_not_seen_is_zero() {
+        let mut report = report(1, 100);
+        for (second, snapshot) in report.server.snapshots.iter_mut().enumerate() {
+            snapshot.dropped_per_s = (1..=8).map(|n| (format!("reason_{n}"), f64::from(n))).collect();
+            if second == 0 {
+                snapshot.gate_per_s.remove("answered");
+            }
+        }
+        let page = page(&report).expect("it is drawn");
+        let figure = |id: &str| {
+            let figure = page.split_once(&format!("<figure id=\"{id}\"")).expect(id).1;
+            figure.split_once("</figure>").expect("it ends").0
+        };
+        let reasons = figure("reasons");
+        assert!(reasons.contains("<td>8<td>7<td>6<td>5<td>4<td>3<td>2<td>1"), "{reasons}");
+        assert!(reasons.contains("2 more in the table"), "{reasons}");
+        assert!(figure("gate").contains("<th scope=\"row\">6<td>2\u{202f}200<td>0"), "{}", figure("gate"));
+    }
+
+    #[test]
     fn words_of_others_are_no_markup() {
         let mut report = report(1, 100);
         report.fail("<script>alert(1)</script>".to_string());

@@ -117,7 +117,7 @@ pub fn report(first: u64, first_us: u64) -> Report {
         unix_s: second + 1,
         asked_per_s: 2200.0,
         prizes_released_per_s: 5.0,
-        gate_per_s: BTreeMap::from([("received".to_string(), 2200.0), ("answered".to_string(), 2000.0)]),
+        gate_per_s: BTreeMap::from([("seen".to_string(), 2200.0), ("answered".to_string(), 2000.0)]),
         dropped_per_s: BTreeMap::from([("bad_tag".to_string(), 5.0)]),
         ..Snapshot::default()
     };

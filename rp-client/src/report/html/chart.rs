@@ -51,8 +51,12 @@ impl Chart {
             drawings += &canvas::framed(&svg, self.id, class, size, self.title, &self.summary());
         }
         let lines = self.lines.iter().take(LINES_MAX).enumerate();
-        let legend: String =
+        let mut legend: String =
             lines.map(|(n, line)| format!("<li class=\"c{n}\">{}</li>", escaped(&line.name))).collect();
+        let undrawn = self.lines.len().saturating_sub(LINES_MAX);
+        if undrawn > 0 {
+            legend += &format!("<li class=\"undrawn\">{undrawn} more in the table</li>");
+        }
         Ok(figure_of(self.id, self.title, &self.about, self.unit, &legend, &drawings, &self.table()))
     }
 

@@ -10,9 +10,6 @@ use super::heat;
 use crate::report::server::{ServerSecond, Snapshot};
 use crate::report::{LatencySecond, Report, Second, merge};
 
-/// Reasons that have a line of their own.
-const REASONS_MAX: usize = 6;
-
 /// What is drawn, and where it begins.
 pub struct Curves<'a> {
     report: &'a Report,
@@ -65,6 +62,12 @@ impl<'a> Curves<'a> {
         let rows = self.report.server.snapshots.iter();
         let point = |row: &Snapshot| Some((self.at(row.unix_s.saturating_sub(1)), of(row)?));
         Line { name: name.to_string(), points: rows.filter_map(point).collect() }
+    }
+
+    /// A line for each name with a rate above zero in some second, the largest first; of seconds in which it is not named, 0.
+    fn snapshots(&self, of: fn(&Snapshot) -> &Rates) -> Vec<Line> {
+        let line = |name: &String| self.snapshot(name, |row| Some(of(row).get(name).copied().unwrap_or_default()));
+        names(&self.report.server.snapshots, of).iter().map(line).collect()
     }
 
     fn has_server(&self) -> bool {
@@ -176,22 +179,15 @@ impl<'a> Curves<'a> {
             let lines = vec![self.server("in", |row| row.received), self.server("out", |row| row.sent)];
             text += &self.chart("pps", "Packets per second", "1/s", about, lines)?;
         }
-        let snapshots = &self.report.server.snapshots;
-        let places = names(snapshots, |row| &row.gate_per_s);
+        let places = self.snapshots(|row| &row.gate_per_s);
         if !places.is_empty() {
             let about = "Frames at the gate, the kernel's program, by where they went; of everybody, not of these clients alone.";
-            let line = |place: &String| self.snapshot(place, |row| row.gate_per_s.get(place).copied());
-            text +=
-                &self.chart("gate", "Kernel packets per second", "1/s", about, places.iter().map(line).collect())?;
+            text += &self.chart("gate", "Kernel packets per second", "1/s", about, places)?;
         }
-        let reasons = names(snapshots, |row| &row.dropped_per_s);
+        let reasons = self.snapshots(|row| &row.dropped_per_s);
         if !reasons.is_empty() {
             let about = "Datagrams that gate or workers dropped, by reason; of everybody.";
-            let line = |reason: &String| {
-                self.snapshot(reason, |row| Some(row.dropped_per_s.get(reason).copied().unwrap_or_default()))
-            };
-            let lines = reasons.iter().map(line).collect();
-            text += &self.chart("reasons", "Dropped, by reason", "1/s", about, lines)?;
+            text += &self.chart("reasons", "Dropped, by reason", "1/s", about, reasons)?;
         }
         Ok(text)
     }
@@ -208,5 +204,5 @@ fn names(rows: &[Snapshot], of: fn(&Snapshot) -> &Rates) -> Vec<String> {
     }
     let mut found: Vec<(String, f64)> = most.into_iter().filter(|(_, rate)| *rate > 0.0).collect();
     found.sort_by(|a, b| b.1.total_cmp(&a.1));
-    found.into_iter().take(REASONS_MAX).map(|(name, _)| name).collect()
+    found.into_iter().map(|(name, _)| name).collect()
 }
