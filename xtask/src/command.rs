@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn who_falls_silent_is_ended_and_named() {
         let mut said = Vec::new();
-        let silence = Duration::from_secs(2);
+        let silence = Duration::from_secs(4);
         // It ends when it is asked to; what it began does not.
         let deaf = "(trap '' TERM; exec sleep 600) & echo $!; printf 'test it ... '; wait";
         let hung = follow(&mut sh(deaf), silence, |line| said.push(line.to_owned()));
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(said[1..], ["test it ... "]);
         let is_there = std::path::Path::new("/proc").join(&said[0]).join("exe").exists();
         assert!(!is_there, "process {} was left behind", said[0]);
-        let talks = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.3; done; exit 3";
+        let talks = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.5; done; exit 3";
         let mut lines = 0;
         let talking = follow(&mut sh(talks), silence, |_| lines += 1);
         assert!(!talking.expect("it goes on talking"), "its failure is its own");

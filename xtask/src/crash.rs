@@ -33,7 +33,7 @@ const ALLOWANCE_FEN: u64 = 1_000_000;
 /// How often the state of server and fleet is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 /// The longest that a start may take.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(300);
 /// What is outstanding when the last kill is over ends within this: twice what a client waits for it.
 const FINISH_LIMIT: Duration = Duration::from_secs(180);
 /// Seconds from one start of the server to the next, at most: the users have something to do for so long.

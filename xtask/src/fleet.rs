@@ -13,7 +13,7 @@ use crate::programs::Programs;
 use crate::signal::Signal;
 
 /// Seconds that programs have to start.
-const START_S: u64 = 4;
+const START_S: u64 = 6;
 
 /// One client machine.
 #[derive(Clone, Debug)]

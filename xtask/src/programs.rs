@@ -34,7 +34,8 @@ impl Programs {
     /// When they do not compile.
     pub fn build(profile: Profile) -> Result<Programs> {
         let mut cargo = command::cargo();
-        cargo.args(["build", "--quiet", "--package", "rp-server", "--package", "rp-client", "--bins"]);
+        // Without a package's name crates have the features that they have for the tests, and none is made anew.
+        cargo.args(["build", "--quiet", "--bin", "rp-server", "--bin", "rp-client"]);
         if profile == Profile::Release {
             cargo.arg("--release");
         }

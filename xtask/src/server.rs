@@ -15,8 +15,8 @@ use crate::signal;
 
 /// Loading the gate, filling the tables of a million sessions and binding take a second or two; a machine that compiles
 /// something beside takes longer.
-const START_LIMIT: Duration = Duration::from_secs(60);
-const END_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(300);
+const END_LIMIT: Duration = Duration::from_secs(120);
 
 /// A server with its key, socket, pins and log in a lab's room.
 #[derive(Debug)]

@@ -22,6 +22,9 @@ struct Rung {
 /// Packages whose tests need root only for the kernel; the laboratory's are a rung of their own.
 const KERNEL_PACKAGES: [&str; 4] = ["rp-core", "rp-net", "rp-server", "rp-client"];
 
+/// Where memory is a folder, and MB that the files of tests have there at most, ten times over.
+const MEMORY: (&str, u64) = ("/dev/shm", 4096);
+
 /// `cargo xtask build-ebpf` is the rung "kernel programs compile".
 const LADDER: [Rung; 8] = [
     Rung { name: "set-up", climb: |_| setup::run_for_tests() },
@@ -107,6 +110,15 @@ fn need_root(what: &str) -> Result<()> {
     Ok(())
 }
 
+/// Where files of tests are that prove nothing of disks, if there is room: a disk may take half a minute for a sync. What is played
+/// in the laboratory stays on the disk.
+fn memory() -> Option<&'static str> {
+    let (folder, needed) = MEMORY;
+    let said = command::read(Command::new("df").args(["--output=avail", "--block-size=1M", folder])).ok()?;
+    let free: u64 = said.lines().nth(1)?.trim().parse().ok()?;
+    (free >= needed).then_some(folder)
+}
+
 /// Runs cargo's tests of what `selection` names, of the default members when it names nothing, and counts them.
 fn tests(tally: &mut Tally, selection: &[&str], flags: &[&str]) -> Result<()> {
     let mut cargo = command::cargo();
@@ -121,6 +133,11 @@ fn tests(tally: &mut Tally, selection: &[&str], flags: &[&str]) -> Result<()> {
     )?;
     // Nor should a ledger's sync wait for what that wrote.
     command::run("sync", [] as [&str; 0])?;
+    if !selection.contains(&"xtask")
+        && let Some(folder) = memory()
+    {
+        cargo.env("TMPDIR", folder);
+    }
     let succeeded = command::follow(cargo.arg("--").args(flags), command::HANGS, |line| {
         println!("{line}");
         tally.read(line);

@@ -17,9 +17,10 @@ use xtask::port::{Port, next_event};
 use xtask::programs::{Profile, Programs};
 use xtask::server::Server;
 use xtask::setup;
+use xtask::signal::Signal;
 
 const USERS: u64 = 500;
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(300);
 /// So long after its second a snapshot is there.
 const TAKEN_BY: Duration = Duration::from_millis(150);
 
@@ -83,6 +84,18 @@ fn agree(port: &Port, server: &Server) -> Value {
             check(name, &[&format!("{label}=\"{row}\"")], &count);
         }
     }
+    for (at, worker) in status["workers"].as_array().into_iter().flatten().enumerate() {
+        for counter in ["received", "replied", "sent"] {
+            check(&format!("redpacket_worker_{counter}_total"), &[&format!("worker=\"{at}\"")], &worker[counter]);
+        }
+    }
+    for client in snapshot["clients"].as_array().into_iter().flatten() {
+        let of = format!("client={}", client["client"]);
+        check("redpacket_client_sessions", &[&of], &client["sessions"]);
+        for counter in ["received", "dropped", "sent"] {
+            check(&format!("redpacket_client_{counter}_total"), &[&of], &client[counter]);
+        }
+    }
     let sets: u64 = snapshot["sets"].as_array().into_iter().flatten().filter_map(Value::as_u64).sum();
     check("redpacket_set_sessions", &[], &json!(sets));
     let money = &status["money"];
@@ -92,6 +105,16 @@ fn agree(port: &Port, server: &Server) -> Value {
         ("redpacket_packets_made_total", &money["made"]["count"]),
         ("redpacket_shares_taken_fen_total", &money["taken"]["fen"]),
         ("redpacket_packets_open", &money["open"]["count"]),
+        ("redpacket_packets_open_fen", &money["open"]["fen"]),
+        ("redpacket_issued_fen", &money["issued_fen"]),
+        ("redpacket_users_fen", &money["users_fen"]),
+        ("redpacket_packets_fen", &money["packets_fen"]),
+        ("redpacket_campaigns_fen", &money["campaign_fen"]),
+        ("redpacket_sums_checked_total", &money["sums_checked"]),
+        ("redpacket_sessions", &status["sessions"]),
+        ("redpacket_logins_total", &status["logins"]),
+        ("redpacket_requests_replied_total", &status["replied"]),
+        ("redpacket_socket_overflow_total", &status["socket_overflow"]),
         ("redpacket_ledger_postings", &status["ledger"]["postings"]),
         ("redpacket_ledger_commit_seconds_count", &status["ledger"]["commits"]),
     ] {
@@ -131,7 +154,7 @@ fn counters(kernel: &KernelCounts) -> impl Iterator<Item = (String, u64)> {
     parts.flat_map(|(part, rows)| rows.iter().map(move |(name, row)| (format!("/{part}/{name}"), row.datagrams)))
 }
 
-/// Holds a client's report to the snapshots of the same seconds; how many of them it has.
+/// Holds a client's report to the snapshots of the same seconds; in how many of them the gate saw something.
 fn agree_with(report: &Value, seen: &[Value]) -> usize {
     let rows = report["server"]["snapshots"].as_array().expect("it has the server's snapshots");
     let same =
@@ -158,9 +181,9 @@ fn agree_with(report: &Value, seen: &[Value]) -> usize {
         };
         assert_eq!(some(&row["dropped_per_s"]), some(&snapshot["rates"]["dropped"]), "{snapshot}");
         let places = some(&snapshot["kernel"]["rates"]["places"]);
-        assert!(places.contains_key("seen") && some(&row["gate_per_s"]) == places, "{row} {snapshot}");
+        assert_eq!(some(&row["gate_per_s"]), places, "{snapshot}");
     }
-    pairs.len()
+    pairs.iter().filter(|(row, _)| row["gate_per_s"]["seen"].is_number()).count()
 }
 
 fn promtool(words: &[&str], input: &str) {
@@ -178,7 +201,7 @@ fn promtool(words: &[&str], input: &str) {
 fn all_places_say_the_same_of_the_same_second() {
     let programs = Programs::find(Profile::Dev);
     let stage = Stage::set(2, &programs).expect("a lab can be built");
-    let scenario = Scenario { shaking: vec![Shaking { rate: 1_000, seconds: 4, prizes_per_s: 0 }] };
+    let scenario = Scenario { shaking: vec![Shaking { rate: 1_000, seconds: 300, prizes_per_s: 0 }] };
     let port = Port::at(stage.room().file("http.sock"));
     let http = port.flag();
     let server = stage.start_server(&programs, &["--workers", "2", "--http", &http]).expect("it starts");
@@ -195,12 +218,15 @@ fn all_places_say_the_same_of_the_same_second() {
     let fleet = stage.start_fleet_of(&programs, &server, USERS, &file, &["--server-http", &http]);
     let mut fleet = fleet.expect("clients start");
     let (mut seen, mut busiest) = (Vec::new(), 0.0);
-    while fleet.is_running().expect("they are our children") {
+    // As many seconds as are needed, however many a busy machine passes over.
+    while seen.len() < 6 || busiest < 300.0 {
+        assert!(fleet.is_running().expect("they are our children"), "{} seconds, {busiest}", seen.len());
         let snapshot = look(&port, &server);
-        busiest = f64::max(busiest, snapshot["rates"]["kernel_answered_per_s"].as_f64().unwrap_or(0.0));
-        seen.push(snapshot);
+        let answered = snapshot["rates"]["kernel_answered_per_s"].as_f64().unwrap_or(0.0);
+        busiest = f64::max(busiest, answered);
+        seen.extend((answered > 0.0).then_some(snapshot));
     }
-    assert!(seen.len() > 4 && busiest > 300.0, "{} seconds, {busiest}", seen.len());
+    fleet.signal(Signal::Interrupt);
     promtool(&["check", "metrics"], &metrics_of(&port));
     fleet.reports(WAIT).expect("they leave reports");
     for path in fleet.report_paths() {
@@ -234,8 +260,8 @@ fn all_places_say_the_same_of_the_same_second() {
     assert!(kernel.place("answered") > 1_000 && snapshot["latency_us"]["worker"]["count"].is_u64());
     for (name, least) in [
         ("redpacket_worker_latency_seconds_count", 500),
-        ("redpacket_durable_latency_seconds_count", 300),
-        ("redpacket_ledger_commit_seconds_count", 50),
+        ("redpacket_durable_latency_seconds_count", 100),
+        ("redpacket_ledger_commit_seconds_count", 1),
     ] {
         let counted = sum(&metrics_of(&port), name, &[]);
         assert!(counted >= least, "{name}: {counted}");

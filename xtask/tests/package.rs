@@ -13,6 +13,7 @@ use xtask::{command, dist};
 const SERVING: u64 = 1 << 12 | 1 << 39;
 /// Exposure as `systemd-analyze security` counts it, in tenths: 19 when this was written.
 const EXPOSURE_MAX: &str = "20";
+const SETTINGS: &str = "/etc/red-packet/server.toml";
 const SCENARIO: &str = "[[phase]]\nkind = \"login\"\n[[phase]]\nkind = \"shake\"\nseconds = 2\nrate = 500\n";
 
 fn packaging(name: &str) -> PathBuf {
@@ -44,7 +45,7 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     assert_eq!(show("ActiveState"), "inactive", "it is not started by its installation");
     let doc = "/usr/share/doc/red-packet/docs";
     for file in [
-        "/etc/red-packet/server.toml",
+        SETTINGS,
         "/usr/share/bash-completion/completions/rp-server",
         "/usr/share/zsh/vendor-completions/_rp-client",
         "/usr/share/fish/vendor_completions.d/rp-server.fish",
@@ -68,8 +69,8 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
         panic!("{error:#}\n{}", run(&["journalctl", "--no-pager", "--unit", "rp-server"]));
     });
     assert_eq!(show("ActiveState"), "active");
-    let journal = run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
-    assert!(journal.contains("s1: driver"), "the gate is in driver mode: {journal}");
+    let journal = || run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
+    assert!(journal().contains("s1: driver"), "the gate is in driver mode: {}", journal());
     assert!(has_gate(), "and the interface says so");
     // Of each thread: a thread keeps what it was started with.
     let status = run(&["sh", "-c", &format!("cat /proc/{}/task/*/status", show("MainPID"))]);
@@ -89,11 +90,22 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     assert!(run(&["rp-server", "status"]).contains("sessions"), "root asks over the admin socket");
     assert!(run(&["rp-server", "pps", "--once"]).contains("shake"), "and reads the pinned counters");
 
+    let serves = show("MainPID");
+    run(&["sed", "-i", "1i session-rate = 50", SETTINGS]);
+    run(&["rp-server", "config", "check", SETTINGS]);
+    run(&["systemctl", "reload", "rp-server"]);
+    let since = Instant::now();
+    while !journal().contains("session-rate: 50, before ") {
+        assert!(since.elapsed() < Duration::from_secs(300), "it is not read again: {}", journal());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!((show("ActiveState"), show("MainPID")), ("active".to_string(), serves));
+
     let killed = show("MainPID");
     run(&["kill", "-KILL", &killed]);
     let since = Instant::now();
     while show("ActiveState") != "active" || show("MainPID") == killed {
-        assert!(since.elapsed() < Duration::from_secs(60), "it is not started again: {}", show("ActiveState"));
+        assert!(since.elapsed() < Duration::from_secs(300), "it is not started again: {}", show("ActiveState"));
         std::thread::sleep(Duration::from_millis(100));
     }
     shake(&programs, &lab, &system, client, &link.server_v4().to_string());
@@ -104,6 +116,7 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     let said = run(&["dpkg", "--install", "/red-packet.deb"]);
     let after = (show("ActiveState"), show("MainPID"));
     assert!(after.0 == "active" && after.1 != before, "an upgrade starts it again: {before} {after:?} {said}");
+    run(&["grep", "--line-regexp", "session-rate = 50", SETTINGS]);
     shake(&programs, &lab, &system, client, &link.server_v4().to_string());
 
     // The image of a machine may forbid its packages to start and stop anything, and the package heeds that.
@@ -116,7 +129,7 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     assert!(!has_gate(), "the server ended before its files went, and its gate with it");
     let mounts = run(&["cat", "/proc/mounts"]);
     assert!(!mounts.contains(" /run/red-packet/"), "{mounts}");
-    run(&["test", "-s", "/etc/red-packet/server.toml"]);
+    run(&["test", "-s", SETTINGS]);
     run(&["test", "-d", "/var/lib/red-packet/ledger"]);
     assert!(system.run(&["test", "-e", "/usr/bin/rp-server"]).is_err());
     run(&["dpkg", "--purge", "red-packet"]);

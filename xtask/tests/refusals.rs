@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -70,10 +71,27 @@ impl Bench<'_> {
     }
 
     fn check_end(&self, name: &str, command: &mut Command, code: i32) {
+        self.compare(name, &command.stdin(Stdio::null()).output().expect("the program starts"), code);
+    }
+
+    /// Of a server that serves nevertheless: it is ended in order once it does.
+    fn check_served(&self, name: &str, command: &mut Command) {
+        let served = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut served = served.expect("the program starts");
+        let said = BufReader::new(served.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        for line in said {
+            if line.starts_with("serving;") {
+                let ended = Command::new("kill").arg(served.id().to_string()).status();
+                assert!(ended.is_ok_and(|status| status.success()), "kill is part of every system");
+            }
+        }
+        self.compare(name, &served.wait_with_output().expect("it is our child"), 0);
+    }
+
+    fn compare(&self, name: &str, output: &Output, code: i32) {
         let text = self.messages.borrow_mut().remove(name).unwrap_or_else(|| panic!("no heading {name:?} in the page"));
-        let Output { status, stderr, .. } = command.stdin(Stdio::null()).output().expect("the program starts");
-        let said = String::from_utf8_lossy(&stderr);
-        assert_eq!(status.code(), Some(code), "{name}: exit code; it said:\n{said}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{name}: exit code; it said:\n{said}");
         assert!(is_text(&said, &text), "{name}: it said\n{said}\nwhere the page has\n{text}");
     }
 
@@ -147,6 +165,10 @@ fn what_the_machine_has_not(bench: &Bench<'_>) {
     bench.check(
         "An object that is not built",
         &mut bench.server(&["--interface", "lo", "--xdp", "skb", "--gate-object", "/nonexistent/gate.o"]),
+    );
+    bench.check_served(
+        "No gate where none is demanded",
+        &mut bench.server(&["--interface", "lo", "--gate-object", "/nonexistent/gate.o"]),
     );
     let gate = bench.programs.gate.display().to_string();
     bench.check(

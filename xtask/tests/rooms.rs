@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -180,4 +181,30 @@ fn every_source_says_what_it_is_for_and_none_is_long() {
         assert!(text.starts_with("//! "), "{path} starts without its purpose");
         assert!(text.lines().count() <= 400, "{path} has {} lines", text.lines().count());
     }
+}
+
+#[test]
+fn nothing_is_logged_where_datagrams_go() {
+    let workers = ["rp-core/src/", "rp-net/src/", "rp-server/src/worker"];
+    for path in sources().iter().filter(|path| workers.iter().any(|room| path.starts_with(room))) {
+        for word in ["tracing::", "info!", "warn!", "error!", "debug!", "trace!", "println!"] {
+            assert!(!code(path).contains(word), "{path} uses {word}");
+        }
+    }
+}
+
+/// uPlot lies here as its package has it.
+#[test]
+fn what_others_made_is_as_they_made_it() {
+    let text = read("rp-server/assets/README.md");
+    let mut rows = 0;
+    for row in text.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (file, sum) = row.split_once("` | `").expect("a file and its sum");
+        let path = root().join("rp-server/assets/uplot").join(file);
+        let said = Command::new("sha256sum").arg(&path).output().expect("coreutils are everywhere");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert_eq!(said.split(' ').next(), sum.split('`').next(), "{file}");
+        rows += 1;
+    }
+    assert_eq!(rows, 2);
 }

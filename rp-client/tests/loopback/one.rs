@@ -5,12 +5,14 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::server::{Folder, Server, free_port};
+use super::server::{Folder, Server, free_port, until};
 use super::words;
 
 fn command(server: &str, folder: &Folder, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rp-client"));
     command.arg("one").args(flags).args(["--server", server, "--json", "--realm-key"]).arg(folder.file("realm.key"));
+    // The machine may be busy; whoever tests patience gives a flag.
+    command.env("RP_PATIENCE", "120");
     command
 }
 
@@ -65,7 +67,8 @@ fn one_user_sends_and_another_takes_and_each_is_told() {
         "1",
     ])[0];
     assert_eq!(again["packet"], sent["packet"], "a number that is asked again is done once");
-    let told = ask(&["listen", "--user", "2", "--seconds", "1"]);
+    let listens = (0..60).map(|_| ask(&["listen", "--user", "2", "--seconds", "1"]));
+    let told = listens.into_iter().find(|told| !told.is_empty()).expect("it comes within a minute");
     assert!(told.iter().any(|told| told["what"] == "packet" && told["about"] == sent["packet"]), "{told:?}");
     assert_eq!(ask(&["notices", "--user", "2", "--seconds", "1"]), Vec::<Value>::new(), "it was acknowledged");
     assert_eq!(ask(&["grab", &packet, "--user", "2"])[0]["share_fen"], 150);
@@ -104,11 +107,11 @@ fn silence_says_what_was_tried_and_for_how_long() {
     let nobody = format!("127.0.0.1:{}", free_port("127.0.0.1"));
     let output = one(&nobody, &folder, &["ping", "--patience", "2"]);
     assert_eq!(output.status.code(), Some(3), "{}", words(&output));
-    for word in ["no answer", nobody.as_str(), "3 times in ", "refused", "is rp-server running", "--server"] {
+    for word in ["no answer", nobody.as_str(), " times in ", "refused", "is rp-server running", "--server"] {
         assert!(words(&output).to_lowercase().contains(word), "no {word:?} in {}", words(&output));
     }
     let house = Server::start("127.0.0.1");
-    let output = one(&format!("127.0.0.1:{}", house.port), &folder, &["balance", "--patience", "2"]);
+    let output = one(&format!("127.0.0.1:{}", house.port), &folder, &["balance", "--patience", "4"]);
     assert_eq!(output.status.code(), Some(3), "{}", words(&output));
     assert!(words(&output).contains("answers HELLO but not LOGIN"), "{}", words(&output));
 }
@@ -142,7 +145,7 @@ fn a_signal_ends_what_is_asked_and_says_goodbye_once() {
             let last: Value = serde_json::from_str(&last.expect("it says how it ended")).expect("an object a line");
             assert_eq!(last["answer"], answer, "{last}");
         }
-        assert_eq!(house.status()["sessions"], 0);
+        until("the session is closed", || house.status()["sessions"] == 0);
         assert!((1..=2).contains(&(byes() - before)), "{} times, and not as often as the CPU could", byes() - before);
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -16,11 +17,13 @@ fn program() -> &'static Path {
         let folder = Path::new(env!("CARGO_BIN_EXE_rp-client")).parent().expect("a program has a folder");
         let target = folder.parent().expect("profiles have folders of their own");
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "rp-server", "--bin", "rp-server", "--target-dir"]).arg(target);
+        cargo.args(["build", "--quiet", "--bin", "rp-server", "--target-dir"]).arg(target);
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
-        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs the tests, so it runs");
+        // Where all packages are at hand, crates have the features that they have for the tests, and none is made anew.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let status = cargo.current_dir(root).status().expect("cargo runs the tests, so it runs");
         assert!(status.success(), "building rp-server failed: {cargo:?}");
         folder.join("rp-server")
     })
@@ -62,6 +65,15 @@ pub fn free_port(ip: &str) -> u16 {
     socket.local_addr().expect("it is bound").port()
 }
 
+/// Waits for what a busy machine may do late.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "not in two minutes: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 impl Server {
     /// Starts a server at `ip` with two workers, and waits until it serves.
     pub fn start(ip: &str) -> Self {
@@ -100,6 +112,11 @@ impl Server {
     pub fn key_order(&self, words: &[&str]) -> String {
         let output = Command::new(program()).args(words).arg("--realm-key").arg(self.folder.file("realm.key")).output();
         String::from_utf8(output.expect("the server's program starts").stdout).expect("text")
+    }
+
+    /// Shakes that it has received.
+    pub fn shakes(&self) -> u64 {
+        self.status()["received"]["shake"].as_u64().unwrap_or_default()
     }
 
     pub fn status(&self) -> Value {

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::server::Server;
+use super::server::{Server, until};
 use super::{report, text_of, write};
 
 /// What the view begins with: the other screen of the terminal.
@@ -80,7 +80,7 @@ fn the_view_shows_a_run_and_q_ends_it_with_a_report_and_ctrl_c_twice_without() {
     for words in [BEGIN, "long", "generator", "answered", "end with a report"] {
         terminal.wait_for(words);
     }
-    std::thread::sleep(Duration::from_millis(1500));
+    until("they shake", || house.shakes() > 0);
     terminal.press("?");
     terminal.wait_for("what spoils a measurement");
     terminal.press("q");
@@ -96,7 +96,8 @@ fn the_view_shows_a_run_and_q_ends_it_with_a_report_and_ctrl_c_twice_without() {
     assert!(report["phases"][1]["answered"].as_u64() > Some(0), "{report}");
 
     let mut terminal = Terminal::start(&program);
-    terminal.wait_for("end with a report");
+    let before = house.shakes();
+    until("they shake again", || house.shakes() > before);
     terminal.press("\x03\x03");
     assert_eq!(terminal.end(), Some(130), "{:?}", terminal.shown());
     terminal.wait_for("without a report");

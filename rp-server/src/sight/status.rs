@@ -139,7 +139,7 @@ pub struct Money {
     pub issued_fen: u64,
     /// Held by users.
     pub users_fen: u64,
-    /// In open packets.
+    /// Held for packets; at rest what is left in the open ones.
     pub packets_fen: u64,
     /// In campaigns: budgets and prizes that wait.
     pub campaign_fen: u64,

@@ -41,7 +41,7 @@ impl House {
         let holder = Program::start("mounts", unshare, &lab.room().file("mounts.log")).expect("unshare starts");
         let since = Instant::now();
         while !holder.log().contains("mounted") {
-            assert!(since.elapsed() < Duration::from_secs(10), "no mounts of its own: {}", holder.log());
+            assert!(since.elapsed() < Duration::from_secs(120), "no mounts of its own: {}", holder.log());
             std::thread::sleep(Duration::from_millis(10));
         }
         House { holder, lab, folder, started: Cell::new(0) }

@@ -17,7 +17,7 @@ use xtask::programs::{Profile, Programs};
 /// For one block of commands.
 const LIMIT: Duration = Duration::from_secs(120);
 /// For what starts in the background.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
 #[ignore = "needs root"]
