@@ -132,7 +132,9 @@ fn each_lack_has_its_remedy_and_fails() {
     let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3 starts");
     let mut bound = [0u8; 1];
     std::io::Read::read_exact(holder.stdout.as_mut().expect("stdout is a pipe"), &mut bound).expect("it bound");
-    std::fs::write(lab.room().file("realm.key"), "no key\n").expect("a file");
+    let key = lab.room().file("realm.key");
+    std::fs::write(&key, format!("1 {}\n", "0".repeat(64))).expect("a file");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("our own file");
     let flags = ["--interface", "nosuch0", "--listen", "127.0.0.1:20161", "--gate-object", "/nonexistent/gate.o"];
     let flags = [&flags[..], &["--data", "/dev/shm/rp-doctor/ledger"]].concat();
 
@@ -151,5 +153,14 @@ fn each_lack_has_its_remedy_and_fails() {
     check("object", "/nonexistent/gate.o", "cargo xtask build-ebpf");
     check("ledger disk", "tmpfs", "--data DIR");
     check("realm key", "may be read by others", "chmod 600");
+    for Finding { check, remedy, .. } in report.checks.iter().filter(|finding| finding.verdict != "PASS") {
+        let remedy = remedy.as_ref().expect("what is not well has one");
+        let is_read = Command::new("sh").args(["-n", "-c", remedy]).status();
+        assert!(is_read.is_ok_and(|status| status.success()), "a shell takes {check}'s: {remedy}");
+    }
+    let chmod = finding(&report, "realm key").remedy.as_ref().expect("it has one");
+    assert!(Command::new("sh").args(["-c", chmod]).status().is_ok_and(|status| status.success()), "{chmod}");
+    let (_, mended) = run(doctor(&programs, &lab, &flags));
+    assert_eq!(finding(&mended, "realm key").verdict, "PASS", "{:?}", mended.checks);
     assert!(!Path::new("/dev/shm/rp-doctor").exists(), "the ledger's folder is not made");
 }

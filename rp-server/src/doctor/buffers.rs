@@ -30,7 +30,7 @@ fn judge(granted: Result<usize>, asked: usize) -> Finding {
         Ok(granted) => Finding::warn(
             check,
             format!("{} KiB granted of {} MiB: bursts may be lost", granted >> 10, asked >> 20),
-            format!("sysctl -w net.core.rmem_max={asked} (or CAP_NET_ADMIN)"),
+            format!("sysctl -w net.core.rmem_max={asked}  # or grant CAP_NET_ADMIN"),
         ),
         Err(error) => Finding::fail(check, format!("{error:#}"), "ip link set lo up"),
     }

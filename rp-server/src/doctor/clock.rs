@@ -23,11 +23,11 @@ fn judge(told: Discipline) -> Finding {
         return Finding::warn(
             CHECK,
             "nobody keeps it: machines would start their phases apart, and tickets might not be valid yet",
-            "timedatectl set-ntp true (apt-get install systemd-timesyncd, or chrony)",
+            "apt-get install chrony  # or systemd-timesyncd, and `timedatectl set-ntp true`",
         );
     }
     if offset_us.abs() > OFFSET_MAX_US {
-        return Finding::warn(CHECK, format!("kept, but {off}"), "timedatectl timesync-status (or `chronyc makestep`)");
+        return Finding::warn(CHECK, format!("kept, but {off}"), "chronyc makestep  # of systemd: timedatectl timesync-status");
     }
     Finding::pass(CHECK, format!("kept; {off}"))
 }

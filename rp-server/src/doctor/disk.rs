@@ -72,12 +72,12 @@ pub fn place(asked: &Asked) -> Finding {
 
 fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> Finding {
     let (check, dir) = ("ledger disk", dir.display());
-    let remedy = "--data DIR on a local disk (ext4, xfs)";
+    let remedy = "rp-server run --data DIR  # on a local disk (ext4, xfs)";
     if let Err(error) = may_write {
         return Finding::fail(
             check,
             format!("this user may not write to {dir}: {error}"),
-            format!("chown -R {} {dir}; or {remedy}", "$(id -u)"),
+            format!("sudo chown -R {} {dir}  # or: {remedy}", "$(id -u)"),
         );
     }
     let kind = match kind {
@@ -92,7 +92,7 @@ fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> 
         Some((_, name, Keeps::Layer)) => Finding::fail(
             check,
             format!("{dir} is on {name}: all money is gone with the container"),
-            format!("a volume at {dir}; or {remedy}"),
+            format!("podman run --volume NAME:{dir}  # or docker; or: {remedy}"),
         ),
         Some((_, name, Keeps::Elsewhere)) => {
             Finding::fail(check, format!("{dir} is on {name}: SQLite's log needs a disk of this machine"), remedy)
@@ -100,7 +100,7 @@ fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> 
         None => Finding::warn(
             check,
             format!("{dir} is on a file system of an unknown kind ({kind:#x})"),
-            format!("stat -f {dir} (names it); or {remedy}"),
+            format!("stat -f {dir}  # names it; or: {remedy}"),
         ),
     }
 }
@@ -134,9 +134,9 @@ fn judge_sync(times: io::Result<Vec<Duration>>, dir: &Path) -> Finding {
     let check = "ledger sync";
     let times = match times {
         Ok(times) if !times.is_empty() => times,
-        Ok(_) => return Finding::warn(check, "nothing was measured", "run it again"),
+        Ok(_) => return Finding::warn(check, "nothing was measured", "rp-server doctor  # again"),
         Err(error) => {
-            return Finding::fail(check, format!("{}: {error}", dir.display()), "--data DIR that may be written to");
+            return Finding::fail(check, format!("{}: {error}", dir.display()), "rp-server run --data DIR  # that may be written to");
         }
     };
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
@@ -148,7 +148,7 @@ fn judge_sync(times: io::Result<Vec<Duration>>, dir: &Path) -> Finding {
     );
     if median > MEDIAN_MAX || p99 > P99_MAX {
         let found = format!("{found}: every answer that speaks of money waits so long");
-        return Finding::warn(check, found, "--data DIR on a faster disk (NVMe), or one that nobody else uses");
+        return Finding::warn(check, found, "rp-server run --data DIR  # on a faster disk (NVMe), or one that nobody else uses");
     }
     Finding::pass(check, found)
 }
@@ -161,7 +161,7 @@ pub fn room(asked: &Asked) -> Finding {
 
 fn judge_room(free: io::Result<u64>, sessions: u64, dir: &Path) -> Finding {
     let (check, remedy) =
-        ("ledger room", "rp-server ledger archive (moves closed files), or --data DIR on a larger disk");
+        ("ledger room", "rp-server ledger archive  # moves closed files; or: rp-server run --data DIR, on a larger disk");
     let free = match free {
         Ok(free) => free,
         Err(error) => return Finding::fail(check, format!("{}: {error}", dir.display()), remedy),

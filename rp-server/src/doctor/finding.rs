@@ -35,7 +35,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What is there.
     pub found: String,
-    /// The command that mends it; none on PASS.
+    /// The command that mends it, for a shell: what else might do stands behind a `#`. None on PASS.
     pub remedy: Option<String>,
 }
 

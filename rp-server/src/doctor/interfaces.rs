@@ -44,10 +44,10 @@ fn judge_names(names: Result<Vec<&str>, String>, wants_gate: bool) -> Finding {
     match names {
         _ if !wants_gate => Finding::pass(check, "not needed with --xdp off"),
         Ok(names) if names.is_empty() => {
-            Finding::fail(check, "none is up besides loopback", "ip link set NAME up; or name one by --interface NAME")
+            Finding::fail(check, "none is up besides loopback", "ip link set NAME up  # or: rp-server run --interface NAME")
         }
         Ok(names) => Finding::pass(check, names.join(", ")),
-        Err(error) => Finding::fail(check, error, "ip link (shows the names); then --interface NAME"),
+        Err(error) => Finding::fail(check, error, "ip link  # shows the names; then: rp-server run --interface NAME"),
     }
 }
 
@@ -59,27 +59,27 @@ fn judge_mode(name: &str, took: &Took, mtu: Option<u32>) -> Finding {
         Took::Skb(why) if mtu.is_some_and(|mtu| mtu > 1500) => Finding::warn(
             check,
             format!("skb mode only, tried ({why}); {mtu_words}"),
-            format!("ip link set {name} mtu 1500 (both ends of a veth), if the driver has XDP"),
+            format!("ip link set {name} mtu 1500  # both ends of a veth; if the driver has XDP"),
         ),
         Took::Skb(why) => Finding::warn(
             check,
             format!("skb mode only, tried ({why}); {mtu_words}: each frame becomes an skb first"),
-            format!("ethtool -i {name} (shows the driver); serve by a card whose driver has native XDP"),
+            format!("ethtool -i {name}  # shows the driver; serve by a card whose driver has native XDP"),
         ),
         Took::None(why) => Finding::fail(
             check,
             format!("none ({why}); {mtu_words}"),
-            format!("ip link set {name} mtu 1500, or --xdp auto, or another --interface"),
+            format!("ip link set {name} mtu 1500  # or: rp-server run --xdp auto, or another --interface"),
         ),
         Took::Busy => Finding::warn(
             check,
             format!("another XDP program is attached, so ours was not tried; {mtu_words}"),
-            format!("ip link show {name} (names it); stop its owner, or `ip link set {name} xdp off`"),
+            format!("ip link show {name}  # names it; stop its owner, or: ip link set {name} xdp off"),
         ),
         Took::Untried(why) => Finding::warn(
             check,
             format!("not tried: {why}; {mtu_words}"),
-            "mend what is said above, then ask again as root",
+            "sudo rp-server doctor  # when what is said above is mended",
         ),
     }
 }
@@ -90,7 +90,7 @@ fn judge_queues(name: &str, queues: u32, worker_cpus: &[u32], pinning: &str) -> 
     if queues as usize == workers {
         return Finding::pass(check, plan);
     }
-    Finding::warn(check, plan, format!("ethtool -L {name} combined {workers} (or --workers {queues})"))
+    Finding::warn(check, plan, format!("ethtool -L {name} combined {workers}  # or: rp-server run --workers {queues}"))
 }
 
 /// `moves` are the commands that put those where they should be that are elsewhere, `pinning` those for all.
@@ -106,7 +106,7 @@ fn judge_interrupts(name: &str, count: usize, moves: Option<&str>, pinning: &str
     Finding::warn(
         check,
         format!("{few} of {count} on another CPU than their worker's"),
-        format!("{moves} (irqbalance undoes it)"),
+        format!("{moves}  # irqbalance undoes it"),
     )
 }
 
@@ -116,7 +116,7 @@ fn judge_checksums(name: &str, driver: Option<&str>) -> Finding {
         Some("veth") => Finding::warn(
             check,
             "a veth: if its other end leaves checksums to a card, AF_XDP drops them; that end cannot be seen from here",
-            "ethtool -K PEER tx off, at its other end",
+            "ethtool -K PEER tx off  # at its other end",
         ),
         Some(driver) => Finding::pass(check, format!("{driver}: frames come with whole checksums")),
         None => Finding::pass(check, "the driver does not name itself; frames of cards come with whole checksums"),

@@ -25,7 +25,7 @@ fn judge_version(is_new: bool, kernel: &str, oldest: &str, wants_gate: bool) -> 
     match (is_new, wants_gate) {
         (true, _) => Finding::pass("kernel", found),
         (false, false) => Finding::pass("kernel", format!("{found}, and --xdp off does without")),
-        (false, true) => Finding::fail("kernel", found, "install a newer kernel, or serve slower by --xdp off"),
+        (false, true) => Finding::fail("kernel", found, "apt-get install linux-image-amd64  # a newer kernel; or, slower: rp-server run --xdp off"),
     }
 }
 
@@ -41,7 +41,7 @@ fn judge_btf(is_there: bool, wants_gate: bool) -> Finding {
         (false, true) => Finding::warn(
             "btf",
             format!("there is no {BTF}: counters may have no names for bpftool"),
-            "boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's and Ubuntu's have it)",
+            "apt-get install linux-image-amd64  # a kernel with CONFIG_DEBUG_INFO_BTF=y",
         ),
     }
 }
@@ -65,7 +65,7 @@ fn judge_jit(is_on: Option<bool>, wants_gate: bool) -> Finding {
         (None, _) => Finding::warn(
             "bpf jit",
             "cannot be told from here",
-            "run as root; or read net.core.bpf_jit_enable in the first network namespace",
+            "sudo sysctl net.core.bpf_jit_enable  # in the first network namespace",
         ),
     }
 }

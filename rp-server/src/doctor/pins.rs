@@ -20,7 +20,7 @@ pub fn folder(asked: &Asked) -> Finding {
             let may_write = disk::may_write(&nearest(&prospect.dir)).is_ok();
             judge(&prospect, may_write, privilege::may(CAP_SYS_ADMIN))
         }
-        Err(error) => Finding::fail(CHECK, format!("{error:#}"), "mount /proc"),
+        Err(error) => Finding::fail(CHECK, format!("{error:#}"), "mount -t proc proc /proc"),
     }
 }
 
@@ -30,7 +30,7 @@ fn judge(prospect: &Prospect, may_write: bool, may_mount: bool) -> Finding {
         Prospect { is_held: true, .. } => Finding::fail(
             CHECK,
             format!("another rp-server has its counters in {dir}"),
-            "stop it (`systemctl stop rp-server`), or give another folder by --pin",
+            "systemctl stop rp-server  # or: rp-server run --pin DIR",
         ),
         Prospect { is_on_bpf: false, .. } if !may_mount => Finding::fail(
             CHECK,
@@ -40,7 +40,7 @@ fn judge(prospect: &Prospect, may_write: bool, may_mount: bool) -> Finding {
         _ if !may_write => Finding::fail(
             CHECK,
             format!("this user may not write to {dir}"),
-            "run as root, or by the packaged unit, which mounts one for its user",
+            "systemctl start rp-server  # the packaged unit mounts one for its user; or run as root",
         ),
         Prospect { is_on_bpf: false, .. } => Finding::pass(CHECK, format!("one is mounted on {dir} at the start")),
         Prospect { .. } => Finding::pass(CHECK, format!("counters go to {dir}")),

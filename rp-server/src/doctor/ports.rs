@@ -32,7 +32,7 @@ fn judge_port(address: &str, port: u16, bound: Result<(), String>) -> Finding {
         Err(error) => Finding::fail(
             check,
             error,
-            format!("ss -ulpn sport = :{port} (shows who has it); stop that, or another --listen"),
+            format!("ss -ulpn sport = :{port}  # shows who has it; stop that, or: rp-server run --listen ADDR:PORT"),
         ),
     }
 }
@@ -41,7 +41,7 @@ fn judge_http(tried: Result<String, String>) -> Finding {
     match tried {
         Ok(place) => Finding::pass("http", format!("{place} is free")),
         Err(error) => {
-            Finding::fail("http", error, "ss -tlpn (shows who has it); another --http ADDR:PORT, or --http off")
+            Finding::fail("http", error, "ss -tlpn  # shows who has it; or: rp-server run --http ADDR:PORT, or off")
         }
     }
 }
@@ -54,13 +54,13 @@ fn admin_socket(path: &Path) -> Finding {
 fn judge_admin(path: &Path, answers: bool, may_write: bool) -> Finding {
     let (check, path) = ("admin socket", path.display());
     if answers {
-        return Finding::fail(check, format!("another server listens at {path}"), "stop it, or another --admin SOCKET");
+        return Finding::fail(check, format!("another server listens at {path}"), "systemctl stop rp-server  # or: rp-server run --admin SOCKET");
     }
     if !may_write {
         return Finding::fail(
             check,
             format!("this user may not make {path}"),
-            "--admin SOCKET in a folder of your own",
+            "rp-server run --admin SOCKET  # in a folder of your own",
         );
     }
     Finding::pass(check, format!("{path} is free"))

@@ -30,9 +30,9 @@ fn judge(file: &Path, key: Result<Option<u32>, String>) -> Finding {
         Ok(None) => Finding::warn(
             CHECK,
             format!("there is no {file}: the first start makes one, of which the account service knows nothing"),
-            format!("install -m 600 KEY {file} (the account service's), or let the start make it and give it to them"),
+            format!("install -m 600 KEY {file}  # the account service's; or let the start make it and give it to them"),
         ),
-        Err(error) => Finding::fail(CHECK, error, format!("chmod 600 {file}; or another by --realm-key FILE")),
+        Err(error) => Finding::fail(CHECK, error, format!("chmod 600 {file}  # or: rp-server run --realm-key FILE")),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn capabilities(asked: &Asked) -> Finding {
     let user = std::fs::metadata("/proc/self").map_or(0, |of| std::os::unix::fs::MetadataExt::uid(&of));
     match privilege::missing(asked.transport) {
         Ok(missing) => judge_capabilities(&missing, user, asked),
-        Err(error) => Finding::warn("capabilities", format!("{error:#}"), "mount /proc"),
+        Err(error) => Finding::warn("capabilities", format!("{error:#}"), "mount -t proc proc /proc"),
     }
 }
 
@@ -34,7 +34,7 @@ fn judge_capabilities(missing: &[&str], user: u32, asked: &Asked) -> Finding {
     Finding::fail(
         "capabilities",
         format!("uid {user} lacks {}", missing.join(" and ")),
-        "run as root, or by the packaged unit (`systemctl start rp-server`)",
+        "systemctl start rp-server  # the packaged unit has them; or run as root",
     )
 }
 
@@ -56,7 +56,7 @@ fn judge_locked(limit: Option<u64>, needed: u64, transport: Transport) -> Findin
         Some(limit) => Finding::fail(
             check,
             format!("{} KiB; AF_XDP needs some {} MiB", limit >> 10, needed >> 20),
-            "ulimit -l unlimited (LimitMEMLOCK=infinity in a unit)",
+            "ulimit -l unlimited  # in a unit: LimitMEMLOCK=infinity",
         ),
     }
 }
@@ -73,7 +73,7 @@ fn judge_files(limit: Option<u64>, needed: u64) -> Finding {
         Some(limit) if limit < needed => Finding::fail(
             "open files",
             format!("{limit} may be open; a server of these flags opens up to {needed}"),
-            format!("ulimit -n {} (LimitNOFILE= in a unit)", needed.next_power_of_two()),
+            format!("ulimit -n {}  # in a unit: LimitNOFILE=", needed.next_power_of_two()),
         ),
         Some(limit) => Finding::pass("open files", format!("{limit} may be open; needed up to {needed}")),
         None => Finding::pass("open files", "not limited"),

@@ -40,14 +40,14 @@ fn judge(stolen_percent: Option<f64>, quota: Option<&str>) -> Finding {
         return Finding::warn(
             CHECK,
             format!("this process's group has {quota} CPUs, and stands still when they are used up"),
-            "systemctl set-property rp-server CPUQuota= (of a container: no --cpus)",
+            "systemctl set-property rp-server CPUQuota=  # of a container: no --cpus",
         );
     }
     match stolen_percent {
         Some(percent) if percent > STOLEN_MAX_PERCENT => Finding::warn(
             CHECK,
             format!("the hypervisor gave {percent:.1} % of it to others since the machine started"),
-            "vmstat 1 (column st); serve on a machine whose CPUs are its own",
+            "vmstat 1  # column st; serve on a machine whose CPUs are its own",
         ),
         Some(percent) => Finding::pass(CHECK, format!("{percent:.1} % went to others since the machine started")),
         None => Finding::pass(CHECK, "the kernel does not say that any went to others"),
