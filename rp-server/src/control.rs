@@ -134,8 +134,8 @@ impl Control {
     }
 
     /// Beats until a worker is gone, or a signal asks to stop: then nothing more is let in, and it goes on until everything
-    /// under way has come to its end, a second at most. A second signal ends it at once.
-    pub async fn run(mut self, mut calls: mpsc::Receiver<Call>, signals: Signals) {
+    /// under way has come to its end, or has had so long. A second signal ends it at once.
+    pub async fn run(mut self, mut calls: mpsc::Receiver<Call>, signals: Signals, drain_max: Duration) {
         let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         let mut watch = tokio::time::interval_at(Instant::now() + self.systemd.rest(), self.systemd.rest());
         watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -171,8 +171,8 @@ impl Control {
                 _ = watch.tick() => self.systemd.beat(self.bank.campaign().map(|(number, ..)| number)),
                 Some((question, done)) = calls.recv() => self.answer(question, done),
                 _ = hangup.recv() => self.hear_of_reload(),
-                _ = terminate.recv() => if self.drain() { break },
-                _ = interrupt.recv() => if self.drain() { break },
+                _ = terminate.recv() => if self.drain(drain_max) { break },
+                _ = interrupt.recv() => if self.drain(drain_max) { break },
             }
         }
         self.end();
@@ -192,7 +192,7 @@ impl Control {
     }
 
     /// Lets nothing more in, and has the workers bring what is under way to its end; `true` when it was said before.
-    fn drain(&mut self) -> bool {
+    fn drain(&mut self, longest: Duration) -> bool {
         if self.drain.is_some() {
             warn!("a second signal: what is under way is left");
             return true;
@@ -205,7 +205,7 @@ impl Control {
             worker.face.drains.store(true, Ordering::Release);
         }
         self.rings.wakers.iter().for_each(rp_net::wait::Waker::wake);
-        self.drain = Some(Drain::begin(std::time::Instant::now()));
+        self.drain = Some(Drain::begin(std::time::Instant::now() + longest));
         false
     }
 

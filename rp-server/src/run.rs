@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::BoolishValueParser;
@@ -127,6 +128,10 @@ pub struct RunArgs {
     #[arg(long, env = "RP_PACKET_LIFE", help_heading = "Clients", value_name = "SECONDS", default_value_t = 86_400,
           value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     packet_life: u64,
+    /// At the end, wait so long at most for what is under way
+    #[arg(long, env = "RP_DRAIN", help_heading = "Clients", hide_short_help = true, value_name = "SECONDS", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    drain: u64,
     /// Let an interrupt of the gate's interfaces rest so long after each batch; put back at the end
     #[arg(long, env = "RP_COALESCE_US", help_heading = "Machine", hide_short_help = true, value_name = "MICROSECONDS",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -175,7 +180,7 @@ impl RunArgs {
         let (calls, questions) = tokio::sync::mpsc::channel::<Call>(CALLS_MAX);
         tokio::task::LocalSet::new().block_on(&runtime, async {
             tokio::task::spawn_local(socket.serve(calls));
-            control.run(questions, signals).await;
+            control.run(questions, signals, Duration::from_secs(self.drain)).await;
         });
         running.stop()
     }

@@ -122,10 +122,6 @@ impl Worker {
             self.face.rounds.store(rounds, Ordering::Relaxed);
             // Before it looks, so that what it then does not find is not there.
             let drains = self.face.drains.load(Ordering::Acquire);
-            if drains {
-                // Until it is seen anew: what this round does may be what another one waits for.
-                self.face.is_at_rest.store(false, Ordering::SeqCst);
-            }
             // With queues of its own, a look at a socket is for nothing most of the time.
             let mut looks = true;
             if !busy {
@@ -137,6 +133,10 @@ impl Worker {
                     self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
                     looks = drains || replies.xsks.is_empty();
                 }
+            }
+            if drains {
+                // Until it is seen anew, and not while it sleeps: what this round does may be what another one waits for.
+                self.face.is_at_rest.store(false, Ordering::SeqCst);
             }
             let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &face, &mut watch)?;
             for (i, socket) in self.sockets.iter().enumerate() {

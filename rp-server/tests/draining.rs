@@ -25,15 +25,16 @@ use server::Server;
 const USERS: u64 = 8;
 const FLAGS: &str = "--sealing off --session-rate 0 --strangers-rate 0 --prefix-rate 0 --sessions-rate 0";
 
-fn start(name: &str) -> Server {
-    Server::start(name, "127.0.0.1", &FLAGS.split(' ').collect::<Vec<_>>())
+fn start(name: &str, drain_s: &str) -> Server {
+    let flags: Vec<&str> = FLAGS.split(' ').chain(["--drain", drain_s]).collect();
+    Server::start(name, "127.0.0.1", &flags)
 }
 
 /// A socket that speaks to a server.
 fn socket_to(server: &Server) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
     socket.connect(&server.address).expect("loopback");
-    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
     socket
 }
 
@@ -139,7 +140,7 @@ fn key_of(folder: &Path) -> Realm {
 
 #[test]
 fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
-    let mut server = start("burst");
+    let mut server = start("burst", "3600");
     server.order(&["mint", "--users", "1..=8", "--fen", "1000"]);
     let realm = key_of(&server.folder);
     let mut users: Vec<User> = (1..=USERS).map(|id| User::log_in(&server, &realm, id)).collect();
@@ -200,7 +201,7 @@ fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
 
 #[test]
 fn a_server_that_is_asked_without_end_ends() {
-    let mut server = start("flood");
+    let mut server = start("flood", "1");
     let socket = socket_to(&server);
     let mut hello = [0; HELLO_LEN];
     Hello { flags: 0, set_hash: 7, client_nonce: 7 }.put(&mut hello);

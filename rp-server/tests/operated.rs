@@ -8,11 +8,11 @@ mod campaigns;
 mod server;
 
 use std::io::{Read as _, Write as _};
-use std::net::UdpSocket;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rp_core::ticket::RealmKey;
@@ -20,14 +20,15 @@ use serde_json::Value;
 use server::Server;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What the service manager grants between two signs of life.
-const WATCHDOG_US: u64 = 600_000;
+const WATCHDOG_US: u64 = 3_000_000;
 
 /// A server with a configuration file, under a service manager.
 struct Operated {
     server: Server,
-    manager: UnixDatagram,
+    /// What the service manager hears.
+    heard: Receiver<String>,
 }
 
 /// The folder of the server of that name.
@@ -49,17 +50,22 @@ impl Operated {
         let folder = folder(name);
         std::fs::write(folder.join("server.toml"), file).expect("our own folder");
         let manager = UnixDatagram::bind(folder.join("notify")).expect("our own folder");
-        manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
-        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let address = free.expect("loopback has a free port").to_string();
-        let child = Operated::launch(&folder, &address, flags);
-        Operated { server: Server { child, folder, address }, manager }
+        let (said, heard) = channel();
+        // The server does not wait until it is heard: what finds the socket full is lost.
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1024];
+            while let Ok(len) = manager.recv(&mut bytes)
+                && said.send(String::from_utf8_lossy(&bytes[..len]).into_owned()).is_ok()
+            {}
+        });
+        let child = Operated::launch(&folder, flags);
+        Operated { server: Server { child, folder, address: String::new() }, heard }
     }
 
-    fn launch(folder: &Path, address: &str, flags: &[&str]) -> Child {
+    fn launch(folder: &Path, flags: &[&str]) -> Child {
         let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
         Command::new(env!("CARGO_BIN_EXE_rp-server"))
-            .args(["run", "--xdp", "off", "--workers", "2", "--listen", address, "--config", "server.toml"])
+            .args(["run", "--xdp", "off", "--workers", "2", "--listen", "127.0.0.1:0", "--config", "server.toml"])
             .args(flags)
             .current_dir(folder)
             .env("RP_ADMIN", folder.join("admin"))
@@ -78,37 +84,47 @@ impl Operated {
 
     /// The next that the service manager hears, but for signs of life and status.
     fn hear(&self) -> String {
+        let until = Instant::now() + PATIENCE;
         loop {
-            let said = self.hear_anything();
+            let said = self.hear_until(until);
             if !said.starts_with("WATCHDOG=") && !said.starts_with("STATUS=") {
                 return said;
             }
         }
     }
 
-    fn hear_anything(&self) -> String {
-        let mut bytes = [0; 1024];
-        let len = self.manager.recv(&mut bytes).expect("the server says something before long");
-        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    fn hear_until(&self, until: Instant) -> String {
+        let said = self.heard.recv_timeout(until.saturating_duration_since(Instant::now()));
+        said.unwrap_or_else(|_| panic!("the server says nothing more:\n{}", self.server.log()))
     }
 
-    /// Signs of life in so long.
-    fn signs(&self, time: Duration) -> usize {
+    /// Waits for so many signs of life.
+    fn hear_signs(&self, count: usize) {
+        let until = Instant::now() + PATIENCE;
+        let said = std::iter::repeat_with(|| self.hear_until(until));
+        said.filter(|said| said == "WATCHDOG=1\n").take(count).for_each(drop);
+    }
+
+    /// Is there a sign of life in so long?
+    fn has_sign_in(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut signs = 0;
-        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            self.manager.set_read_timeout(Some(left)).expect("a socket has a time limit");
-            let mut bytes = [0; 1024];
-            let Ok(len) = self.manager.recv(&mut bytes) else { break };
-            signs += usize::from(bytes[..len].starts_with(b"WATCHDOG=1"));
-        }
-        self.manager.set_read_timeout(Some(PATIENCE)).expect("a socket has a time limit");
-        signs
+        let said = || self.heard.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        std::iter::from_fn(said).any(|said| said == "WATCHDOG=1\n")
     }
 
     fn wait_for(&self, word: &str) {
+        self.wait_until(word, |log| log.contains(word));
+    }
+
+    /// Waits for a word in what the log says last of worker 1.
+    fn wait_for_of_worker_1(&self, word: &str) {
+        let last = |log: &str| log.lines().rfind(|line| line.contains("worker 1 ")).map(str::to_owned);
+        self.wait_until(word, |log| last(log).is_some_and(|line| line.contains(word)));
+    }
+
+    fn wait_until(&self, word: &str, is_so: impl Fn(&str) -> bool) {
         let until = Instant::now() + PATIENCE;
-        while !self.server.log().contains(word) {
+        while !is_so(&self.server.log()) {
             assert!(Instant::now() < until, "no {word:?} in:\n{}", self.server.log());
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -132,10 +148,24 @@ impl Operated {
         format!("{} {words}", head.split(' ').nth(1).unwrap_or_default())
     }
 
-    /// The kernel's number of a worker's thread.
-    fn thread_of(&self, worker: usize) -> i32 {
-        let status: Value = serde_json::from_str(&self.server.order(&["status", "--json"])).expect("it prints JSON");
-        status["workers"][worker]["tid"].as_i64().expect("a worker has a thread") as i32
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.server.order(&["status", "--json"])).expect("it prints JSON")
+    }
+
+    fn issued_fen(&self) -> u64 {
+        self.status()["money"]["issued_fen"].as_u64().expect("a sum")
+    }
+
+    /// Holds a worker as a debugger does; the rest of the server goes on.
+    fn hold(&self) -> Held {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // It says which thread it is when it first runs, which may be later than that the server serves.
+            match self.status()["workers"][1]["tid"].as_i64().expect("a number") {
+                0 => assert!(Instant::now() < until, "it does not run:\n{}", self.server.log()),
+                tid => return Held::hold(tid as i32),
+            }
+        }
     }
 
     fn end(&mut self) {
@@ -158,7 +188,7 @@ impl Operated {
     /// Ends it and starts it again in its folder.
     fn again(&mut self, flags: &[&str]) {
         self.end();
-        self.server.child = Operated::launch(&self.server.folder, &self.server.address, flags);
+        self.server.child = Operated::launch(&self.server.folder, flags);
         self.server.wait();
     }
 }
@@ -215,13 +245,10 @@ fn a_log_in_json_tells_a_whole_life_an_object_a_line() {
 fn the_service_manager_hears_of_each_age_in_its_order() {
     let mut operated = Operated::start("notify", "", &["--durability", "none"]);
     assert_eq!(operated.hear(), "READY=1\n");
-    let (mut signs, mut status) = (0, String::new());
-    while status.is_empty() {
-        let said = operated.hear_anything();
-        signs += usize::from(said == "WATCHDOG=1\n");
-        status = said.strip_prefix("STATUS=").unwrap_or_default().to_owned();
+    let until = Instant::now() + PATIENCE;
+    for word in ["WATCHDOG=1\n", "STATUS=0 sessions, 0 requests a second"] {
+        while !operated.hear_until(until).starts_with(word) {}
     }
-    assert!(signs > 0 && status.starts_with("0 sessions, 0 requests a second"), "{signs} {status}");
     operated.server.signal("-HUP");
     let said = operated.hear();
     let (reloading, since) = said.split_once("\nMONOTONIC_USEC=").expect("the manager is told since when");
@@ -234,18 +261,18 @@ fn the_service_manager_hears_of_each_age_in_its_order() {
 #[test]
 fn a_worker_that_hangs_stops_the_signs_of_life_and_is_named() {
     let mut operated = Operated::start("hang", "", &["--durability", "none"]);
-    let time = Duration::from_micros(2 * WATCHDOG_US);
-    assert!(operated.signs(time) > 2, "{}", operated.server.log());
-    // One thread, as a debugger holds it; the rest of the server goes on.
-    let held = Held::hold(operated.thread_of(1));
-    operated.wait_for("worker 1 hangs");
-    operated.signs(Duration::from_micros(WATCHDOG_US / 2));
-    assert_eq!(operated.signs(time), 0, "{}", operated.server.log());
-    let status: Value = serde_json::from_str(&operated.server.order(&["status", "--json"])).expect("it answers still");
-    assert_eq!(status["sessions"], 0);
+    operated.hear_signs(3);
+    let held = operated.hold();
+    operated.wait_for_of_worker_1("hangs");
+    // Those of before may be heard yet.
+    let until = Instant::now() + PATIENCE;
+    while operated.has_sign_in(Duration::from_micros(WATCHDOG_US)) {
+        assert!(Instant::now() < until, "{}", operated.server.log());
+    }
+    assert_eq!(operated.status()["sessions"], 0);
     drop(held);
-    operated.wait_for("worker 1 goes round again");
-    assert!(operated.signs(time) > 2, "{}", operated.server.log());
+    operated.wait_for_of_worker_1("goes round again");
+    operated.hear_signs(3);
     operated.end();
 }
 
@@ -261,7 +288,7 @@ fn a_server_that_starts_says_so_and_reads_its_file_again_once_it_serves() {
     let ended = operated.ended();
     assert_eq!(ended.signal(), Some(libc::SIGTERM), "nothing is under way yet, and nobody waits");
 
-    operated.server.child = Operated::launch(&operated.server.folder, &operated.server.address, &flags);
+    operated.server.child = Operated::launch(&operated.server.folder, &flags);
     let until = Instant::now() + PATIENCE;
     // Until the socket is the new server's.
     while !operated.readiness().starts_with("503 starting: ") {
@@ -285,7 +312,7 @@ fn a_server_that_drains_is_not_ready_and_says_why() {
     let mut operated = Operated::start("draining", "", &["--durability", "none", "--http", "unix:http"]);
     assert_eq!(operated.readiness(), "200 ready\n");
     // What a worker does not bring to its end keeps the server from its own.
-    let held = Held::hold(operated.thread_of(1));
+    let held = operated.hold();
     operated.server.signal("-TERM");
     operated.wait_for("draining: nothing more");
     assert!(operated.readiness().starts_with("503 draining: "), "{}", operated.readiness());
@@ -378,18 +405,13 @@ fn the_files_campaign_begins_once_and_changes_with_it() {
         assert!(Instant::now() < until, "{}", show(&operated));
         std::thread::sleep(Duration::from_millis(10));
     }
-    let issued = |operated: &Operated| -> u64 {
-        let status: Value =
-            serde_json::from_str(&operated.server.order(&["status", "--json"])).expect("it prints JSON");
-        status["money"]["issued_fen"].as_u64().expect("a sum")
-    };
-    assert_eq!(issued(&operated), 70_000, "nobody won, so all of the budget is there, and 20 000 more");
+    assert_eq!(operated.issued_fen(), 70_000, "nobody won, so all of the budget is there, and 20 000 more");
     let said = operated.server.order(&["campaign", "set", "--rate", "11", "--add-fen", "1000"]);
     assert!(said.ends_with(": 11 prizes a second, 71000 fen to give out\n"), "{said}");
     operated.server.order(&["campaign", "stop"]);
     // What was stopped by hand does not begin again because the server does.
     operated.again(&[]);
-    assert_eq!((show(&operated).as_str(), issued(&operated)), ("no campaign is running\n", 0));
+    assert_eq!((show(&operated).as_str(), operated.issued_fen()), ("no campaign is running\n", 0));
     operated.end();
     let audit =
         Command::new(env!("CARGO_BIN_EXE_rp-server")).arg("audit").current_dir(&operated.server.folder).output();

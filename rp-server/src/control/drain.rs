@@ -1,9 +1,6 @@
 //! The end of a server that lets nothing more in: when what is under way has come to rest, or has had its time.
 
-use std::time::{Duration, Instant};
-
-/// The longest that it goes on with what is under way.
-const DRAIN_MAX: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// How far it is.
 pub(super) struct Drain {
@@ -13,8 +10,8 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn begin(now: Instant) -> Drain {
-        Drain { until: now + DRAIN_MAX, was_at_rest: false }
+    pub(super) fn begin(until: Instant) -> Drain {
+        Drain { until, was_at_rest: false }
     }
 
     /// One look, at which all workers say that they rest, or do not: is it over? They rest when all did at two looks in a row:
@@ -27,18 +24,21 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn it_is_over_at_the_second_look_in_a_row_that_finds_rest_or_when_its_time_is() {
         let begun = Instant::now();
+        let until = begun + Duration::from_secs(1);
         let looks = |looks: &[bool]| {
-            let mut drain = Drain::begin(begun);
+            let mut drain = Drain::begin(until);
             looks.iter().map(|is_at_rest| drain.is_over(*is_at_rest, begun)).collect::<Vec<_>>()
         };
         assert_eq!(looks(&[true, true]), [false, true]);
         assert_eq!(looks(&[false, true, false, true, true]), [false, false, false, false, true]);
-        let is_over = |after| Drain::begin(begun).is_over(false, begun + after);
-        assert_eq!([DRAIN_MAX - Duration::from_nanos(1), DRAIN_MAX].map(is_over), [false, true]);
+        let is_over = |now| Drain::begin(until).is_over(false, now);
+        assert_eq!([until - Duration::from_nanos(1), until].map(is_over), [false, true]);
     }
 }

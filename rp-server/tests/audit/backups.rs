@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc;
 
 use rp_server::ledger::sqlite;
 use rusqlite::Connection;
@@ -20,8 +21,15 @@ fn a_backup_beside_a_writer_is_a_ledger_of_its_own() {
     commit(&mut opened, first);
     let mut copied = Vec::new();
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for (number, lines) in rest.chunks(64).enumerate() {
+        let (made, seen) = mpsc::channel();
+        let writer = scope.spawn(move || {
+            let chunks = rest.chunks(64);
+            let last = chunks.len() - 1;
+            for (number, lines) in chunks.enumerate() {
+                if number == last {
+                    // However slow it is to copy, two are made beside the writer.
+                    seen.iter().take(2).count();
+                }
                 commit(&mut opened, lines);
                 if number % 16 == 0 {
                     project(&mut opened);
@@ -34,6 +42,8 @@ fn a_backup_beside_a_writer_is_a_ledger_of_its_own() {
             folder.backup(&copy.0);
             copied.push(folder.export(&copy.0));
             assert_eq!(folder.audited(&["--data", text(&copy.0)]) + 1, copied[copied.len() - 1].lines().count() as u64);
+            // The writer may have ended meanwhile.
+            let _ = made.send(());
         }
         writer.join().expect("all is written");
     });

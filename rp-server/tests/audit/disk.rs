@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rp_core::posting::{Act, POSTING_MAX};
 use rp_server::ledger::{Opened, Outcome, Place, Refusal, sqlite};
@@ -40,17 +40,17 @@ impl Folder {
     }
 
     pub fn open_at(&self, dir: &Path) -> Opened {
-        for _ in 0..100 {
+        let until = Instant::now() + Duration::from_secs(120);
+        loop {
             match sqlite::open(&self.place_at(dir), &mut ()) {
                 Ok(opened) => return opened,
                 // A program that another test starts has this process's locks for a moment.
-                Err(error) if matches!(error.downcast_ref(), Some(Refusal::Held { .. })) => {
+                Err(error) if Instant::now() < until && matches!(error.downcast_ref(), Some(Refusal::Held { .. })) => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Err(error) => panic!("{error:#}"),
             }
         }
-        panic!("the ledger in {} stays locked", dir.display())
     }
 
     pub fn open(&self) -> Opened {

@@ -2,7 +2,7 @@
 //! prize is told to one shake, and afterwards every session answers.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,11 @@ use crate::difference::{Draw, seed};
 use crate::guest::Guest;
 
 const GUESTS: u64 = 12;
+/// It goes on for so long, and until so many are answered, at the gate and by the worker; but not for ever.
 const TIME: Duration = Duration::from_secs(6);
+const TIME_MAX: Duration = Duration::from_secs(300);
+const AT_THE_GATE: usize = 20_000;
+const BY_THE_WORKER: usize = 1_000;
 
 /// A reply, and which guest it is for.
 type Heard = Vec<(usize, Vec<u8>)>;
@@ -28,7 +32,7 @@ fn shake_through_the_gate(
     guests: &[Guest],
     cpu: usize,
     seed: u64,
-    stop: &AtomicBool,
+    (stop, answered): (&AtomicBool, &AtomicUsize),
     up: Sender<(usize, Vec<u8>)>,
 ) -> Heard {
     bind_to_cpu(cpu);
@@ -41,7 +45,10 @@ fn shake_through_the_gate(
         let kind = if sequences[at].is_multiple_of(9) { Kind::Ping } else { Kind::Shake };
         let bytes = guests[at].head(kind, sequences[at]);
         match gate.run(&guests[at].peer, &bytes) {
-            Verdict::Answer(reply) => heard.push((at, reply)),
+            Verdict::Answer(reply) => {
+                heard.push((at, reply));
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
             Verdict::Up => drop(up.send((at, bytes))),
             Verdict::Drop => {
                 // Too old: the other is far ahead.
@@ -68,20 +75,20 @@ fn gate_and_worker_hammer_the_same_sessions() {
     }
     let plan = Plan { budget_fen: 1_000_000, rate: 2000, from_fen: 1, to_fen: 9, per_user: 255 };
     gated.house.bank.start(plan, gated.house.now).expect("none is running");
-    let stop = AtomicBool::new(false);
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (up, ups): (_, Receiver<(usize, Vec<u8>)>) = channel();
     let Gated { gate, house, .. } = &mut gated;
     let gate = &*gate;
     let (from_gate, from_worker) = std::thread::scope(|scope| {
         let (one, two) = (up.clone(), up);
-        let (guests, stop) = (&guests, &stop);
+        let (guests, state) = (&guests, (&stop, &answered));
         let threads = [
-            scope.spawn(move || shake_through_the_gate(gate, guests, 0, seed, stop, one)),
-            scope.spawn(move || shake_through_the_gate(gate, guests, 1, seed ^ 1, stop, two)),
+            scope.spawn(move || shake_through_the_gate(gate, guests, 0, seed, state, one)),
+            scope.spawn(move || shake_through_the_gate(gate, guests, 1, seed ^ 1, state, two)),
         ];
         // This thread is the worker; its clock goes on as it works.
         let mut heard: Heard = Vec::new();
-        let until = Instant::now() + TIME;
+        let begun = Instant::now();
         let mut turns = 0u32;
         loop {
             match ups.try_recv() {
@@ -93,7 +100,8 @@ fn gate_and_worker_hammer_the_same_sessions() {
             if turns.is_multiple_of(200) {
                 house.pass_ms(5);
             }
-            if Instant::now() > until {
+            let is_enough = answered.load(Ordering::Relaxed) > AT_THE_GATE && heard.len() > BY_THE_WORKER;
+            if begun.elapsed() > if is_enough { TIME } else { TIME_MAX } {
                 stop.store(true, Ordering::Relaxed);
             }
         }
@@ -112,7 +120,8 @@ fn gate_and_worker_hammer_the_same_sessions() {
     let shakes: u64 = house.books[0].timeline.read().chain(house.board.gate_timeline()).map(|(_, count)| count).sum();
     let asked: HashSet<(usize, u32)> = from_gate.iter().chain(&from_worker).filter_map(shake_of).collect();
     assert_eq!(shakes, asked.len() as u64 + GUESTS, "each sequence is new once");
-    assert!(from_gate.len() > 20_000 && from_worker.len() > 1_000, "{} and {}", from_gate.len(), from_worker.len());
+    let (at_the_gate, by_the_worker) = (from_gate.len(), from_worker.len());
+    assert!(at_the_gate > AT_THE_GATE && by_the_worker > BY_THE_WORKER, "{at_the_gate} and {by_the_worker}");
     house.audit();
     // Claims that crossed are written off, and every session is well.
     house.pass_ms(5_000);

@@ -22,14 +22,6 @@ impl Operated {
         }
     }
 
-    fn status(&self) -> Value {
-        serde_json::from_str(&self.server.order(&["status", "--json"])).expect("it prints JSON")
-    }
-
-    fn issued_fen(&self) -> u64 {
-        self.status()["money"]["issued_fen"].as_u64().expect("a sum")
-    }
-
     /// What is written down of the campaign.
     fn written(&self) -> String {
         std::fs::read_to_string(self.server.folder.join("data/campaign.json")).unwrap_or_default()
@@ -40,18 +32,6 @@ impl Operated {
         while !self.written().contains(word) {
             assert!(Instant::now() < until, "no {word:?}: {}\n{}", self.written(), self.server.log());
             std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Holds a worker, so that nothing that asks all SETs comes to its end.
-    fn hold(&self) -> Held {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            // It says which thread it is when it first runs, which may be later than that the server serves.
-            match self.status()["workers"][1]["tid"].as_i64().expect("a number") {
-                0 => assert!(Instant::now() < until, "it does not run:\n{}", self.server.log()),
-                tid => return Held::hold(tid as i32),
-            }
         }
     }
 
@@ -70,7 +50,7 @@ impl Operated {
     /// It is gone, however; starts it again in its folder.
     fn go_on(&mut self) {
         self.ended();
-        self.server.child = Operated::launch(&self.server.folder, &self.server.address, &[]);
+        self.server.child = Operated::launch(&self.server.folder, &[]);
         self.server.wait();
     }
 }
@@ -208,11 +188,11 @@ fn what_the_file_says_last_is_followed_and_nothing_that_it_said_before() {
 
 #[test]
 fn a_server_that_ends_takes_no_order_about_its_future() {
-    let mut operated = Operated::start("ending", &plan(50_000, 5), &[]);
+    let mut operated = Operated::start("ending", &plan(50_000, 5), &["--drain", "3600"]);
     assert_eq!(operated.hear(), "READY=1\n");
     operated.write(&plan(70_000, 9));
+    // Nothing that asks all SETs comes to its end, nor does the server.
     let held = operated.hold();
-    // It ends within a second.
     let mut askers = [(operated.asker(), "Reload"), (operated.asker(), "CampaignStop")];
     operated.server.signal("-TERM");
     assert!(operated.hear().starts_with("STOPPING=1\n"));
@@ -228,14 +208,11 @@ fn a_server_that_ends_takes_no_order_about_its_future() {
     operated.wait_for("SIGHUP: the server is ending");
     drop(held);
     operated.ended();
-    operated.manager.set_nonblocking(true).expect("a socket can be so");
-    let mut bytes = [0; 1024];
-    while let Ok(len) = operated.manager.recv(&mut bytes) {
-        let said = String::from_utf8_lossy(&bytes[..len]);
-        assert!(!said.contains("READY=1") && !said.contains("RELOADING=1"), "after STOPPING: {said}");
-    }
+    // Nothing is heard between its last word and ours.
+    let ours = UnixDatagram::unbound().and_then(|ours| ours.send_to(b"ours", operated.server.folder.join("notify")));
+    ours.expect("the socket is there");
+    assert_eq!(operated.hear(), "ours");
     // What the file says now is the next start's.
-    operated.manager.set_nonblocking(false).expect("a socket can be so");
     operated.go_on();
     operated.show_until("9 prizes a second");
     assert_eq!(operated.issued_fen(), 70_000);

@@ -1,6 +1,5 @@
 //! A real server over loopback, without root and without XDP: started in a folder of its own, asked, ended.
 
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -19,18 +18,18 @@ impl Server {
     pub fn start(name: &str, host: &str, flags: &[&str]) -> Server {
         let folder = std::env::temp_dir().join(format!("rp-server-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        let free = UdpSocket::bind(format!("{host}:0")).and_then(|socket| socket.local_addr());
-        let address = free.expect("loopback has a free port").to_string();
-        let mut server = Server { child: Server::run(&folder, &address, flags), folder, address };
+        let child = Server::run(&folder, host, flags);
+        let mut server = Server { child, folder, address: String::new() };
         server.wait();
+        server.address = server.said("listening");
         server
     }
 
-    /// Its process; with two workers unless the flags say how many.
-    pub fn run(folder: &Path, address: &str, flags: &[&str]) -> Child {
+    /// Its process, at a free port; with two workers unless the flags say how many.
+    pub fn run(folder: &Path, host: &str, flags: &[&str]) -> Child {
         let log = std::fs::File::create(folder.join("log")).expect("the folder is writable");
         Command::new(SERVER)
-            .args(["run", "--xdp", "off", "--listen", address])
+            .args(["run", "--xdp", "off", "--listen", &format!("{host}:0")])
             .args(if flags.contains(&"--workers") { &[][..] } else { &["--workers", "2"] })
             .args(flags)
             .current_dir(folder)
@@ -45,7 +44,7 @@ impl Server {
 
     /// Waits until it serves.
     pub fn wait(&mut self) {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(300);
         while !self.log().contains("serving") {
             let ended = self.child.try_wait().expect("it is our child");
             assert!(ended.is_none() && Instant::now() < until, "the server does not serve:\n{}", self.log());
@@ -55,6 +54,13 @@ impl Server {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// What its start-up block says of this.
+    pub fn said(&self, about: &str) -> String {
+        let log = self.log();
+        let said = log.lines().find_map(|line| line.trim().strip_prefix(about)?.strip_prefix(' '));
+        said.unwrap_or_else(|| panic!("no {about} in the start-up block:\n{log}")).trim().to_owned()
     }
 
     /// What a command of rp-server prints.
