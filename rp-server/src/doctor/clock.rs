@@ -27,7 +27,11 @@ fn judge(told: Discipline) -> Finding {
         );
     }
     if offset_us.abs() > OFFSET_MAX_US {
-        return Finding::warn(CHECK, format!("kept, but {off}"), "chronyc makestep  # of systemd: timedatectl timesync-status");
+        return Finding::warn(
+            CHECK,
+            format!("kept, but {off}"),
+            "chronyc makestep  # of systemd: timedatectl timesync-status",
+        );
     }
     Finding::pass(CHECK, format!("kept; {off}"))
 }

@@ -15,13 +15,19 @@ pub fn workers(asked: &Asked) -> Finding {
 fn judge_workers(worker_cpus: &Result<Vec<usize>, String>, allowed: usize, isolated: &str) -> Finding {
     let cpus = match worker_cpus {
         Ok(cpus) => cpus,
-        Err(error) => return Finding::fail("cpus", error.clone(), "rp-server run --workers N --sets M  # that fit each other"),
+        Err(error) => {
+            return Finding::fail("cpus", error.clone(), "rp-server run --workers N --sets M  # that fit each other");
+        }
     };
     let names = cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let isolated = if isolated.is_empty() { "none is isolated".to_string() } else { format!("isolated: {isolated}") };
     let found = format!("workers: {} on CPU {names}; this process may use {allowed}, {isolated}", cpus.len());
     if cpus.len() > allowed {
-        return Finding::warn("cpus", format!("{found}: workers share CPUs"), format!("rp-server run --workers {allowed}"));
+        return Finding::warn(
+            "cpus",
+            format!("{found}: workers share CPUs"),
+            format!("rp-server run --workers {allowed}"),
+        );
     }
     Finding::pass("cpus", found)
 }

@@ -136,7 +136,11 @@ fn judge_sync(times: io::Result<Vec<Duration>>, dir: &Path) -> Finding {
         Ok(times) if !times.is_empty() => times,
         Ok(_) => return Finding::warn(check, "nothing was measured", "rp-server doctor  # again"),
         Err(error) => {
-            return Finding::fail(check, format!("{}: {error}", dir.display()), "rp-server run --data DIR  # that may be written to");
+            return Finding::fail(
+                check,
+                format!("{}: {error}", dir.display()),
+                "rp-server run --data DIR  # that may be written to",
+            );
         }
     };
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
@@ -148,7 +152,11 @@ fn judge_sync(times: io::Result<Vec<Duration>>, dir: &Path) -> Finding {
     );
     if median > MEDIAN_MAX || p99 > P99_MAX {
         let found = format!("{found}: every answer that speaks of money waits so long");
-        return Finding::warn(check, found, "rp-server run --data DIR  # on a faster disk (NVMe), or one that nobody else uses");
+        return Finding::warn(
+            check,
+            found,
+            "rp-server run --data DIR  # on a faster disk (NVMe), or one that nobody else uses",
+        );
     }
     Finding::pass(check, found)
 }
@@ -160,8 +168,10 @@ pub fn room(asked: &Asked) -> Finding {
 }
 
 fn judge_room(free: io::Result<u64>, sessions: u64, dir: &Path) -> Finding {
-    let (check, remedy) =
-        ("ledger room", "rp-server ledger archive  # moves closed files; or: rp-server run --data DIR, on a larger disk");
+    let (check, remedy) = (
+        "ledger room",
+        "rp-server ledger archive  # moves closed files; or: rp-server run --data DIR, on a larger disk",
+    );
     let free = match free {
         Ok(free) => free,
         Err(error) => return Finding::fail(check, format!("{}: {error}", dir.display()), remedy),

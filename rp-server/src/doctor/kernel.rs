@@ -25,7 +25,11 @@ fn judge_version(is_new: bool, kernel: &str, oldest: &str, wants_gate: bool) -> 
     match (is_new, wants_gate) {
         (true, _) => Finding::pass("kernel", found),
         (false, false) => Finding::pass("kernel", format!("{found}, and --xdp off does without")),
-        (false, true) => Finding::fail("kernel", found, "apt-get install linux-image-amd64  # a newer kernel; or, slower: rp-server run --xdp off"),
+        (false, true) => Finding::fail(
+            "kernel",
+            found,
+            "apt-get install linux-image-amd64  # a newer kernel; or, slower: rp-server run --xdp off",
+        ),
     }
 }
 

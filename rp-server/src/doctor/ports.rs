@@ -54,7 +54,11 @@ fn admin_socket(path: &Path) -> Finding {
 fn judge_admin(path: &Path, answers: bool, may_write: bool) -> Finding {
     let (check, path) = ("admin socket", path.display());
     if answers {
-        return Finding::fail(check, format!("another server listens at {path}"), "systemctl stop rp-server  # or: rp-server run --admin SOCKET");
+        return Finding::fail(
+            check,
+            format!("another server listens at {path}"),
+            "systemctl stop rp-server  # or: rp-server run --admin SOCKET",
+        );
     }
     if !may_write {
         return Finding::fail(
