@@ -19,7 +19,11 @@ enum Command {
     /// Find or install what the build of the kernel programs and the laboratory need.
     Setup,
     /// Compile the kernel programs to target/bpf/gate.o and print their sizes, and as root what the verifier makes of them.
-    BuildEbpf,
+    BuildEbpf {
+        /// Ask the verifier by the programs' dev build.
+        #[arg(long, hide = true)]
+        dev: bool,
+    },
     /// Climb every rung of tests: host, kernel, namespaces; ends with the line `N passed, N failed`.
     Test,
     /// What every change must pass: the same as `test`.
@@ -66,7 +70,7 @@ impl Command {
     fn execute(self) -> anyhow::Result<()> {
         match self {
             Command::Setup => setup::run(),
-            Command::BuildEbpf => ebpf::run(Profile::Release),
+            Command::BuildEbpf { dev } => ebpf::run(if dev { Profile::Dev } else { Profile::Release }),
             Command::Test | Command::Ci => test::run(),
             Command::Dist(args) => args.run(),
             Command::Demo(args) => args.run(),

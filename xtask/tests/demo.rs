@@ -1,4 +1,4 @@
-//! The commands of README.md's first block, as they are typed: the demo with fewer sessions and shorter phases, of the dev build.
+//! The commands of README.md's first block, as they are typed, but by the dev build, and the demo with fewer sessions and shorter phases.
 
 use std::process::{Command, Stdio};
 
@@ -46,6 +46,6 @@ fn the_first_command_prints_its_table_on_two_screens_and_the_books_agree() {
 #[ignore = "needs root"]
 fn the_kernel_programs_are_built_by_one_command() {
     let lab = Lab::build(0, &Programs::find(Profile::Dev)).expect("a lab can be built");
-    let said = run(BUILD, lab.room(), &[]);
+    let said = run(BUILD, lab.room(), &["--dev"]);
     assert!(said.contains("build-ebpf: gate ") && said.contains("followed by the verifier"), "{said}");
 }
