@@ -55,10 +55,12 @@ fn goodbye_is_the_last_that_a_session_hears() {
     let worker = worker_of(set, house.config.workers) as usize;
     let gift = giver.send_bytes(1, 100, 1, SPLIT_EQUAL, &[neighbour]);
     assert_eq!(house.hear_unkept(worker, giver.peer, &gift), [], "nobody hears of money before it is on disk");
-    assert_eq!(house.hear_unkept(worker, taker.peer, &taker.head(Kind::Bye, 1)), []);
+    for _ in 0..2 {
+        assert_eq!(house.hear_unkept(worker, taker.peer, &taker.head(Kind::Bye, 1)), []);
+    }
     house.carry();
     let heard = house.sent.iter().filter(|(_, to)| *to == taker.peer).map(|(bytes, _)| bytes[0]).collect::<Vec<_>>();
-    assert_eq!(heard, [Kind::Notice.first_byte(), Kind::Goodbye.first_byte()]);
+    assert_eq!(heard, [Kind::Notice, Kind::Goodbye, Kind::UnknownSession].map(Kind::first_byte));
     house.audit();
 }
 

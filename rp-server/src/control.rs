@@ -212,7 +212,9 @@ impl Control {
     /// Has everything under way come to its end, or is the time for it over?
     fn is_drained(&mut self) -> bool {
         let is_at_rest = || self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::SeqCst));
-        let is_settled = self.change.is_none();
+        let is_answered =
+            self.change.is_none() && self.stopping.is_none() && self.late.is_empty() && self.mints.is_empty();
+        let is_settled = is_answered && self.bank.out() == 0 && self.bank.journal().is_durable();
         self.drain.as_mut().is_some_and(|drain| drain.is_over(is_settled && is_at_rest(), std::time::Instant::now()))
     }
 

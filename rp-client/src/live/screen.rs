@@ -4,7 +4,7 @@
 use std::io::{self, Stdout};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ratatui::Terminal;
@@ -22,6 +22,8 @@ use super::view;
 
 /// Keys are looked for this often.
 const KEYS: Duration = Duration::from_millis(100);
+/// So long the thread that draws may take to see that it is over; it looks for keys that often.
+const LAST_PICTURE: Duration = Duration::from_secs(5);
 
 /// The view's thread.
 pub struct Screen {
@@ -62,8 +64,13 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         self.pictures = None;
+        let until = Instant::now() + LAST_PICTURE;
+        // Of a terminal that has gone away its keys are waited for without end, and the report must not wait with them.
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // A view that panicked has restored the terminal by the hook.
-        let _ended = self.thread.take().map(JoinHandle::join);
+        let _ended = self.thread.take().filter(JoinHandle::is_finished).map(JoinHandle::join);
         restore();
     }
 }

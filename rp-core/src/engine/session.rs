@@ -289,13 +289,14 @@ fn hint(head: &SessionHead, asked: &Asked, shared: &mut Shared, tx: &mut impl Tr
     if !shared.admit_stranger(asked.now) {
         return Outcome::Dropped(Reason::StrangerLimited);
     }
-    if shared.hints_left == 0 {
+    if shared.hints_left == 0 || !shared.journal.has_room() {
         return Outcome::Dropped(Reason::HintLimited);
     }
     shared.hints_left -= 1;
     let hint = SessionHead { flags: 0, ..*head };
     let len = hint.put_untagged(Kind::UnknownSession, tx.buffer());
-    shared.reply(asked, tx, len)
+    // To a BYE that came again it says what GOODBYE says, and must not come before it.
+    shared.reply_durably(asked, tx, len)
 }
 
 fn path_epoch(asked: &Asked) -> u32 {

@@ -168,9 +168,10 @@ pub fn room(asked: &Asked) -> Finding {
 }
 
 fn judge_room(free: io::Result<u64>, sessions: u64, dir: &Path) -> Finding {
-    let (check, remedy) = (
-        "ledger room",
-        "rp-server ledger archive  # moves closed files; or: rp-server run --data DIR, on a larger disk",
+    let check = "ledger room";
+    let remedy = format!(
+        "rp-server ledger archive --data {} --to DIR  # moves closed files; or: rp-server run --data DIR, on a larger disk",
+        dir.display()
     );
     let free = match free {
         Ok(free) => free,
