@@ -10,6 +10,7 @@ mod mint;
 mod reload;
 mod signals;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -192,30 +193,35 @@ impl Control {
     }
 
     /// Lets nothing more in, and has the workers bring what is under way to its end; `true` when it was said before.
-    fn drain(&mut self, longest: Duration) -> bool {
+    fn drain(&mut self, drain_max: Duration) -> bool {
         if self.drain.is_some() {
             warn!("a second signal: what is under way is left");
             return true;
         }
         self.sight.life.grow(Age::Draining);
-        self.systemd.stopping();
+        self.systemd.stopping(drain_max);
         info!("draining: nothing more is let in, what is under way comes to its end");
         self.intake.close();
         for worker in &self.sight.workers {
             worker.face.drains.store(true, Ordering::Release);
         }
         self.rings.wakers.iter().for_each(rp_net::wait::Waker::wake);
-        self.drain = Some(Drain::begin(std::time::Instant::now() + longest));
+        self.drain = Some(Drain::begin(std::time::Instant::now(), drain_max));
         false
     }
 
     /// Has everything under way come to its end, or is the time for it over?
     fn is_drained(&mut self) -> bool {
-        let is_at_rest = || self.sight.workers.iter().all(|worker| worker.face.is_at_rest.load(Ordering::SeqCst));
+        let Some(drain) = &mut self.drain else { return false };
         let is_answered =
             self.change.is_none() && self.stopping.is_none() && self.late.is_empty() && self.mints.is_empty();
-        let is_settled = is_answered && self.bank.out() == 0 && self.bank.journal().is_durable();
-        self.drain.as_mut().is_some_and(|drain| drain.is_over(is_settled && is_at_rest(), std::time::Instant::now()))
+        // The rings first: who took a note from one does not rest any more.
+        let is_settled = is_answered && self.bank.is_at_rest() && self.rings.are_empty();
+        let rest = is_settled.then(|| {
+            let since = self.sight.workers.iter().map(|worker| worker.face.rests_since.load(Ordering::SeqCst));
+            since.map(NonZeroU64::new).collect()
+        });
+        drain.is_over(rest.flatten(), std::time::Instant::now())
     }
 
     /// Says once why datagrams may have false checksums: over a veth it is the usual cause of a server that hears nobody.
@@ -317,7 +323,11 @@ impl Control {
 
     fn answer(&mut self, question: Question, done: oneshot::Sender<Answer>) {
         let answer = match question {
-            Question::CampaignStart(_) | Question::CampaignStop | Question::CampaignChange(_) | Question::Reload
+            Question::CampaignStart(_)
+            | Question::CampaignStop
+            | Question::CampaignChange(_)
+            | Question::Mint(_)
+            | Question::Reload
                 if self.drain.is_some() =>
             {
                 Answer::Refused(ENDING.to_owned())

@@ -128,7 +128,7 @@ pub struct RunArgs {
     #[arg(long, env = "RP_PACKET_LIFE", help_heading = "Clients", value_name = "SECONDS", default_value_t = 86_400,
           value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     packet_life: u64,
-    /// At the end, wait so long at most for what is under way
+    /// At the end, wait so long at most for what is under way (a service manager is told)
     #[arg(long, env = "RP_DRAIN", help_heading = "Clients", hide_short_help = true, value_name = "SECONDS", default_value_t = 1,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     drain: u64,

@@ -19,6 +19,9 @@ use crate::sight::Sight;
 const BEATS: u32 = 3;
 /// A line of status so often.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
+/// What the end takes besides the drain, at most: the ledger's last sync on a busy disk. `TimeoutStopSec` of the unit is as
+/// long.
+const CLOSING_MAX: Duration = Duration::from_secs(30);
 /// The shortest time between two beats, however little patience there is.
 const REST_MIN: Duration = Duration::from_millis(1);
 
@@ -77,9 +80,15 @@ impl Systemd {
         }
     }
 
-    /// Nothing more is let in.
-    pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping, NotifyState::Status("draining: what is under way comes to its end")]);
+    /// Nothing more is let in, and the end may wait so long for what is under way. The unit's own patience is for what comes
+    /// after that.
+    pub fn stopping(&self, drain_max: Duration) {
+        let within = u32::try_from((drain_max + CLOSING_MAX).as_micros()).unwrap_or(u32::MAX);
+        self.tell(&[
+            NotifyState::Stopping,
+            NotifyState::ExtendTimeoutUsec(within),
+            NotifyState::Status("draining: what is under way comes to its end"),
+        ]);
     }
 
     /// Feeds the watchdog if every worker went round since the last beat, and says what is going on now and then.

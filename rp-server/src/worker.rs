@@ -86,8 +86,8 @@ pub struct Face {
     pub thread_id: AtomicI32,
     /// Nothing new comes in: told to bring what is under way to its end.
     pub drains: AtomicBool,
-    /// It has, and found nothing more.
-    pub is_at_rest: AtomicBool,
+    /// The round in which it has, and found nothing more; 0 while it has not.
+    pub rests_since: AtomicU64,
     /// Told to stop.
     pub stop: AtomicBool,
     /// The thread has ended.
@@ -136,7 +136,7 @@ impl Worker {
             }
             if drains {
                 // Until it is seen anew, and not while it sleeps: what this round does may be what another one waits for.
-                self.face.is_at_rest.store(false, Ordering::SeqCst);
+                self.face.rests_since.store(0, Ordering::SeqCst);
             }
             let mut most = self.frames.serve(|| self.clock.now(), &mut self.shard, &mut replies, &face, &mut watch)?;
             for (i, socket) in self.sockets.iter().enumerate() {
@@ -172,8 +172,8 @@ impl Worker {
             folding.beat(now, &mut self.shard, &self.desk, &self.archive);
             if drains {
                 let is_read = most == 0 && self.hatch.as_ref().is_none_or(Hatch::is_at_rest);
-                let is_said = self.shard.is_at_rest() && replies.are_gone();
-                self.face.is_at_rest.store(is_read && is_said, Ordering::SeqCst);
+                let is_said = self.shard.is_at_rest() && self.rings.are_empty() && replies.are_gone();
+                self.face.rests_since.store(if is_read && is_said { rounds } else { 0 }, Ordering::SeqCst);
             }
         }
         // Replies wait for the disk to the end.

@@ -255,7 +255,32 @@ fn the_service_manager_hears_of_each_age_in_its_order() {
     assert!(reloading == "RELOADING=1" && since.trim().parse::<u64>().is_ok(), "{said}");
     assert_eq!(operated.hear(), "READY=1\n");
     operated.end();
-    assert!(operated.hear().starts_with("STOPPING=1\n"));
+    // Its second for what is under way, and half a minute for the rest.
+    assert!(operated.hear().starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=31000000\n"));
+}
+
+#[test]
+fn money_under_way_to_users_at_the_end_arrives_and_whoever_ordered_it_hears_so() {
+    let mut operated = Operated::start("mint", "", &["--drain", "3600"]);
+    // More users than are asked at once.
+    let order = ["mint", "--users", "1..=100000", "--fen", "5", "--order", "1"];
+    let held = operated.hold();
+    std::thread::scope(|scope| {
+        let asker = scope.spawn(|| operated.server.order(&order));
+        let until = Instant::now() + PATIENCE;
+        while operated.issued_fen() == 0 {
+            assert!(Instant::now() < until, "nobody gets anything:\n{}", operated.server.log());
+        }
+        operated.server.signal("-TERM");
+        operated.wait_for("draining");
+        drop(held);
+        assert_eq!(asker.join().expect("it ended"), "100000 users got 5 fen each\n");
+    });
+    assert!(operated.ended().success(), "{}", operated.server.log());
+    operated.server.child = Operated::launch(&operated.server.folder, &[]);
+    operated.server.wait();
+    assert_eq!(operated.issued_fen(), 500_000);
+    operated.end();
 }
 
 #[test]

@@ -350,6 +350,11 @@ impl Bank {
         self.board = board.clone();
     }
 
+    /// Is everything it wrote on disk, every user's answer here, and no note left to carry?
+    pub fn is_at_rest(&self) -> bool {
+        self.out == 0 && self.journal.is_durable() && self.outbox.is_at_rest()
+    }
+
     /// The journal, whose bytes the caller carries to the ledger.
     pub fn journal(&mut self) -> &mut Journal {
         &mut self.journal

@@ -1,44 +1,62 @@
 //! The end of a server that lets nothing more in: when what is under way has come to rest, or has had its time.
 
-use std::time::Instant;
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+/// What the kernel was about to put into a socket or a queue when these were closed is there by then: a receive run of it lasts
+/// 8 ms at most (`net.core.netdev_budget_usecs` by default).
+const SETTLING: Duration = Duration::from_millis(10);
 
 /// How far it is.
 pub(super) struct Drain {
+    /// The first look that counts.
+    from: Instant,
     until: Instant,
-    /// All workers said so at the last look.
-    was_at_rest: bool,
+    /// In which round each worker had come to rest at the last look.
+    rested: Option<Vec<NonZeroU64>>,
 }
 
 impl Drain {
-    pub(super) fn begin(until: Instant) -> Drain {
-        Drain { until, was_at_rest: false }
+    /// Lasts so long at most.
+    pub(super) fn begin(now: Instant, longest: Duration) -> Drain {
+        Drain { from: now + SETTLING.min(longest), until: now + longest, rested: None }
     }
 
-    /// One look, at which all workers say that they rest, or do not: is it over? They rest when all did at two looks in a row:
-    /// between one's word and another's, work may have gone from this to that.
-    pub(super) fn is_over(&mut self, is_at_rest: bool, now: Instant) -> bool {
-        let was_at_rest = std::mem::replace(&mut self.was_at_rest, is_at_rest);
-        now >= self.until || was_at_rest && is_at_rest
+    /// One look, which finds that all workers rest, and since which round of each, or that they do not: is it over? They rest
+    /// when none has gone round from one look to the next: within one look, work may have gone from this to that.
+    pub(super) fn is_over(&mut self, rest: Option<Vec<NonZeroU64>>, now: Instant) -> bool {
+        let rest = rest.filter(|_| now >= self.from);
+        let is_same = rest.is_some() && rest == self.rested;
+        self.rested = rest;
+        now >= self.until || is_same
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(1);
+
     #[test]
-    fn it_is_over_at_the_second_look_in_a_row_that_finds_rest_or_when_its_time_is() {
+    fn it_is_over_when_nobody_went_round_between_two_looks_in_a_row_that_find_rest() {
         let begun = Instant::now();
-        let until = begun + Duration::from_secs(1);
-        let looks = |looks: &[bool]| {
-            let mut drain = Drain::begin(until);
-            looks.iter().map(|is_at_rest| drain.is_over(*is_at_rest, begun)).collect::<Vec<_>>()
+        let looks = |after: Duration, looks: &[[u64; 2]]| {
+            let mut drain = Drain::begin(begun, LONGEST);
+            let rest = |rounds: &[u64; 2]| rounds.iter().map(|round| NonZeroU64::new(*round)).collect();
+            looks.iter().map(|rounds| drain.is_over(rest(rounds), begun + after)).collect::<Vec<_>>()
         };
-        assert_eq!(looks(&[true, true]), [false, true]);
-        assert_eq!(looks(&[false, true, false, true, true]), [false, false, false, false, true]);
-        let is_over = |now| Drain::begin(until).is_over(false, now);
-        assert_eq!([until - Duration::from_nanos(1), until].map(is_over), [false, true]);
+        assert_eq!(looks(SETTLING, &[[7, 9], [7, 9]]), [false, true]);
+        assert_eq!(looks(SETTLING, &[[7, 9], [8, 9], [8, 9]]), [false, false, true]);
+        assert_eq!(looks(SETTLING, &[[7, 0], [7, 0], [7, 9], [0, 9], [7, 9], [7, 9]])[..5], [false; 5]);
+        assert_eq!(looks(SETTLING - Duration::from_nanos(1), &[[7, 9]; 3]), [false; 3]);
+    }
+
+    #[test]
+    fn it_is_over_when_its_time_is() {
+        let begun = Instant::now();
+        let is_over = |longest, after| Drain::begin(begun, longest).is_over(None, begun + after);
+        assert_eq!([LONGEST - Duration::from_nanos(1), LONGEST].map(|after| is_over(LONGEST, after)), [false, true]);
+        assert!(is_over(Duration::ZERO, Duration::ZERO));
     }
 }

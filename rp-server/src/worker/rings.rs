@@ -71,7 +71,24 @@ pub fn connect(wakers: &[Waker]) -> (Vec<Rings>, BankRings) {
     (rings, bank)
 }
 
+/// Has the other side taken all?
+fn is_taken(ring: &Producer<Note>) -> bool {
+    ring.slots() == ring.buffer().capacity()
+}
+
+impl BankRings {
+    /// Has every note been taken, here and there?
+    pub fn are_empty(&self) -> bool {
+        self.to.iter().all(is_taken) && self.from.iter().all(Consumer::is_empty)
+    }
+}
+
 impl Rings {
+    /// Has every note been taken, here and there?
+    pub(super) fn are_empty(&self) -> bool {
+        !self.has_notes() && self.outgoing.iter().flatten().all(is_taken)
+    }
+
     /// Is there a note to take?
     pub(super) fn has_notes(&self) -> bool {
         self.incoming.iter().any(|ring| !ring.is_empty())
