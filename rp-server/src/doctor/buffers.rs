@@ -30,9 +30,9 @@ fn judge(granted: Result<usize>, asked: usize) -> Finding {
         Ok(granted) => Finding::warn(
             check,
             format!("{} KiB granted of {} MiB: bursts may be lost", granted >> 10, asked >> 20),
-            format!("sysctl -w net.core.rmem_max={asked}  # or grant CAP_NET_ADMIN"),
+            format!("sudo sysctl -w net.core.rmem_max={asked}  # or grant CAP_NET_ADMIN"),
         ),
-        Err(error) => Finding::fail(check, format!("{error:#}"), "ip link set lo up"),
+        Err(error) => Finding::fail(check, format!("{error:#}"), "sudo ip link set lo up"),
     }
 }
 

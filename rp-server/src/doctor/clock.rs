@@ -23,14 +23,14 @@ fn judge(told: Discipline) -> Finding {
         return Finding::warn(
             CHECK,
             "nobody keeps it: machines would start their phases apart, and tickets might not be valid yet",
-            "apt-get install chrony  # or systemd-timesyncd, and `timedatectl set-ntp true`",
+            "sudo timedatectl set-ntp true  # or, where nothing is installed that keeps it: apt-get install chrony",
         );
     }
     if offset_us.abs() > OFFSET_MAX_US {
         return Finding::warn(
             CHECK,
             format!("kept, but {off}"),
-            "chronyc makestep  # of systemd: timedatectl timesync-status",
+            "timedatectl timesync-status  # shows why; of chrony: `chronyc tracking`, and `chronyc makestep` sets it at once",
         );
     }
     Finding::pass(CHECK, format!("kept; {off}"))

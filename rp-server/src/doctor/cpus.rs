@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::Finding;
+use super::finding::{Finding, by_flag};
 use crate::run::Asked;
 
 /// Has each worker a CPU of its own?
@@ -16,7 +16,7 @@ fn judge_workers(worker_cpus: &Result<Vec<usize>, String>, allowed: usize, isola
     let cpus = match worker_cpus {
         Ok(cpus) => cpus,
         Err(error) => {
-            return Finding::fail("cpus", error.clone(), "rp-server run --workers N --sets M  # that fit each other");
+            return Finding::fail("cpus", error.clone(), by_flag("--workers 1", "or more, up to as many as there are --sets"));
         }
     };
     let names = cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
@@ -26,7 +26,7 @@ fn judge_workers(worker_cpus: &Result<Vec<usize>, String>, allowed: usize, isola
         return Finding::warn(
             "cpus",
             format!("{found}: workers share CPUs"),
-            format!("rp-server run --workers {allowed}"),
+            by_flag(&format!("--workers {allowed}"), "one on each"),
         );
     }
     Finding::pass("cpus", found)
@@ -57,7 +57,7 @@ fn judge_governor(governors: &[String]) -> Finding {
     Finding::warn(
         "governor",
         format!("{found}: CPUs slow down between bursts"),
-        "echo performance | tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+        "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
     )
 }
 

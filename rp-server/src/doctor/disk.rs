@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rp_core::limits::SLOTS_PER_SET;
 use rp_net::disk;
 
-use super::finding::Finding;
+use super::finding::{Finding, by_flag, quoted};
 use crate::run::Asked;
 
 /// A group commit is a write of some pages and a sync.
@@ -71,13 +71,13 @@ pub fn place(asked: &Asked) -> Finding {
 }
 
 fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> Finding {
-    let (check, dir) = ("ledger disk", dir.display());
-    let remedy = "rp-server run --data DIR  # on a local disk (ext4, xfs)";
+    let (check, word, dir) = ("ledger disk", quoted(dir), dir.display());
+    let remedy = by_flag("--data DIR", "on a local disk (ext4, xfs)");
     if let Err(error) = may_write {
         return Finding::fail(
             check,
             format!("this user may not write to {dir}: {error}"),
-            format!("sudo chown -R {} {dir}  # or: {remedy}", "$(id -u)"),
+            format!("sudo chown -R \"$(id -u)\" {word}  # or another folder: --data DIR"),
         );
     }
     let kind = match kind {
@@ -92,7 +92,7 @@ fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> 
         Some((_, name, Keeps::Layer)) => Finding::fail(
             check,
             format!("{dir} is on {name}: all money is gone with the container"),
-            format!("podman run --volume NAME:{dir}  # or docker; or: {remedy}"),
+            format!("podman volume create red-packet  # or docker; then `podman run --volume red-packet:{dir} …`"),
         ),
         Some((_, name, Keeps::Elsewhere)) => {
             Finding::fail(check, format!("{dir} is on {name}: SQLite's log needs a disk of this machine"), remedy)
@@ -100,7 +100,7 @@ fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> 
         None => Finding::warn(
             check,
             format!("{dir} is on a file system of an unknown kind ({kind:#x})"),
-            format!("stat -f {dir}  # names it; or: {remedy}"),
+            format!("stat -f {word}  # names it; or a folder on a local disk (ext4, xfs): --data DIR"),
         ),
     }
 }
@@ -139,7 +139,7 @@ fn judge_sync(times: io::Result<Vec<Duration>>, dir: &Path) -> Finding {
             return Finding::fail(
                 check,
                 format!("{}: {error}", dir.display()),
-                "rp-server run --data DIR  # that may be written to",
+                by_flag("--data DIR", "a folder that can be written to"),
             );
         }
     };
@@ -155,7 +155,7 @@ fn judge_sync(times: io::Result<Vec<Duration>>, dir: &Path) -> Finding {
         return Finding::warn(
             check,
             found,
-            "rp-server run --data DIR  # on a faster disk (NVMe), or one that nobody else uses",
+            by_flag("--data DIR", "on a faster disk (NVMe), or one that nobody else uses"),
         );
     }
     Finding::pass(check, found)
@@ -170,8 +170,8 @@ pub fn room(asked: &Asked) -> Finding {
 fn judge_room(free: io::Result<u64>, sessions: u64, dir: &Path) -> Finding {
     let check = "ledger room";
     let remedy = format!(
-        "rp-server ledger archive --data {} --to DIR  # moves closed files; or: rp-server run --data DIR, on a larger disk",
-        dir.display()
+        "rp-server ledger archive --data {} --to DIR  # moves closed files; or a folder on a larger disk: --data DIR",
+        quoted(dir)
     );
     let free = match free {
         Ok(free) => free,
@@ -211,8 +211,10 @@ mod tests {
         ] {
             check(kind, verdict);
         }
-        let closed = judge_place(Path::new("/data"), Ok(0xef53), Err(io::ErrorKind::PermissionDenied.into()));
-        assert_eq!(closed.verdict, Fail);
+        let refused = || io::ErrorKind::PermissionDenied.into();
+        for (kind, may_write) in [(Ok(0xef53), Err(refused())), (Err(refused()), Ok(()))] {
+            assert_eq!(judge_place(Path::new("/my data"), kind, may_write).verdict, Fail);
+        }
     }
 
     #[test]
@@ -224,13 +226,15 @@ mod tests {
             (times(1, 2), Pass),
             (times(11, 12), Warn),
             (times(1, 51), Warn),
+            (Ok(Vec::new()), Warn),
             (Err(io::ErrorKind::StorageFull.into()), Fail),
         ] {
             assert_eq!(judge_sync(times, Path::new("/data")).verdict, verdict);
         }
         for (free, verdict) in [(3 << 30, Pass), (1 << 30, Warn), (1 << 20, Fail)] {
-            assert_eq!(judge_room(Ok(free), 1_179_648, Path::new("/data")).verdict, verdict, "{free}");
+            assert_eq!(judge_room(Ok(free), 1_179_648, Path::new("/my data")).verdict, verdict, "{free}");
         }
+        assert_eq!(judge_room(Err(io::ErrorKind::NotFound.into()), 1, Path::new("/data")).verdict, Fail);
     }
 
     #[test]

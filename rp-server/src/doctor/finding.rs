@@ -1,5 +1,6 @@
 //! One finding: what was looked at, what was found, and what mends it.
 
+use std::ffi::OsStr;
 use std::fmt;
 
 use serde::Serialize;
@@ -47,14 +48,28 @@ impl Finding {
 
     /// Not as it might be.
     pub fn warn(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        let (check, found) = (check.into(), found.into());
-        Finding { check, verdict: Verdict::Warn, found, remedy: Some(remedy.into()) }
+        let (check, found, remedy) = (check.into(), found.into(), remedy.into());
+        #[cfg(test)]
+        tests::is_a_command(&remedy);
+        Finding { check, verdict: Verdict::Warn, found, remedy: Some(remedy) }
     }
 
     /// Not as it must be.
     pub fn fail(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
         Finding { verdict: Verdict::Fail, ..Finding::warn(check, found, remedy) }
     }
+}
+
+/// A remedy that is another flag for the server: to be tried by this command, which starts none.
+pub fn by_flag(flag: &str, why: &str) -> String {
+    format!("rp-server doctor {flag}  # {why}; `run` takes the same flag")
+}
+
+/// A name as a shell takes it for one word.
+pub fn quoted(name: impl AsRef<OsStr>) -> String {
+    let name = name.as_ref().to_string_lossy();
+    // Only a NUL has no quotes, and no name has one.
+    shlex::try_quote(&name).map_or_else(|_| name.to_string(), |quoted| quoted.to_string())
 }
 
 /// For people: a line each, the remedy below it, and the sum at the end.
@@ -72,7 +87,31 @@ pub fn lines(findings: &[Finding]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::Cli;
+
+    /// Can this be pasted? Asked of each remedy of each finding that a test makes.
+    pub(super) fn is_a_command(remedy: &str) {
+        let is_read = Command::new("sh").args(["-n", "-c", remedy]).status();
+        assert!(is_read.is_ok_and(|status| status.success()), "no shell takes it: {remedy}");
+        let words = shlex::split(remedy).expect("a shell takes it");
+        if words.first().is_some_and(|word| word == "rp-server") {
+            assert_ne!(words.get(1).map(String::as_str), Some("run"), "it would start a server: {remedy}");
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{remedy}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_word_and_does_nothing() {
+        for name in ["/var/lib/red-packet", "a b", "$(reboot)", "it's", "#x", "-"] {
+            let words = shlex::split(&format!("{} # more", quoted(name)));
+            assert_eq!(words, Some(vec![name.to_owned()]));
+        }
+    }
 
     #[test]
     fn a_finding_is_a_line_and_its_remedy_another() {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rp_net::card;
 
-use super::finding::Finding;
+use super::finding::{Finding, quoted};
 use super::trial::{Took, Trial};
 use crate::gate::interface::{self, Interface};
 use crate::gate::{interrupts, steering};
@@ -46,37 +46,38 @@ fn judge_names(names: Result<Vec<&str>, String>, wants_gate: bool) -> Finding {
         Ok(names) if names.is_empty() => Finding::fail(
             check,
             "none is up besides loopback",
-            "ip link set NAME up  # or: rp-server run --interface NAME",
+            "ip link  # shows the names; then: ip link set NAME up",
         ),
         Ok(names) => Finding::pass(check, names.join(", ")),
-        Err(error) => Finding::fail(check, error, "ip link  # shows the names; then: rp-server run --interface NAME"),
+        Err(error) => Finding::fail(check, error, "ip link  # shows the names; then: --interface NAME"),
     }
 }
 
 fn judge_mode(name: &str, took: &Took, mtu: Option<u32>) -> Finding {
     let check = format!("xdp {name}");
+    let word = quoted(name);
     let mtu_words = mtu.map_or("MTU unknown".to_string(), |mtu| format!("MTU {mtu}"));
     match took {
         Took::Driver => Finding::pass(check, format!("driver mode, tried; {mtu_words}")),
         Took::Skb(why) if mtu.is_some_and(|mtu| mtu > 1500) => Finding::warn(
             check,
             format!("skb mode only, tried ({why}); {mtu_words}"),
-            format!("ip link set {name} mtu 1500  # both ends of a veth; if the driver has XDP"),
+            format!("sudo ip link set {word} mtu 1500  # both ends of a veth; if the driver has XDP"),
         ),
         Took::Skb(why) => Finding::warn(
             check,
             format!("skb mode only, tried ({why}); {mtu_words}: each frame becomes an skb first"),
-            format!("ethtool -i {name}  # shows the driver; serve by a card whose driver has native XDP"),
+            format!("ethtool -i {word}  # shows the driver; serve by a card whose driver has native XDP"),
         ),
         Took::None(why) => Finding::fail(
             check,
             format!("none ({why}); {mtu_words}"),
-            format!("ip link set {name} mtu 1500  # or: rp-server run --xdp auto, or another --interface"),
+            format!("sudo ip link set {word} mtu 1500  # or: --xdp auto, or another --interface"),
         ),
         Took::Busy => Finding::warn(
             check,
             format!("another XDP program is attached, so ours was not tried; {mtu_words}"),
-            format!("ip link show {name}  # names it; stop its owner, or: ip link set {name} xdp off"),
+            format!("ip link show {word}  # names it; stop its owner, or: ip link set {word} xdp off"),
         ),
         Took::Untried(why) => Finding::warn(
             check,
@@ -92,7 +93,8 @@ fn judge_queues(name: &str, queues: u32, worker_cpus: &[u32], pinning: &str) -> 
     if queues as usize == workers {
         return Finding::pass(check, plan);
     }
-    Finding::warn(check, plan, format!("ethtool -L {name} combined {workers}  # or: rp-server run --workers {queues}"))
+    let word = quoted(name);
+    Finding::warn(check, plan, format!("sudo ethtool -L {word} combined {workers}  # or: --workers {queues}"))
 }
 
 /// `moves` are the commands that put those where they should be that are elsewhere, `pinning` those for all.
@@ -155,7 +157,7 @@ mod tests {
         assert_eq!(judge_names(Ok(Vec::new()), false).verdict, Pass);
         let (few, enough) = (judge_queues("eth0", 1, &[0, 1], ""), judge_queues("eth0", 2, &[0, 1], ""));
         assert_eq!((few.verdict, enough.verdict), (Warn, Pass));
-        assert!(few.remedy.is_some_and(|remedy| remedy.starts_with("ethtool -L eth0 combined 2")));
+        assert!(few.remedy.is_some_and(|remedy| remedy.starts_with("sudo ethtool -L eth0 combined 2")));
         let moves = "echo 0 > /proc/irq/40/smp_affinity_list; echo 1 > /proc/irq/41/smp_affinity_list";
         let (apart, home) =
             (judge_interrupts("eth0", 3, Some(moves), moves), judge_interrupts("eth0", 3, Some(""), moves));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::finding::Finding;
+use super::finding::{Finding, by_flag};
 use super::trial::Trial;
 use crate::gate::privilege;
 use crate::run::Asked;
@@ -28,7 +28,7 @@ fn judge_version(is_new: bool, kernel: &str, oldest: &str, wants_gate: bool) -> 
         (false, true) => Finding::fail(
             "kernel",
             found,
-            "apt-get install linux-image-amd64  # a newer kernel; or, slower: rp-server run --xdp off",
+            by_flag("--xdp off", "slower; or install and boot a newer kernel, on Debian the one of backports"),
         ),
     }
 }
@@ -45,7 +45,7 @@ fn judge_btf(is_there: bool, wants_gate: bool) -> Finding {
         (false, true) => Finding::warn(
             "btf",
             format!("there is no {BTF}: counters may have no names for bpftool"),
-            "apt-get install linux-image-amd64  # a kernel with CONFIG_DEBUG_INFO_BTF=y",
+            "grep CONFIG_DEBUG_INFO_BTF \"/boot/config-$(uname -r)\"  # boot a kernel that has it, as those of Debian do",
         ),
     }
 }
@@ -64,7 +64,7 @@ fn judge_jit(is_on: Option<bool>, wants_gate: bool) -> Finding {
         (Some(false), _) => Finding::warn(
             "bpf jit",
             "off: the kernel interprets the gate, which costs several times as much",
-            "sysctl -w net.core.bpf_jit_enable=1",
+            "sudo sysctl -w net.core.bpf_jit_enable=1",
         ),
         (None, _) => Finding::warn(
             "bpf jit",

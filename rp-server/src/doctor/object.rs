@@ -20,7 +20,7 @@ fn judge(checked: Result<String>, wants_gate: bool) -> Finding {
         Err(error) => Finding::fail(
             "object",
             format!("{error:#}"),
-            "cargo xtask build-ebpf  # of a package: apt-get install --reinstall red-packet",
+            "cargo xtask build-ebpf  # of a package: sudo apt-get install --reinstall red-packet",
         ),
     }
 }

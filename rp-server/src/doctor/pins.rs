@@ -30,17 +30,17 @@ fn judge(prospect: &Prospect, may_write: bool, may_mount: bool) -> Finding {
         Prospect { is_held: true, .. } => Finding::fail(
             CHECK,
             format!("another rp-server has its counters in {dir}"),
-            "systemctl stop rp-server  # or: rp-server run --pin DIR",
+            "sudo systemctl stop rp-server  # or: --pin DIR",
         ),
         Prospect { is_on_bpf: false, .. } if !may_mount => Finding::fail(
             CHECK,
             format!("{dir} is on none, and this user may not mount one"),
-            "mount -t bpf bpf /sys/fs/bpf",
+            "sudo mount -t bpf bpf /sys/fs/bpf",
         ),
         _ if !may_write => Finding::fail(
             CHECK,
             format!("this user may not write to {dir}"),
-            "systemctl start rp-server  # the packaged unit mounts one for its user; or run as root",
+            "sudo systemctl start rp-server  # the packaged unit mounts one for its user; or run as root",
         ),
         Prospect { is_on_bpf: false, .. } => Finding::pass(CHECK, format!("one is mounted on {dir} at the start")),
         Prospect { .. } => Finding::pass(CHECK, format!("counters go to {dir}")),

@@ -7,7 +7,7 @@ use rp_net::disk;
 use rp_net::socket::{Buffers, UdpSocket};
 
 use super::disk::nearest;
-use super::finding::Finding;
+use super::finding::{Finding, by_flag};
 use crate::admin::AdminArgs;
 use crate::run::Asked;
 
@@ -32,7 +32,7 @@ fn judge_port(address: &str, port: u16, bound: Result<(), String>) -> Finding {
         Err(error) => Finding::fail(
             check,
             error,
-            format!("ss -ulpn sport = :{port}  # shows who has it; stop that, or: rp-server run --listen ADDR:PORT"),
+            format!("ss -ulpn sport = :{port}  # shows who has it; stop that, or take another: --listen ADDR:PORT"),
         ),
     }
 }
@@ -41,7 +41,7 @@ fn judge_http(tried: Result<String, String>) -> Finding {
     match tried {
         Ok(place) => Finding::pass("http", format!("{place} is free")),
         Err(error) => {
-            Finding::fail("http", error, "ss -tlpn  # shows who has it; or: rp-server run --http ADDR:PORT, or off")
+            Finding::fail("http", error, "ss -tlpn  # shows who has it; or take another: --http ADDR:PORT, or off")
         }
     }
 }
@@ -57,14 +57,14 @@ fn judge_admin(path: &Path, answers: bool, may_write: bool) -> Finding {
         return Finding::fail(
             check,
             format!("another server listens at {path}"),
-            "systemctl stop rp-server  # or: rp-server run --admin SOCKET",
+            "sudo systemctl stop rp-server  # or take another: --admin SOCKET",
         );
     }
     if !may_write {
         return Finding::fail(
             check,
             format!("this user may not make {path}"),
-            "rp-server run --admin SOCKET  # in a folder of your own",
+            by_flag("--admin SOCKET", "in a folder of your own"),
         );
     }
     Finding::pass(check, format!("{path} is free"))

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::finding::Finding;
+use super::finding::{Finding, quoted};
 use crate::realm;
 use crate::run::Asked;
 
@@ -24,15 +24,15 @@ fn look(file: &Path) -> Result<Option<u32>, String> {
 }
 
 fn judge(file: &Path, key: Result<Option<u32>, String>) -> Finding {
-    let file = file.display();
+    let (word, file) = (quoted(file), file.display());
     match key {
         Ok(Some(id)) => Finding::pass(CHECK, format!("{file}: realm {id}, readable by its owner alone")),
         Ok(None) => Finding::warn(
             CHECK,
             format!("there is no {file}: the first start makes one, of which the account service knows nothing"),
-            format!("install -m 600 KEY {file}  # the account service's; or let the start make it and give it to them"),
+            format!("install -m 600 KEY {word}  # the account service's; or let the start make it and give it to them"),
         ),
-        Err(error) => Finding::fail(CHECK, error, format!("chmod 600 {file}  # or: rp-server run --realm-key FILE")),
+        Err(error) => Finding::fail(CHECK, error, format!("chmod 600 {word}  # or another: --realm-key FILE")),
     }
 }
 

@@ -34,7 +34,7 @@ fn judge_capabilities(missing: &[&str], user: u32, asked: &Asked) -> Finding {
     Finding::fail(
         "capabilities",
         format!("uid {user} lacks {}", missing.join(" and ")),
-        "systemctl start rp-server  # the packaged unit has them; or run as root",
+        "sudo systemctl start rp-server  # the packaged unit has them; or run as root",
     )
 }
 

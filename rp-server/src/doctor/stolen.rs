@@ -40,7 +40,7 @@ fn judge(stolen_percent: Option<f64>, quota: Option<&str>) -> Finding {
         return Finding::warn(
             CHECK,
             format!("this process's group has {quota} CPUs, and stands still when they are used up"),
-            "systemctl set-property rp-server CPUQuota=  # of a container: no --cpus",
+            "sudo systemctl set-property rp-server CPUQuota=  # of a container: no --cpus",
         );
     }
     match stolen_percent {
