@@ -2,9 +2,10 @@
 //!
 //! Batched UDP sockets (`socket`, `batch`), AF_XDP (`xsk`), the classic BPF program that steers without privileges (`steer`), sleeping and
 //! waking (`wait`), looking instead of waiting (`busy`), CPUs (`affinity`), socket overflow (`drops`), room on disk (`disk`), what drivers say (`card`), how well the
-//! clock is kept (`discipline`), kernel maps as memory (`mapping`), the
-//! files of interfaces (`sysfs`), what the process knows of itself (`proc`), and what it says (`words`), of its flags too (`manual`). This room
-//! knows the wire's addresses and limits, but no datagram's meaning. Nothing here allocates after it is made.
+//! clock is kept (`discipline`), kernel maps as memory (`mapping`), the files of interfaces (`sysfs`), and what the process knows of
+//! itself (`proc`). Nothing of the data path allocates after it is made. This room knows the wire's addresses and limits, but no
+//! datagram's meaning. Besides, both programs have here what they say (`words`), of their flags too (`manual`), and how they hear
+//! that they shall stop (`stop`).
 
 pub mod address;
 pub mod affinity;

@@ -8,7 +8,7 @@ mod view;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -64,6 +64,12 @@ fn sum(reports: &[Value], pointer: &str) -> u64 {
 /// Adds the rows of a table of counts.
 fn total(table: &Value) -> u64 {
     table.as_object().expect("a table").values().map(|count| count.as_u64().expect("a count")).sum()
+}
+
+/// Sends a signal, like `-INT`.
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &*child.id().to_string()]).status().expect("kill is there");
+    assert!(sent.success());
 }
 
 /// The unix second at which several machines begin together, for whom a busy machine needs some time.
@@ -199,14 +205,12 @@ fn a_client_that_is_told_to_stop_still_settles_its_books() {
                 break;
             }
         }
-        for signal in signals {
-            let kill = Command::new("kill").args([signal, &*child.id().to_string()]).status().expect("kill is there");
-            assert!(kill.success());
-        }
+        signals.iter().for_each(|name| signal(&child, name));
         let begun = Instant::now();
         said.extend(lines);
         let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success() && begun.elapsed() < Duration::from_secs(60), "{said}{}", words(&output));
+        // Half of what the scenario would last.
+        assert!(output.status.success() && begun.elapsed() < Duration::from_secs(300), "{said}{}", words(&output));
         let report = report(&json);
         assert_eq!((&report["ok"], &report["reconciled"]["checked"]), (&true.into(), &true.into()));
         assert_eq!(report["interrupted"], true);
@@ -222,6 +226,31 @@ fn a_client_that_is_told_to_stop_still_settles_its_books() {
     let html = html.args(["report", "html", &json, "--page", &page]).output().expect("our program starts");
     assert!(html.status.success(), "{}", words(&html));
     assert!(std::fs::read_to_string(page).expect("it was made").contains("</html>"));
+}
+
+#[test]
+fn a_client_under_nohup_outlives_its_terminal() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=600\nrate=500";
+    let scenario = write(&house.folder, "long.toml", text);
+    let (server, json) = (format!("127.0.0.1:{}", house.port), text_of(&house.folder.file("report.json")));
+    let run = client(&house.folder, &server, &["--users", "1..=300", "--scenario", &scenario, "--json", &json]);
+    // What nohup does before it is the program; nohup itself would be asked for where its output goes.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell is there");
+    let shakes_on = |what: &str| {
+        let before = house.shakes();
+        until(what, || house.shakes() > before + 500);
+    };
+    shakes_on("it shakes");
+    signal(&child, "-HUP");
+    shakes_on("it still does, for longer than a run that ends");
+    shakes_on("and longer");
+    signal(&child, "-INT");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", words(&output));
+    assert_eq!(report(&json)["interrupted"], true);
 }
 
 #[test]
@@ -241,7 +270,7 @@ fn a_rate_beyond_the_machine_falls_behind_but_loses_nothing() {
 #[test]
 fn a_datagram_that_is_not_ours_and_a_missed_expectation_make_the_exit_code_1() {
     let house = Server::start("127.0.0.1");
-    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=5\nrate=200";
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=600\nrate=200";
     let scenario = write(&house.folder, "scenario.toml", text);
     let json = text_of(&house.folder.file("report.json"));
     let server = format!("127.0.0.1:{}", house.port);
@@ -251,6 +280,7 @@ fn a_datagram_that_is_not_ours_and_a_missed_expectation_make_the_exit_code_1() {
     // The server counts by address, so a stranger at ours shows up in the books.
     let stranger = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port is free");
     stranger.send_to(b"luck", &server).expect("loopback takes it");
+    signal(&child, "-INT");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     let report = report(&json);
@@ -258,7 +288,8 @@ fn a_datagram_that_is_not_ours_and_a_missed_expectation_make_the_exit_code_1() {
     assert_eq!(differences.len(), 1, "{differences:?}");
     let sentence = differences[0].as_str().expect("text");
     assert!(sentence.starts_with("not one of our requests: 0, but the server received:"), "{sentence}");
-    assert_eq!(report["failures"].as_array().map(Vec::len), Some(2), "{}", report["failures"]);
+    // And that it was ended early, of which nothing can be expected.
+    assert_eq!(report["failures"].as_array().map(Vec::len), Some(3), "{}", report["failures"]);
 }
 
 #[test]
@@ -328,13 +359,14 @@ fn a_run_that_nobody_watches_goes_on() {
 }
 
 /// Runs a client that cannot do its work, and looks for the words that say why and what next.
-fn check_refusal(folder: &Folder, server: &str, flags: &[&str], expected: &[&str]) {
+fn check_refusal(folder: &Folder, server: &str, flags: &[&str], expected: &[&str]) -> String {
     let output = client(folder, server, flags).output().expect("our program starts");
     let said = words(&output);
     assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
     for word in expected {
         assert!(said.contains(word), "{flags:?} must say {word:?}: {said}");
     }
+    said
 }
 
 #[test]
@@ -354,10 +386,13 @@ fn what_cannot_work_is_refused_with_a_remedy() {
         (&["--json", "/nowhere/report.json", "--scenario", &bad], &["bad.toml"]),
         (&["--json", "/nowhere/report.json", "--users", "1..=10"], &["cannot write /nowhere/report.json"]),
         (&["--live", "full"], &["no terminal", "--live lines"]),
-        (&["--users", "1..=10"], &["no answer", "HELLOs in 1", "refused", "is rp-server running"]),
     ] {
         check_refusal(&folder, &nobody, flags, expected);
     }
+    let expected = ["no answer", " HELLOs in ", "refused", "is rp-server running"];
+    let said = check_refusal(&folder, &nobody, &["--users", "1..=10"], &expected);
+    let seconds = said.split(" HELLOs in ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+    assert!(seconds >= Some(10), "it asks for ten seconds: {said}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ const BEGIN: &str = "\x1b[?1049h";
 /// What it ends with, whatever ends it.
 const END: &str = "\x1b[?1049l";
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A program on a terminal of 80 columns and 24 lines.
 struct Terminal {
     child: Child,
@@ -23,7 +26,10 @@ impl Terminal {
     fn start(program: &str) -> Self {
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--flush", "--command"]);
-        command.arg(format!("stty rows 24 cols 80; exec {program}")).arg("/dev/null").env("TERM", "xterm-256color");
+        command
+            .arg(format!("stty rows 24 cols 80; echo I am $$.; exec {program}"))
+            .arg("/dev/null")
+            .env("TERM", "xterm-256color");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bsdutils is essential");
         let shown = Arc::new(Mutex::new(String::new()));
         let (mut output, heard) = (child.stdout.take().expect("it is piped"), Arc::clone(&shown));
@@ -43,9 +49,17 @@ impl Terminal {
     fn wait_for(&self, words: &str) {
         let begun = Instant::now();
         while !self.shown().contains(words) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "no {words:?} in {:?}", self.shown());
+            assert!(begun.elapsed() < PATIENCE, "no {words:?} in {:?}", self.shown());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The program's number.
+    fn pid(&self) -> u32 {
+        self.wait_for("I am ");
+        let shown = self.shown();
+        let word = shown.split("I am ").nth(1).and_then(|rest| rest.split('.').next());
+        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no number in {shown:?}"))
     }
 
     fn press(&mut self, keys: &str) {
@@ -59,10 +73,53 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().expect("our child") {
                 return status.code();
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end: {:?}", self.shown());
+            assert!(begun.elapsed() < PATIENCE, "it does not end: {:?}", self.shown());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// A process that is nobody's child any more; ends with the test.
+struct Orphan(u32);
+
+impl Orphan {
+    fn has_ended(&self) -> bool {
+        // It may stay as a name without a process.
+        std::fs::read_to_string(format!("/proc/{}/stat", self.0)).ok().is_none_or(|stat| stat.contains(") Z "))
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            let _ = Command::new("kill").args(["-KILL", &self.0.to_string()]).status();
+        }
+    }
+}
+
+/// A run that leaves a report.
+fn program(house: &Server, scenario: &str, json: &str) -> String {
+    let (program, key) = (env!("CARGO_BIN_EXE_rp-client"), text_of(&house.folder.file("realm.key")));
+    format!(
+        "{program} run {scenario} --users 1..=300 --server 127.0.0.1:{} --realm-key {key} --json {json}",
+        house.port
+    )
+}
+
+#[test]
+fn a_terminal_that_goes_away_holds_no_report_up() {
+    let house = Server::start("127.0.0.1");
+    let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nseconds=600\nrate=500";
+    let (scenario, json) = (write(&house.folder, "long.toml", text), text_of(&house.folder.file("report.json")));
+    let mut terminal = Terminal::start(&program(&house, &scenario, &json));
+    let orphan = Orphan(terminal.pid());
+    terminal.wait_for(BEGIN);
+    until("they shake", || house.shakes() > 0);
+    terminal.child.kill().expect("it is our child");
+    terminal.child.wait().expect("it is our child");
+    until("it ends", || orphan.has_ended());
+    let report = report(&json);
+    assert_eq!((&report["interrupted"], &report["ok"]), (&true.into(), &true.into()), "{report}");
 }
 
 #[test]
@@ -70,12 +127,7 @@ fn the_view_shows_a_run_and_q_ends_it_with_a_report_and_ctrl_c_twice_without() {
     let house = Server::start("127.0.0.1");
     let text = "[[phase]]\nkind='login'\n[[phase]]\nkind='shake'\nname='long'\nseconds=600\nrate=500";
     let (scenario, json) = (write(&house.folder, "long.toml", text), text_of(&house.folder.file("report.json")));
-    let program = format!(
-        "{} run {scenario} --users 1..=300 --server 127.0.0.1:{} --realm-key {} --json {json}",
-        env!("CARGO_BIN_EXE_rp-client"),
-        house.port,
-        text_of(&house.folder.file("realm.key")),
-    );
+    let program = program(&house, &scenario, &json);
     let mut terminal = Terminal::start(&program);
     for words in [BEGIN, "long", "generator", "answered", "end with a report"] {
         terminal.wait_for(words);

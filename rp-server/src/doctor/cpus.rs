@@ -16,7 +16,11 @@ fn judge_workers(worker_cpus: &Result<Vec<usize>, String>, allowed: usize, isola
     let cpus = match worker_cpus {
         Ok(cpus) => cpus,
         Err(error) => {
-            return Finding::fail("cpus", error.clone(), by_flag("--workers 1", "or more, up to as many as there are --sets"));
+            return Finding::fail(
+                "cpus",
+                error.clone(),
+                by_flag("--workers 1", "or more, up to as many as there are --sets"),
+            );
         }
     };
     let names = cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");

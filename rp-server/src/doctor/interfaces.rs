@@ -43,11 +43,9 @@ fn judge_names(names: Result<Vec<&str>, String>, wants_gate: bool) -> Finding {
     let check = "interfaces";
     match names {
         _ if !wants_gate => Finding::pass(check, "not needed with --xdp off"),
-        Ok(names) if names.is_empty() => Finding::fail(
-            check,
-            "none is up besides loopback",
-            "ip link  # shows the names; then: ip link set NAME up",
-        ),
+        Ok(names) if names.is_empty() => {
+            Finding::fail(check, "none is up besides loopback", "ip link  # shows the names; then: ip link set NAME up")
+        }
         Ok(names) => Finding::pass(check, names.join(", ")),
         Err(error) => Finding::fail(check, error, "ip link  # shows the names; then: --interface NAME"),
     }
