@@ -7,9 +7,11 @@ use anyhow::{Result, anyhow, bail};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rp_net::manual::{CompletionsArgs, ManArgs};
+use tracing::warn;
 
 use crate::admin::AdminArgs;
 use crate::audit::AuditArgs;
+use crate::config::strays::{self, Stray};
 use crate::config::{self, ConfigArgs, ConfigOrder, Start, effective, file, tree};
 use crate::doctor::DoctorArgs;
 use crate::export::LedgerOrder;
@@ -171,6 +173,11 @@ impl Cli {
             Command::Run(args) => args.log.clone(),
             _ => LogArgs::default(),
         })?;
+        if matches!(self.command, Command::Run(_)) {
+            for Stray { name, meant } in strays::here(&Self::tree()) {
+                warn!("{name} is no flag's variable, and says nothing: did you mean {meant}?");
+            }
+        }
         let done = match self.command {
             Command::Audit(args) => return Ok(args.run()),
             Command::Doctor(args) => return Ok(args.run(&self.admin)),

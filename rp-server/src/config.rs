@@ -8,6 +8,7 @@ pub mod effective;
 mod example;
 pub mod file;
 pub mod live;
+pub mod strays;
 pub mod tree;
 
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ mod buffers;
 mod clock;
 mod cpus;
 mod disk;
+mod environment;
 mod finding;
 mod interfaces;
 mod kernel;
@@ -96,6 +97,7 @@ fn examine(asked: &Asked, admin: &AdminArgs) -> Vec<Finding> {
         disk::sync_time(asked),
         disk::room(asked),
         realm::keys(asked),
+        environment::variables(),
     ]);
     findings.extend(ports::all(asked, admin));
     findings

@@ -23,7 +23,7 @@ struct Finding {
 }
 
 /// What every doctor looks at, and for each interface and address besides.
-const CHECKS: [&str; 20] = [
+const CHECKS: [&str; 21] = [
     "kernel",
     "btf",
     "bpf jit",
@@ -42,6 +42,7 @@ const CHECKS: [&str; 20] = [
     "ledger sync",
     "ledger room",
     "realm key",
+    "environment",
     "http",
     "admin socket",
 ];
@@ -138,7 +139,9 @@ fn each_lack_has_its_remedy_and_fails() {
     let flags = ["--interface", "nosuch0", "--listen", "127.0.0.1:20161", "--gate-object", "/nonexistent/gate.o"];
     let flags = [&flags[..], &["--data", "/dev/shm/rp-doctor/ledger"]].concat();
 
-    let (output, report) = run(doctor(&programs, &lab, &flags));
+    let mut command = doctor(&programs, &lab, &flags);
+    command.env("RP_SESION_RATE", "9");
+    let (output, report) = run(command);
     drop(holder.stdin.take());
     holder.wait().expect("it ends with its input");
     assert_eq!(output.status.code(), Some(1));
@@ -153,6 +156,8 @@ fn each_lack_has_its_remedy_and_fails() {
     check("object", "/nonexistent/gate.o", "cargo xtask build-ebpf");
     check("ledger disk", "tmpfs", "--data DIR");
     check("realm key", "may be read by others", "chmod 600");
+    let misspelt = finding(&report, "environment");
+    assert_eq!((&*misspelt.verdict, misspelt.found.contains("RP_SESSION_RATE?")), ("WARN", true), "{misspelt:?}");
     for Finding { check, remedy, .. } in report.checks.iter().filter(|finding| finding.verdict != "PASS") {
         let remedy = remedy.as_ref().expect("what is not well has one");
         let is_read = Command::new("sh").args(["-n", "-c", remedy]).status();

@@ -76,16 +76,11 @@ impl Bench<'_> {
 
     /// Of a server that serves nevertheless: it is ended in order once it does.
     fn check_served(&self, name: &str, command: &mut Command) {
-        let served = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut served = served.expect("the program starts");
-        let said = BufReader::new(served.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
-        for line in said {
-            if line.starts_with("serving;") {
-                let ended = Command::new("kill").arg(served.id().to_string()).status();
-                assert!(ended.is_ok_and(|status| status.success()), "kill is part of every system");
-            }
-        }
-        self.compare(name, &served.wait_with_output().expect("it is our child"), 0);
+        let served = serve(command, |served| {
+            let ended = Command::new("kill").arg(served.to_string()).status();
+            assert!(ended.is_ok_and(|status| status.success()), "kill is part of every system");
+        });
+        self.compare(name, &served, 0);
     }
 
     fn compare(&self, name: &str, output: &Output, code: i32) {
@@ -135,6 +130,19 @@ impl Bench<'_> {
     }
 }
 
+/// Has a server serve, does what is to be done then, and waits for its end.
+fn serve(command: &mut Command, then: impl Fn(u32)) -> Output {
+    let served = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut served = served.expect("the program starts");
+    let said = BufReader::new(served.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    for line in said {
+        if line.starts_with("serving;") {
+            then(served.id());
+        }
+    }
+    served.wait_with_output().expect("it is our child")
+}
+
 #[test]
 #[ignore = "needs root"]
 fn each_refusal_is_said_in_these_words() {
@@ -158,6 +166,7 @@ fn what_is_asked_wrongly(bench: &Bench<'_>) {
     bench.check("A wrong value in the file", &mut bench.server(&["--config", &file]));
     bench.check("No configuration file where one is named", &mut bench.server(&["--config", "/nonexistent.toml"]));
     bench.check("AF_XDP without a gate", &mut bench.server(&["--transport", "af-xdp", "--xdp", "off"]));
+    bench.check_served("A misspelt environment variable", bench.server(&["--xdp", "off"]).env("RP_SESION_RATE", "9"));
 }
 
 fn what_the_machine_has_not(bench: &Bench<'_>) {
@@ -185,8 +194,20 @@ fn what_the_machine_has_not(bench: &Bench<'_>) {
         .arg(&bench.programs.server)
         .args(bench.server(&["--interface", "lo", "--xdp", "skb"]).get_args());
     bench.check("An old kernel", old.env("RP_HTTP", "off"));
-    let disk = Disk::mount(&bench.room.file("disk"));
+    let disk = Disk::mount(&bench.room.file("disk"), "64k");
     bench.check("A full disk", &mut bench.server(&["--xdp", "off", "--data", &disk.0.display().to_string()]));
+    drop(disk);
+    // Of a ledger's first file, but not of money for half a million users.
+    let disk = Disk::mount(&bench.room.file("disk"), "40m");
+    let (data, socket) = (disk.0.join("ledger").display().to_string(), disk.0.join("admin").display().to_string());
+    let order = ["mint", "--users", "1..=500000", "--fen", "5", "--order", "7", "--admin", &socket];
+    let mut served = serve(&mut bench.server(&["--xdp", "off", "--data", &data, "--admin", &socket]), |_| {
+        bench.check("A server that ends under an order", &mut bench.order(&order));
+    });
+    // Before it come the warnings of those who keep the ledger's files, as many as there were.
+    let said = String::from_utf8_lossy(&served.stderr).into_owned();
+    served.stderr = said.lines().next_back().unwrap_or_default().into();
+    bench.compare("A disk that fills up", &served, 1);
     // The build folder may be closed to others; a copy is not.
     let open = Open::of(&bench.programs.server);
     let mut nobody = Command::new("setpriv");
@@ -285,13 +306,14 @@ fn a_place_holder_is_any_part_of_a_line_and_nothing_else_is() {
     }
 }
 
-/// A disk on which hardly anything has room; gone with the test.
+/// A disk on which hardly anything has room; gone with what is tried on it.
 struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(at: &Path) -> Disk {
+    fn mount(at: &Path, size: &str) -> Disk {
         std::fs::create_dir_all(at).expect("our own folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "red-packet"]).arg(at).status();
+        let size = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "red-packet"]).arg(at).status();
         assert!(mounted.is_ok_and(|status| status.success()), "root may mount");
         Disk(at.to_owned())
     }

@@ -1,0 +1,64 @@
+//! Environment variables that are nearly a flag's: nobody would see that they say nothing.
+//!
+//! They are named and not refused, for containers find variables in their environment that others made: a service `rp` has an
+//! `RP_PORT`.
+
+use std::ffi::OsString;
+
+use clap::Command;
+
+/// A variable that no flag has, and the one that was probably meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stray {
+    /// As it is called.
+    pub name: String,
+    /// The flag's.
+    pub meant: String,
+}
+
+/// Those among these names, for the flags of a completed tree.
+pub fn among(names: impl IntoIterator<Item = OsString>, command: &Command) -> Vec<Stray> {
+    let mut known = Vec::new();
+    collect(command, &mut known);
+    let ours = names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("RP_"));
+    let stray = |name: String| {
+        let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known)).min()?;
+        // Further apart than a letter in four, it is another word; not at all, it is the flag's.
+        (1..=(name.len() - 3).div_ceil(4)).contains(&near.0).then(|| Stray { meant: near.1.clone(), name })
+    };
+    ours.filter_map(stray).collect()
+}
+
+/// Those in this process's environment.
+pub fn here(command: &Command) -> Vec<Stray> {
+    among(std::env::vars_os().map(|(name, _)| name), command)
+}
+
+fn collect(command: &Command, known: &mut Vec<String>) {
+    let names = command.get_arguments().filter_map(|arg| arg.get_env());
+    known.extend(names.map(|name| name.to_string_lossy().into_owned()));
+    command.get_subcommands().for_each(|sub| collect(sub, known));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_slip_is_named_and_what_others_call_theirs_is_not() {
+        let meant = |name: &str| among([name.into()], &Cli::tree()).pop().map(|stray| stray.meant);
+        for (name, flag) in [
+            ("RP_SESION_RATE", "RP_SESSION_RATE"),
+            ("RP_WORKER", "RP_WORKERS"),
+            ("RP_SET", "RP_SETS"),
+            ("RP_CONFG", "RP_CONFIG"),
+            ("RP_CAMPAIGN_BUDGET_FENS", "RP_CAMPAIGN_BUDGET_FEN"),
+        ] {
+            assert_eq!(meant(name).as_deref(), Some(flag), "{name}");
+        }
+        for name in ["RP_SETS", "RP_CONFIG", "RP_PORT", "RP_SERVICE_HOST", "RP_SEED", "RP_TRIALS", "RP_", "RPSETS"] {
+            assert_eq!(meant(name), None, "{name}");
+        }
+    }
+}
