@@ -72,18 +72,8 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     let journal = || run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
     assert!(journal().contains("s1: driver"), "the gate is in driver mode: {}", journal());
     assert!(has_gate(), "and the interface says so");
-    // Of each thread: a thread keeps what it was started with.
-    let status = run(&["sh", "-c", &format!("cat /proc/{}/task/*/status", show("MainPID"))]);
-    for name in ["rp-server", "http", "ledger-upkeep", "worker-0"] {
-        assert!(status.lines().any(|line| line == format!("Name:\t{name}")), "{name}: {status}");
-    }
-    for line in ["CapEff:", "CapPrm:", "CapAmb:", "CapInh:"] {
-        for bits in status.lines().filter_map(|found| found.strip_prefix(line)) {
-            let bits = u64::from_str_radix(bits.trim(), 16).expect("it is a number in hex");
-            assert_eq!(bits & !SERVING & !(u64::from(line == "CapInh:") << 38), 0, "{line} {bits:x}: {status}");
-        }
-    }
-    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+    let is_walled_in = || is_walled_in(&run(&["sh", "-c", &format!("cat /proc/{}/task/*/status", show("MainPID"))]));
+    is_walled_in();
     assert_ne!(run(&["stat", "-c", "%U", &format!("/proc/{}", show("MainPID"))]).trim(), "root");
 
     shake(&programs, &lab, &system, client, &link.server_v4().to_string());
@@ -100,6 +90,30 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!((show("ActiveState"), show("MainPID")), ("active".to_string(), serves));
+
+    // Past the stack, as the example beside the documents says.
+    let folder = "/etc/systemd/system/rp-server.service.d";
+    run(&["mkdir", folder]);
+    run(&["cp", "/usr/share/doc/red-packet/examples/af-xdp.conf", folder]);
+    run(&["sed", "-i", "1i transport = \"af-xdp\"", SETTINGS]);
+    let limits = run(&["cat", &format!("/proc/{}/limits", show("MainPID"))]);
+    if !limits.lines().any(|line| line.starts_with("Max locked memory") && line.contains("unlimited")) {
+        // Root of a container may not raise it, whatever the unit says; the example says what to add then.
+        run(&["sed", "-i", "s/=CAP_NET_RAW/=CAP_NET_RAW CAP_IPC_LOCK/", &format!("{folder}/af-xdp.conf")]);
+    }
+    let restart = || {
+        run(&["systemctl", "daemon-reload"]);
+        let restarted = system.run(&["systemctl", "restart", "rp-server"]);
+        restarted.unwrap_or_else(|error| panic!("{error:#}\n{}", journal()));
+    };
+    restart();
+    assert!(transport(&system) == "af-xdp", "{}", journal());
+    is_walled_in();
+    shake(&programs, &lab, &system, client, &link.server_v4().to_string());
+    run(&["rm", "-r", folder]);
+    run(&["sed", "-i", "/^transport = /d", SETTINGS]);
+    restart();
+    assert_eq!(transport(&system), "sockets");
 
     let killed = show("MainPID");
     run(&["kill", "-KILL", &killed]);
@@ -136,6 +150,28 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     assert!(system.run(&["getent", "passwd", "red-packet"]).is_err(), "the user is gone");
     assert!(system.run(&["test", "-e", "/run/red-packet"]).is_err(), "and the folder of what ran");
     assert_eq!(system.left().expect("find runs"), Vec::<String>::new(), "nothing of ours is left");
+}
+
+/// What the kernel says of each thread of the server's: a thread keeps the rights that it was started with. Inheritable ones are no
+/// rights.
+fn is_walled_in(status: &str) {
+    for name in ["rp-server", "http", "ledger-upkeep", "worker-0"] {
+        assert!(status.lines().any(|line| line == format!("Name:\t{name}")), "{name}: {status}");
+    }
+    for line in ["CapEff:", "CapPrm:", "CapAmb:"] {
+        for bits in status.lines().filter_map(|found| found.strip_prefix(line)) {
+            let bits = u64::from_str_radix(bits.trim(), 16).expect("it is a number in hex");
+            assert_eq!(bits & !SERVING, 0, "{line} {bits:x}: {status}");
+        }
+    }
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+}
+
+/// How datagrams come to the workers, as the server says.
+fn transport(system: &System) -> String {
+    let said = system.run(&["rp-server", "status", "--json"]).unwrap_or_else(|error| panic!("{error:#}"));
+    let status: serde_json::Value = serde_json::from_str(&said).expect("it prints JSON");
+    status["transport"].as_str().expect("a word").to_owned()
 }
 
 /// A client machine logs in, shakes, and agrees with the server about all of it.

@@ -41,11 +41,15 @@ pub fn check(transport: Transport) -> Result<()> {
     Ok(())
 }
 
-/// Gives up, in this thread and in those that it starts later, what only loading the programs takes. The thread that loads them
-/// calls it then; each thread that was started before calls it first of all, for it would keep it.
+/// Gives up, in this thread and in those that it starts later, what only loading the programs and making AF_XDP sockets takes. The
+/// thread that does so calls it then; each thread that was started before calls it first of all, for it would keep it.
 pub fn settle() {
-    if let Err(error) = rp_net::proc::give_up(CAP_PERFMON) {
-        tracing::warn!("CAP_PERFMON, which is needed no more, cannot be given up: {error}");
+    for (capability, name) in
+        [(CAP_PERFMON, "CAP_PERFMON"), (CAP_NET_RAW, "CAP_NET_RAW"), (CAP_IPC_LOCK, "CAP_IPC_LOCK")]
+    {
+        if let Err(error) = rp_net::proc::give_up(capability) {
+            tracing::warn!("{name}, which is needed no more, cannot be given up: {error}");
+        }
     }
 }
 
