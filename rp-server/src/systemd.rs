@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use tracing::warn;
 
+use crate::life::Age;
 use crate::sight::Sight;
 
 /// Beats within the time after which the service manager loses patience.
@@ -98,7 +99,8 @@ impl Systemd {
             self.tell(&[NotifyState::Watchdog]);
         }
         let now = Instant::now();
-        if self.socket.is_none() || now < self.line_due {
+        // One that ends has said so, and how it does does not change.
+        if self.socket.is_none() || now < self.line_due || self.sight.life.age() == Age::Draining {
             return;
         }
         self.line_due = now + STATUS_EVERY;

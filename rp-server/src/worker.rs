@@ -42,6 +42,8 @@ use stopwatch::Stopwatch;
 
 /// The longest sleep: time's demands are looked at so often when nothing comes.
 const SLEEP_MAX: Duration = Duration::from_millis(5);
+/// The same of one that rests, at the end: whatever is still to come wakes it, and all can be seen to rest at the same time.
+const REST_MAX: Duration = Duration::from_millis(200);
 
 /// A worker before its thread starts.
 pub struct Worker {
@@ -116,7 +118,7 @@ impl Worker {
         let mut folding = Folding::default();
         let face = self.face.clone();
         let mut watch = Stopwatch::new(&face);
-        let (mut busy, mut heard_us, mut rounds) = (true, 0, 0);
+        let (mut busy, mut heard_us, mut rounds, mut sleep_max) = (true, 0, 0, SLEEP_MAX);
         while !self.face.stop.load(Ordering::Relaxed) {
             rounds += 1;
             self.face.rounds.store(rounds, Ordering::Relaxed);
@@ -130,7 +132,7 @@ impl Worker {
                 if self.rings.has_notes() || self.desk.has_news() || has_answers {
                     self.sleeper.stay();
                 } else {
-                    self.sleeper.wait(SLEEP_MAX).context("waiting on the worker's sockets")?;
+                    self.sleeper.wait(sleep_max).context("waiting on the worker's sockets")?;
                     looks = drains || replies.xsks.is_empty();
                 }
             }
@@ -173,7 +175,9 @@ impl Worker {
             if drains {
                 let is_read = most == 0 && self.hatch.as_ref().is_none_or(Hatch::is_at_rest);
                 let is_said = self.shard.is_at_rest() && self.rings.are_empty() && replies.are_gone();
-                self.face.rests_since.store(if is_read && is_said { rounds } else { 0 }, Ordering::SeqCst);
+                let rests = is_read && is_said;
+                self.face.rests_since.store(if rests { rounds } else { 0 }, Ordering::SeqCst);
+                sleep_max = if rests { REST_MAX } else { SLEEP_MAX };
             }
         }
         // Replies wait for the disk to the end.

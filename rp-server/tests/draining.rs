@@ -200,6 +200,22 @@ fn whatever_came_before_the_signal_is_answered_and_what_comes_later_is_not() {
 }
 
 #[test]
+fn many_workers_that_come_to_rest_at_different_moments_are_seen_to_rest() {
+    let flags: Vec<&str> = FLAGS.split(' ').chain(["--drain", "3600", "--workers", "64"]).collect();
+    let mut server = Server::start("many", "127.0.0.1", &flags);
+    let realm = key_of(&server.folder);
+    let mut users: Vec<User> = (1..=64).map(|id| User::log_in(&server, &realm, id)).collect();
+    // What waits for each while it is stopped takes them all another time.
+    server.signal("-STOP");
+    for (user, asks) in users.iter_mut().zip((1..=16).cycle()) {
+        (1..=asks).for_each(|request| user.ask(request));
+    }
+    server.signal("-TERM");
+    server.signal("-CONT");
+    assert!(server.child.wait().expect("it is our child").success(), "{}", server.log());
+}
+
+#[test]
 fn a_server_that_is_asked_without_end_ends() {
     let mut server = start("flood", "1");
     let socket = socket_to(&server);

@@ -118,10 +118,5 @@ fn is_comment(line: &str) -> bool {
 }
 
 /// Why a block cannot be run here, and how many may say so.
-const NORUN: [(&str, usize); 5] = [
-    ("needs-a-card", 6),
-    ("needs-a-service-manager", 2),
-    ("needs-a-container-engine", 1),
-    ("fetches-a-tool", 1),
-    ("release-build", 2),
-];
+const NORUN: [(&str, usize); 4] =
+    [("needs-a-card", 6), ("needs-a-container-engine", 1), ("fetches-a-tool", 1), ("release-build", 2)];

@@ -40,7 +40,11 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
         |field: &str| run(&["systemctl", "show", "--value", "--property", field, "rp-server"]).trim().to_string();
     let has_gate = || lab.server().ip(["-d", "link", "show", "s1"]).expect("ip answers").contains("xdp");
 
-    let said = run(&["dpkg", "--install", "/red-packet.deb"]);
+    // As docs/how-to/service.md has it.
+    let typed = |line: &str| system.run(&["sh", "-c", line]);
+    run(&["mkdir", "-p", "target/dist"]);
+    run(&["cp", "red-packet.deb", "target/dist"]);
+    let said = typed("apt-get install ./target/dist/*.deb").unwrap_or_else(|error| panic!("{error:#}"));
     assert!(said.contains("systemctl enable --now rp-server"), "it says what is next: {said}");
     assert_eq!(show("ActiveState"), "inactive", "it is not started by its installation");
     let doc = "/usr/share/doc/red-packet/docs";
@@ -60,16 +64,15 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
         run(&["test", "-s", file]);
     }
     run(&["systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/rp-server.service"]);
-    let findings = system.command(&["rp-server", "doctor", "--json"]).output().expect("the doctor runs");
-    let findings = String::from_utf8_lossy(&findings.stdout).into_owned();
+    // This machine may lack what a night needs.
+    let findings = typed("rp-server doctor || true").expect("the doctor runs");
     assert!(findings.contains("/usr/lib/red-packet/gate.o, built for this version"), "{findings}");
 
-    run(&["systemctl", "enable", "--quiet", "rp-server"]);
-    system.run(&["systemctl", "start", "rp-server"]).unwrap_or_else(|error| {
-        panic!("{error:#}\n{}", run(&["journalctl", "--no-pager", "--unit", "rp-server"]));
-    });
-    assert_eq!(show("ActiveState"), "active");
     let journal = || run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
+    let started = typed("systemctl enable --now rp-server");
+    started.unwrap_or_else(|error| panic!("{error:#}\n{}", journal()));
+    let status = typed("systemctl status rp-server").unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(status.contains("Active: active (running)"), "{status}");
     assert!(journal().contains("s1: driver"), "the gate is in driver mode: {}", journal());
     assert!(has_gate(), "and the interface says so");
     let is_walled_in = || is_walled_in(&run(&["sh", "-c", &format!("cat /proc/{}/task/*/status", show("MainPID"))]));
@@ -82,10 +85,11 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
 
     let serves = show("MainPID");
     run(&["sed", "-i", "1i session-rate = 50", SETTINGS]);
-    run(&["rp-server", "config", "check", SETTINGS]);
-    run(&["systemctl", "reload", "rp-server"]);
+    for line in ["rp-server config check /etc/red-packet/server.toml", "systemctl reload rp-server"] {
+        typed(line).unwrap_or_else(|error| panic!("{error:#}"));
+    }
     let since = Instant::now();
-    while !journal().contains("session-rate: 50, before ") {
+    while !typed("journalctl -u rp-server -n 20").is_ok_and(|said| said.contains("session-rate: 50, before ")) {
         assert!(since.elapsed() < Duration::from_secs(300), "it is not read again: {}", journal());
         std::thread::sleep(Duration::from_millis(100));
     }

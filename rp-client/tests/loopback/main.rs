@@ -33,7 +33,9 @@ const SCENARIO: &str = "
 ";
 
 fn client(folder: &Folder, server: &str, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rp-client"));
+    // Ends with the test, however that ends.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_rp-client")]);
     command.args(["--server", server, "--realm-key"]).arg(folder.file("realm.key")).args(flags);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command

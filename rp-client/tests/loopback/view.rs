@@ -56,10 +56,10 @@ impl Terminal {
 
     /// The program's number.
     fn pid(&self) -> u32 {
-        self.wait_for("I am ");
+        self.wait_for(".");
         let shown = self.shown();
-        let word = shown.split("I am ").nth(1).and_then(|rest| rest.split('.').next());
-        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no number in {shown:?}"))
+        let word = shown.split_once("I am ").and_then(|(_, rest)| rest.split_once('.'));
+        word.and_then(|(word, _)| word.parse().ok()).unwrap_or_else(|| panic!("no number in {shown:?}"))
     }
 
     fn press(&mut self, keys: &str) {
@@ -76,6 +76,14 @@ impl Terminal {
             assert!(begun.elapsed() < PATIENCE, "it does not end: {:?}", self.shown());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // One that has ended is not there any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -23,8 +23,8 @@ pub fn among(names: impl IntoIterator<Item = OsString>, command: &Command) -> Ve
     let ours = names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("RP_"));
     let stray = |name: String| {
         let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known)).min()?;
-        // Further apart than a letter in four, it is another word; not at all, it is the flag's.
-        (1..=(name.len() - 3).div_ceil(4)).contains(&near.0).then(|| Stray { meant: near.1.clone(), name })
+        // Further apart than a letter in five, it is another word; not at all, it is the flag's.
+        (1..=(name.len() - 3).div_ceil(5)).contains(&near.0).then(|| Stray { meant: near.1.clone(), name })
     };
     ours.filter_map(stray).collect()
 }
@@ -57,7 +57,9 @@ mod tests {
         ] {
             assert_eq!(meant(name).as_deref(), Some(flag), "{name}");
         }
-        for name in ["RP_SETS", "RP_CONFIG", "RP_PORT", "RP_SERVICE_HOST", "RP_SEED", "RP_TRIALS", "RP_", "RPSETS"] {
+        for name in
+            ["RP_SETS", "RP_CONFIG", "RP_PORT", "RP_SERVICE_HOST", "RP_SEED", "RP_TRIALS", "RP_USERS", "RP_", "RPSETS"]
+        {
             assert_eq!(meant(name), None, "{name}");
         }
     }

@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-/// What the kernel was about to put into a socket or a queue when these were closed is there by then: a receive run of it lasts
-/// 8 ms at most (`net.core.netdev_budget_usecs` by default).
+/// What the kernel was about to put into a socket or a queue when these were closed is there by then: one look of it at a queue is
+/// of 64 frames.
 const SETTLING: Duration = Duration::from_millis(10);
 
 /// How far it is.

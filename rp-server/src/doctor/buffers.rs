@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Result;
 use rp_net::socket::{Buffers, UdpSocket};
 
-use super::finding::Finding;
+use super::finding::{Finding, as_root};
 use crate::run::Asked;
 
 /// Are they granted as large as they were asked for?
@@ -30,9 +30,9 @@ fn judge(granted: Result<usize>, asked: usize) -> Finding {
         Ok(granted) => Finding::warn(
             check,
             format!("{} KiB granted of {} MiB: bursts may be lost", granted >> 10, asked >> 20),
-            format!("sudo sysctl -w net.core.rmem_max={asked}  # or grant CAP_NET_ADMIN"),
+            as_root(&format!("sysctl -w net.core.rmem_max={asked}")) + "  # or grant CAP_NET_ADMIN",
         ),
-        Err(error) => Finding::fail(check, format!("{error:#}"), "sudo ip link set lo up"),
+        Err(error) => Finding::fail(check, format!("{error:#}"), as_root("ip link set lo up")),
     }
 }
 

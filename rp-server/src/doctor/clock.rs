@@ -2,7 +2,7 @@
 
 use rp_net::discipline::{self, Discipline};
 
-use super::finding::Finding;
+use super::finding::{Finding, as_root};
 
 const CHECK: &str = "clock";
 /// Clients warn above this, too.
@@ -23,7 +23,8 @@ fn judge(told: Discipline) -> Finding {
         return Finding::warn(
             CHECK,
             "nobody keeps it: machines would start their phases apart, and tickets might not be valid yet",
-            "sudo timedatectl set-ntp true  # or, where nothing is installed that keeps it: apt-get install chrony",
+            as_root("timedatectl set-ntp true")
+                + "  # or, where nothing is installed that keeps it: apt-get install chrony",
         );
     }
     if offset_us.abs() > OFFSET_MAX_US {

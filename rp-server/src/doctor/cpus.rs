@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Finding, by_flag};
+use super::finding::{Finding, as_root, by_flag};
 use crate::run::Asked;
 
 /// Has each worker a CPU of its own?
@@ -61,7 +61,7 @@ fn judge_governor(governors: &[String]) -> Finding {
     Finding::warn(
         "governor",
         format!("{found}: CPUs slow down between bursts"),
-        "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+        as_root("sh -c 'echo performance | tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor'"),
     )
 }
 

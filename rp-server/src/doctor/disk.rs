@@ -1,7 +1,7 @@
 //! The ledger's folder: on a disk that keeps what it says it has, how fast it syncs, and how much it may hold.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rp_core::limits::SLOTS_PER_SET;
 use rp_net::disk;
 
-use super::finding::{Finding, by_flag, quoted};
+use super::finding::{Finding, as_root, by_flag, quoted};
 use crate::run::Asked;
 
 /// A group commit is a write of some pages and a sync.
@@ -74,11 +74,14 @@ fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> 
     let (check, word, dir) = ("ledger disk", quoted(dir), dir.display());
     let remedy = by_flag("--data DIR", "on a local disk (ext4, xfs)");
     if let Err(error) = may_write {
-        return Finding::fail(
-            check,
-            format!("this user may not write to {dir}: {error}"),
-            format!("sudo chown -R \"$(id -u)\" {word}  # or another folder: --data DIR"),
-        );
+        let remedy = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                as_root("rp-server doctor")
+                    + "  # as root or the server's own user; or a folder of your own: --data DIR"
+            }
+            _ => by_flag("--data DIR", "a folder that can be written to"),
+        };
+        return Finding::fail(check, format!("this user may not write to {dir}: {error}"), remedy);
     }
     let kind = match kind {
         Ok(kind) => kind,
@@ -212,7 +215,9 @@ mod tests {
             check(kind, verdict);
         }
         let refused = || io::ErrorKind::PermissionDenied.into();
-        for (kind, may_write) in [(Ok(0xef53), Err(refused())), (Err(refused()), Ok(()))] {
+        let is_full = || io::ErrorKind::StorageFull.into();
+        let rows = [(Ok(0xef53), Err(refused())), (Ok(0xef53), Err(is_full())), (Err(refused()), Ok(()))];
+        for (kind, may_write) in rows {
             assert_eq!(judge_place(Path::new("/my data"), kind, may_write).verdict, Fail);
         }
     }

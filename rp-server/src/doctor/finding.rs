@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 
 use serde::Serialize;
 
@@ -62,7 +63,22 @@ impl Finding {
 
 /// A remedy that is another flag for the server: to be tried by this command, which starts none.
 pub fn by_flag(flag: &str, why: &str) -> String {
-    format!("rp-server doctor {flag}  # {why}; `run` takes the same flag")
+    format!("rp-server doctor {flag}  # {why}; beside your other flags, and for `run` the same")
+}
+
+/// A command that only root may give, as this user gives it.
+pub fn as_root(command: &str) -> String {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|of| of.uid() == 0);
+    as_root_by(is_root, command)
+}
+
+fn as_root_by(is_root: bool, command: &str) -> String {
+    match is_root {
+        true => command.to_owned(),
+        // Nor may anybody else write to where it writes.
+        false if command.contains('>') => format!("sudo sh -c {}", quoted(command)),
+        false => format!("sudo {command}"),
+    }
 }
 
 /// A name as a shell takes it for one word.
@@ -98,10 +114,25 @@ mod tests {
     pub(super) fn is_a_command(remedy: &str) {
         let is_read = Command::new("sh").args(["-n", "-c", remedy]).status();
         assert!(is_read.is_ok_and(|status| status.success()), "no shell takes it: {remedy}");
-        let words = shlex::split(remedy).expect("a shell takes it");
+        let mut words = shlex::split(remedy).expect("a shell takes it");
+        words.retain(|word| word != "sudo");
+        assert!(!words.starts_with(&["systemctl".into(), "start".into()]), "it would start a server: {remedy}");
         if words.first().is_some_and(|word| word == "rp-server") {
             assert_ne!(words.get(1).map(String::as_str), Some("run"), "it would start a server: {remedy}");
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{remedy}: {error}"));
+        }
+    }
+
+    #[test]
+    fn who_is_not_root_becomes_it_for_a_command() {
+        let set = "echo 1 > /proc/irq/40/smp_affinity_list";
+        for (is_root, command, expected) in [
+            (true, "mount -t proc proc /proc", "mount -t proc proc /proc"),
+            (false, "mount -t proc proc /proc", "sudo mount -t proc proc /proc"),
+            (true, set, set),
+            (false, set, "sudo sh -c 'echo 1 > /proc/irq/40/smp_affinity_list'"),
+        ] {
+            assert_eq!(as_root_by(is_root, command), expected);
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rp_net::card;
 
-use super::finding::{Finding, quoted};
+use super::finding::{Finding, as_root, quoted};
 use super::trial::{Took, Trial};
 use crate::gate::interface::{self, Interface};
 use crate::gate::{interrupts, steering};
@@ -60,7 +60,7 @@ fn judge_mode(name: &str, took: &Took, mtu: Option<u32>) -> Finding {
         Took::Skb(why) if mtu.is_some_and(|mtu| mtu > 1500) => Finding::warn(
             check,
             format!("skb mode only, tried ({why}); {mtu_words}"),
-            format!("sudo ip link set {word} mtu 1500  # both ends of a veth; if the driver has XDP"),
+            as_root(&format!("ip link set {word} mtu 1500")) + "  # both ends of a veth; if the driver has XDP",
         ),
         Took::Skb(why) => Finding::warn(
             check,
@@ -70,17 +70,19 @@ fn judge_mode(name: &str, took: &Took, mtu: Option<u32>) -> Finding {
         Took::None(why) => Finding::fail(
             check,
             format!("none ({why}); {mtu_words}"),
-            format!("sudo ip link set {word} mtu 1500  # or: --xdp auto, or another --interface"),
+            as_root(&format!("ip link set {word} mtu 1500")) + "  # or: --xdp auto, or another --interface",
         ),
         Took::Busy => Finding::warn(
             check,
             format!("another XDP program is attached, so ours was not tried; {mtu_words}"),
-            format!("ip link show {word}  # names it; stop its owner, or: ip link set {word} xdp off"),
+            format!(
+                "ip link show {word}  # names it; stop its owner, or, of one that nobody holds: ip link set {word} xdp off"
+            ),
         ),
         Took::Untried(why) => Finding::warn(
             check,
             format!("not tried: {why}; {mtu_words}"),
-            "sudo rp-server doctor  # when what is said above is mended",
+            as_root("rp-server doctor") + "  # when what is said above is mended",
         ),
     }
 }
@@ -92,14 +94,15 @@ fn judge_queues(name: &str, queues: u32, worker_cpus: &[u32], pinning: &str) -> 
         return Finding::pass(check, plan);
     }
     let word = quoted(name);
-    Finding::warn(check, plan, format!("sudo ethtool -L {word} combined {workers}  # or: --workers {queues}"))
+    let remedy = as_root(&format!("ethtool -L {word} combined {workers}"));
+    Finding::warn(check, plan, format!("{remedy}  # or: --workers {queues}"))
 }
 
 /// `moves` are the commands that put those where they should be that are elsewhere, `pinning` those for all.
 fn judge_interrupts(name: &str, count: usize, moves: Option<&str>, pinning: &str) -> Finding {
     let check = format!("interrupts {name}");
     let Some(moves) = moves else {
-        return Finding::warn(check, format!("{count}; the kernel does not say on which CPUs"), pinning);
+        return Finding::warn(check, format!("{count}; the kernel does not say on which CPUs"), as_root(pinning));
     };
     if moves.is_empty() {
         return Finding::pass(check, format!("{count}, each on the CPU of its worker"));
@@ -108,7 +111,7 @@ fn judge_interrupts(name: &str, count: usize, moves: Option<&str>, pinning: &str
     Finding::warn(
         check,
         format!("{few} of {count} on another CPU than their worker's"),
-        format!("{moves}  # irqbalance undoes it"),
+        as_root(moves) + "  # irqbalance undoes it",
     )
 }
 
@@ -118,7 +121,7 @@ fn judge_checksums(name: &str, driver: Option<&str>) -> Finding {
         Some("veth") => Finding::warn(
             check,
             "a veth: if its other end leaves checksums to a card, AF_XDP drops them; that end cannot be seen from here",
-            "ethtool -K PEER tx off  # at its other end",
+            as_root("ethtool -K PEER tx off") + "  # at its other end",
         ),
         Some(driver) => Finding::pass(check, format!("{driver}: frames come with whole checksums")),
         None => Finding::pass(check, "the driver does not name itself; frames of cards come with whole checksums"),
@@ -155,13 +158,13 @@ mod tests {
         assert_eq!(judge_names(Ok(Vec::new()), false).verdict, Pass);
         let (few, enough) = (judge_queues("eth0", 1, &[0, 1], ""), judge_queues("eth0", 2, &[0, 1], ""));
         assert_eq!((few.verdict, enough.verdict), (Warn, Pass));
-        assert!(few.remedy.is_some_and(|remedy| remedy.starts_with("sudo ethtool -L eth0 combined 2")));
+        assert!(few.remedy.is_some_and(|remedy| remedy.contains("ethtool -L eth0 combined 2  #")));
         let moves = "echo 0 > /proc/irq/40/smp_affinity_list; echo 1 > /proc/irq/41/smp_affinity_list";
         let (apart, home) =
             (judge_interrupts("eth0", 3, Some(moves), moves), judge_interrupts("eth0", 3, Some(""), moves));
         assert_eq!((apart.verdict, home.verdict), (Warn, Pass));
         assert_eq!(judge_interrupts("eth0", 3, None, moves).verdict, Warn);
-        assert!(apart.found.starts_with("2 of 3") && apart.remedy.is_some_and(|remedy| remedy.starts_with(moves)));
+        assert!(apart.found.starts_with("2 of 3") && apart.remedy.is_some_and(|remedy| remedy.contains(moves)));
         assert_eq!(judge_checksums("eth0", Some("veth")).verdict, Warn);
         assert_eq!(judge_checksums("eth0", Some("ixgbe")).verdict, Pass);
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::finding::{Finding, by_flag};
+use super::finding::{Finding, as_root, by_flag};
 use super::trial::Trial;
 use crate::gate::privilege;
 use crate::run::Asked;
@@ -45,7 +45,7 @@ fn judge_btf(is_there: bool, wants_gate: bool) -> Finding {
         (false, true) => Finding::warn(
             "btf",
             format!("there is no {BTF}: counters may have no names for bpftool"),
-            "grep CONFIG_DEBUG_INFO_BTF \"/boot/config-$(uname -r)\"  # boot a kernel that has it, as those of Debian do",
+            "uname -r  # boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as those of Debian are",
         ),
     }
 }
@@ -64,12 +64,12 @@ fn judge_jit(is_on: Option<bool>, wants_gate: bool) -> Finding {
         (Some(false), _) => Finding::warn(
             "bpf jit",
             "off: the kernel interprets the gate, which costs several times as much",
-            "sudo sysctl -w net.core.bpf_jit_enable=1",
+            as_root("sysctl -w net.core.bpf_jit_enable=1"),
         ),
         (None, _) => Finding::warn(
             "bpf jit",
             "cannot be told from here",
-            "sudo sysctl net.core.bpf_jit_enable  # in the first network namespace",
+            as_root("sysctl net.core.bpf_jit_enable") + "  # in the first network namespace",
         ),
     }
 }

@@ -3,7 +3,7 @@
 use rp_net::disk;
 
 use super::disk::nearest;
-use super::finding::Finding;
+use super::finding::{Finding, as_root};
 use crate::gate::pins::{self, Prospect};
 use crate::gate::privilege::{self, CAP_SYS_ADMIN};
 use crate::run::Asked;
@@ -20,7 +20,7 @@ pub fn folder(asked: &Asked) -> Finding {
             let may_write = disk::may_write(&nearest(&prospect.dir)).is_ok();
             judge(&prospect, may_write, privilege::may(CAP_SYS_ADMIN))
         }
-        Err(error) => Finding::fail(CHECK, format!("{error:#}"), "mount -t proc proc /proc"),
+        Err(error) => Finding::fail(CHECK, format!("{error:#}"), as_root("mount -t proc proc /proc")),
     }
 }
 
@@ -30,17 +30,17 @@ fn judge(prospect: &Prospect, may_write: bool, may_mount: bool) -> Finding {
         Prospect { is_held: true, .. } => Finding::fail(
             CHECK,
             format!("another rp-server has its counters in {dir}"),
-            "sudo systemctl stop rp-server  # or: --pin DIR",
+            as_root("systemctl stop rp-server") + "  # or: --pin DIR",
         ),
         Prospect { is_on_bpf: false, .. } if !may_mount => Finding::fail(
             CHECK,
             format!("{dir} is on none, and this user may not mount one"),
-            "sudo mount -t bpf bpf /sys/fs/bpf",
+            as_root("mount -t bpf bpf /sys/fs/bpf"),
         ),
         _ if !may_write => Finding::fail(
             CHECK,
             format!("this user may not write to {dir}"),
-            "sudo systemctl start rp-server  # the packaged unit mounts one for its user; or run as root",
+            as_root("rp-server doctor") + "  # as root, and so `run`; the packaged unit mounts one for its user",
         ),
         Prospect { is_on_bpf: false, .. } => Finding::pass(CHECK, format!("one is mounted on {dir} at the start")),
         Prospect { .. } => Finding::pass(CHECK, format!("counters go to {dir}")),

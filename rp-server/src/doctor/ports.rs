@@ -7,7 +7,7 @@ use rp_net::disk;
 use rp_net::socket::{Buffers, UdpSocket};
 
 use super::disk::nearest;
-use super::finding::{Finding, by_flag};
+use super::finding::{Finding, as_root, by_flag};
 use crate::admin::AdminArgs;
 use crate::run::Asked;
 
@@ -57,7 +57,7 @@ fn judge_admin(path: &Path, answers: bool, may_write: bool) -> Finding {
         return Finding::fail(
             check,
             format!("another server listens at {path}"),
-            "sudo systemctl stop rp-server  # or take another: --admin SOCKET",
+            as_root("systemctl stop rp-server") + "  # or take another: --admin SOCKET",
         );
     }
     if !may_write {

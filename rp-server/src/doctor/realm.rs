@@ -1,6 +1,7 @@
 //! The realm keys: there, ours alone, and keys.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::finding::{Finding, quoted};
@@ -16,14 +17,25 @@ pub fn keys(asked: &Asked) -> Finding {
 }
 
 /// A key's number; none where there is no file.
-fn look(file: &Path) -> Result<Option<u32>, String> {
-    match std::fs::metadata(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        _ => realm::read(file).map(|key| Some(key.id)).map_err(|error| format!("{error:#}")),
-    }
+fn look(file: &Path) -> Result<Option<u32>, (String, Remedy)> {
+    let is_open = match std::fs::metadata(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        found => found.is_ok_and(|found| found.mode() & 0o077 != 0),
+    };
+    let remedy = if is_open { Remedy::Close } else { Remedy::Look };
+    realm::read(file).map(|key| Some(key.id)).map_err(|error| (format!("{error:#}"), remedy))
 }
 
-fn judge(file: &Path, key: Result<Option<u32>, String>) -> Finding {
+/// What is to be done about a file that cannot serve.
+#[derive(Clone, Copy)]
+enum Remedy {
+    /// Others may read it.
+    Close,
+    /// It is another user's, or no key.
+    Look,
+}
+
+fn judge(file: &Path, key: Result<Option<u32>, (String, Remedy)>) -> Finding {
     let (word, file) = (quoted(file), file.display());
     match key {
         Ok(Some(id)) => Finding::pass(CHECK, format!("{file}: realm {id}, readable by its owner alone")),
@@ -32,7 +44,14 @@ fn judge(file: &Path, key: Result<Option<u32>, String>) -> Finding {
             format!("there is no {file}: the first start makes one, of which the account service knows nothing"),
             format!("install -m 600 KEY {word}  # the account service's; or let the start make it and give it to them"),
         ),
-        Err(error) => Finding::fail(CHECK, error, format!("chmod 600 {word}  # or another: --realm-key FILE")),
+        Err((error, Remedy::Close)) => {
+            Finding::fail(CHECK, error, format!("chmod 600 {word}  # or another: --realm-key FILE"))
+        }
+        Err((error, Remedy::Look)) => Finding::fail(
+            CHECK,
+            error,
+            format!("ls -l {word}  # shows whose it is; as the server's user, or with another key: --realm-key FILE"),
+        ),
     }
 }
 
@@ -43,7 +62,12 @@ mod tests {
 
     #[test]
     fn a_key_that_others_may_read_is_none() {
-        for (key, verdict) in [(Ok(Some(1)), Pass), (Ok(None), Warn), (Err("may be read by others".into()), Fail)] {
+        for (key, verdict) in [
+            (Ok(Some(1)), Pass),
+            (Ok(None), Warn),
+            (Err(("others may read it".into(), Remedy::Close)), Fail),
+            (Err(("no key".into(), Remedy::Look)), Fail),
+        ] {
             assert_eq!(judge(Path::new("realm.key"), key).verdict, verdict);
         }
     }

@@ -2,7 +2,7 @@
 
 use rp_core::limits::WORKERS_MAX;
 
-use super::finding::Finding;
+use super::finding::{Finding, as_root};
 use crate::gate::privilege::{self, CAP_IPC_LOCK};
 use crate::gate::xsks::Transport;
 use crate::run::Asked;
@@ -20,7 +20,7 @@ pub fn capabilities(asked: &Asked) -> Finding {
     let user = std::fs::metadata("/proc/self").map_or(0, |of| std::os::unix::fs::MetadataExt::uid(&of));
     match privilege::missing(asked.transport) {
         Ok(missing) => judge_capabilities(&missing, user, asked),
-        Err(error) => Finding::warn("capabilities", format!("{error:#}"), "mount -t proc proc /proc"),
+        Err(error) => Finding::warn("capabilities", format!("{error:#}"), as_root("mount -t proc proc /proc")),
     }
 }
 
@@ -34,7 +34,7 @@ fn judge_capabilities(missing: &[&str], user: u32, asked: &Asked) -> Finding {
     Finding::fail(
         "capabilities",
         format!("uid {user} lacks {}", missing.join(" and ")),
-        "sudo systemctl start rp-server  # the packaged unit has them; or run as root",
+        as_root("rp-server doctor") + "  # as root, and so `run`; the packaged unit has them",
     )
 }
 

@@ -1,6 +1,6 @@
 //! CPU time that others take: a hypervisor that lends cores away, a group's quota.
 
-use super::finding::Finding;
+use super::finding::{Finding, as_root};
 
 const CHECK: &str = "cpu time";
 /// Of all CPU time since the machine started: more is felt in every latency.
@@ -40,7 +40,7 @@ fn judge(stolen_percent: Option<f64>, quota: Option<&str>) -> Finding {
         return Finding::warn(
             CHECK,
             format!("this process's group has {quota} CPUs, and stands still when they are used up"),
-            "sudo systemctl set-property rp-server CPUQuota=  # of a container: no --cpus",
+            as_root("systemctl set-property rp-server CPUQuota=") + "  # of a container: no --cpus",
         );
     }
     match stolen_percent {
