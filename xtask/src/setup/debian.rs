@@ -42,7 +42,7 @@ pub fn unpack(packages: &[String], why: &str) -> Result<()> {
     std::fs::remove_dir_all(&fetched).with_context(|| format!("cannot remove {}", fetched.display()))
 }
 
-/// What apt would install with a package: itself and what this machine lacks of its dependencies.
+/// What apt would install with a package: itself, unless it is here, and what this machine lacks of its dependencies.
 ///
 /// # Errors
 /// As [`unpack`].
@@ -51,8 +51,14 @@ pub fn with_dependencies(package: &str) -> Result<Vec<String>> {
     require_lists(package)?;
     let mut apt = Command::new("apt-get");
     let planned = command::read(apt.args(["install", "--simulate", "-q", "--no-install-recommends", package]))?;
-    let name = |line: &str| Some(line.strip_prefix("Inst ")?.split(' ').next()?.to_string());
-    Ok(planned.lines().filter_map(name).collect())
+    Ok(planned.lines().filter_map(newcomer).map(str::to_string).collect())
+}
+
+/// The package of a line of the plan, if it is not here in another version: beside programs of this machine an unpacked C library
+/// would do harm.
+fn newcomer(line: &str) -> Option<&str> {
+    let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
+    (!rest.starts_with('[')).then_some(name)
 }
 
 /// Installs a package, as root.
@@ -119,4 +125,21 @@ fn require_lists(package: &str) -> Result<()> {
 fn is_known(package: &str) -> bool {
     let shown = command::read(Command::new("apt-cache").args(["policy", package]));
     shown.is_ok_and(|text| text.contains("Candidate:") && !text.contains("Candidate: (none)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_plan_only_what_is_not_here_is_taken() {
+        for (line, name) in [
+            ("Inst libz3-4 (4.8.12-3.1 Debian:12.12/oldstable [amd64])", Some("libz3-4")),
+            ("Inst libc6 [2.36-9+deb12u1] (2.36-9+deb12u13 Debian:12.12/oldstable [amd64])", None),
+            ("Conf libz3-4 (4.8.12-3.1 Debian:12.12/oldstable [amd64])", None),
+            ("Reading package lists...", None),
+        ] {
+            assert_eq!(newcomer(line), name, "{line}");
+        }
+    }
 }

@@ -145,9 +145,14 @@ fn packages() -> Result<Vec<String>> {
     let llvm = llvm.context("Debian's rustc-web names no libllvm")?;
     let mut packages: Vec<String> =
         ["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev-bpf"].map(String::from).to_vec();
-    packages.push(runtime.clone());
-    packages.push(format!("libllvm{llvm}"));
     packages.extend(["", "-dev", "-linker-tools"].map(|part| format!("llvm-{llvm}{part}")));
+    // The libraries that the compiler loads, and of those that they load what this machine lacks.
+    for library in [runtime.clone(), format!("libllvm{llvm}")] {
+        packages.extend(debian::with_dependencies(&library)?);
+        packages.push(library);
+    }
+    packages.sort();
+    packages.dedup();
     Ok(packages)
 }
 
