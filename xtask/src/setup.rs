@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 pub use packer::cargo_deb;
-pub use program::{find as find_program, find_or_unpack_whole, library_path};
+pub use program::{find as find_program, find_or_unpack};
 pub use toolchain::Toolchain;
 
 /// Where the workshop puts what it builds: `CARGO_TARGET_DIR`, or target/ in the workspace.

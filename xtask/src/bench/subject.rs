@@ -157,8 +157,8 @@ impl Baselines {
         Ok(Baselines {
             echo: examples.join("echo"),
             tokio: examples.join("tokio_echo"),
-            knotd: setup::find_or_unpack_whole("knotd", "knot")?,
-            memcached: setup::find_or_unpack_whole("memcached", "memcached")?,
+            knotd: setup::find_or_unpack("knotd", "knot")?,
+            memcached: setup::find_or_unpack("memcached", "memcached")?,
         })
     }
 }
@@ -200,7 +200,6 @@ impl Running {
                 let mut command = place.command(&baselines.memcached);
                 let port = subject.port().to_string();
                 command.args(["-u", "root", "-t", "1", "-l", &link.server_v4().to_string(), "-U", &port, "-p", &port]);
-                command.env("LD_LIBRARY_PATH", setup::library_path());
                 (start(command)?, true)
             }
             Subject::Worker | Subject::Xsk | Subject::Gate => {
@@ -273,7 +272,7 @@ fn knot(subject: Subject, place: Place<'_>, link: &Link, lab: &Lab, knotd: &std:
     );
     std::fs::write(&conf, text)?;
     let mut command = place.command(knotd);
-    command.arg("-c").arg(&conf).env("LD_LIBRARY_PATH", setup::library_path());
+    command.arg("-c").arg(&conf);
     Ok(command)
 }
 
