@@ -1,7 +1,7 @@
 //! What the build of the kernel programs and the laboratory need, found or installed.
 //!
 //! Everything that can lie under target/tools does, and leaves the machine as it was. Only what must be root is: the
-//! package lists, and `ip` and `nsenter` where they are missing. A second run finds everything and says so at once.
+//! package lists, and `ip`, `nsenter` and `sysctl` where they are missing. A second run finds everything and says so at once.
 
 mod debian;
 mod packer;
@@ -46,6 +46,7 @@ pub fn run() -> Result<()> {
     for (name, package, why) in [
         ("ip", "iproute2", "makes the laboratory's namespaces and links"),
         ("nsenter", "util-linux", "starts programs inside them"),
+        ("sysctl", "procps", "sets their switches"),
     ] {
         let path = program::find_or_install(name, package)?;
         println!("setup: {name} ({why}) is {}", path.display());

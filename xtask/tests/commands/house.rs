@@ -71,13 +71,12 @@ impl House {
         Program::start(script.lines().last().unwrap_or("a block"), command, &log).expect("nsenter starts")
     }
 
-    /// Where programs are found: the shims first, then those of a package, then those that set-up unpacked.
+    /// Where programs are found: the shims first, then those of a package, then those that set-up unpacked, then the machine's.
     fn path(&self) -> String {
         let path = std::env::var("PATH").unwrap_or_default();
-        let unpacked = |folder: &str| setup::tools_dir().join("root/usr").join(folder).display().to_string();
         let own = [".bin", "target/release"].map(|folder| self.folder.join(folder).display().to_string());
-        // Among what is unpacked in bin is a rustc that compiles for the kernel: the machine's own goes before it.
-        own.into_iter().chain([unpacked("sbin"), path, unpacked("bin")]).collect::<Vec<_>>().join(":")
+        let unpacked = setup::tools_dir().join("bin").display().to_string();
+        own.into_iter().chain([unpacked, path]).collect::<Vec<_>>().join(":")
     }
 }
 
