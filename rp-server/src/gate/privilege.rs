@@ -80,8 +80,8 @@ fn effective() -> Result<u64> {
 }
 
 /// Why a kernel that is new enough may still refuse the programs or their maps, and the way round it.
-pub(super) const REFUSED: &str =
-    "perhaps it was built without BPF, BTF, XDP or the BPF JIT (`zgrep BPF /proc/config.gz`); --xdp off serves without";
+pub(super) const REFUSED: &str = "perhaps it was built without BPF, BTF, XDP or the BPF JIT (`zgrep BPF /proc/config.gz`), or a container's seccomp profile \
+     forbids bpf() (--security-opt seccomp=unconfined); --xdp off serves without";
 
 /// Major and minor number.
 pub fn short(kernel: KernelVersion) -> String {

@@ -10,7 +10,7 @@ use rp_core::key::Key;
 use super::backup::{NOTE, complete};
 use super::copying::{self, Progress, copy, make_anew, put, sync};
 use super::lock::Lock;
-use super::place::{Access, Place};
+use super::place::{Access, Place, make_private};
 use super::reader::SqliteReader;
 use super::refusal::is_locked;
 use super::schema::STATE_NAME;
@@ -45,7 +45,7 @@ pub fn archive(from: &Path, to: &Path, keep: u32, progress: Progress<'_>) -> Res
     complete(&place)?;
     let mut state = State::join(&place)?;
     let _copying = Lock::take_to_copy(from)?;
-    fs::create_dir_all(to).with_context(|| format!("making the folder {}", to.display()))?;
+    make_private(to).with_context(|| format!("making the folder {}", to.display()))?;
     // Its name, too, is on disk before anything is only there.
     sync(&to.join(".."))?;
     let is_ledger = [STATE_NAME, NOTE].iter().any(|name| to.join(name).exists());

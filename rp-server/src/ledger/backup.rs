@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::copying::{Progress, copy, make_anew, put, sync};
 use super::lock::{self, Lock};
-use super::place::Place;
+use super::place::{Place, make_private};
 use super::reader::SqliteReader;
 use super::schema::{CAMPAIGN_NAME, STATE_NAME};
 use super::segment::Label;
@@ -70,7 +70,7 @@ pub fn backup(from: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied> 
     complete(&place)?;
     let ledger = SqliteReader::open(&place)?;
     let _copying = Lock::take_to_copy(from)?;
-    fs::create_dir_all(to).with_context(|| format!("making the folder {}", to.display()))?;
+    make_private(to).with_context(|| format!("making the folder {}", to.display()))?;
     ensure!(
         fs::canonicalize(from)? != fs::canonicalize(to)?,
         "{} is the ledger itself: give another folder by --to",

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::place::{Access, Place};
+use super::place::{Access, Place, make_private};
 
 /// Pages copied and synced at once, so that nobody's sync waits for more of them than a megabyte.
 const SLICE_PAGES: i32 = 256;
@@ -76,7 +76,7 @@ fn busy() -> rusqlite::Error {
 pub fn make_anew(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir_all(dir),
+        _ => make_private(dir),
     }
     .with_context(|| format!("making the folder {}", dir.display()))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::place::make_private;
 use super::refusal::Refusal;
 
 /// Held by the server.
@@ -39,7 +40,7 @@ impl Lock {
             dir: dir.to_path_buf(),
             said: format!("{tried}: {error}"),
         };
-        std::fs::create_dir_all(dir).map_err(|error| unwritable("making the folder", &error))?;
+        make_private(dir).map_err(|error| unwritable("making the folder", &error))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(dir.join(name)).map_err(|error| unwritable(&format!("opening {name}"), &error))?;

@@ -1,8 +1,8 @@
 //! Where a ledger is: its folder, and the way to its files, which are all SQLite's but the lock.
 
-use std::fs::{DirEntry, OpenOptions};
+use std::fs::{DirBuilder, DirEntry, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +33,15 @@ pub struct Vfs {
     pub name: String,
     /// What [`write_again`] is on it; the first word is its name.
     pub write_again: fn(&str, &Path) -> io::Result<()>,
+}
+
+/// Makes a folder for a ledger, or copies of one, that only its user may enter: who has how much is nobody else's business. One that
+/// is there stays as it is.
+///
+/// # Errors
+/// The disk's.
+pub fn make_private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Where a ledger is.
@@ -294,4 +303,23 @@ fn lengthen(file: &Path, bytes: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn nobody_else_enters_a_new_folder_and_an_old_one_stays_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("rp-private-{}", std::process::id()));
+        let mode = || std::fs::metadata(folder.join("ledger")).expect("it is there").permissions().mode() & 0o777;
+        make_private(&folder.join("ledger")).expect("a temporary folder");
+        assert_eq!(mode(), 0o700);
+        std::fs::set_permissions(folder.join("ledger"), PermissionsExt::from_mode(0o750)).expect("our own folder");
+        make_private(&folder.join("ledger")).expect("it is there");
+        assert_eq!(mode(), 0o750);
+        std::fs::remove_dir_all(folder).expect("our own folder");
+    }
 }

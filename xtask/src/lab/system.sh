@@ -33,6 +33,9 @@ done
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 
+# Images of containers leave out what people read; a package is looked at as a whole.
+rm -f "$root"/etc/dpkg/dpkg.cfg.d/*
+
 # Nothing of this machine starts there, and nothing there changes what all systems of a kernel share.
 rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/systemd/system/*.requires
 : >"$root/etc/fstab"
