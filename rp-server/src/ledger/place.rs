@@ -317,7 +317,8 @@ mod tests {
         let mode = || std::fs::metadata(folder.join("ledger")).expect("it is there").permissions().mode() & 0o777;
         make_private(&folder.join("ledger")).expect("a temporary folder");
         assert_eq!(mode(), 0o700);
-        std::fs::set_permissions(folder.join("ledger"), PermissionsExt::from_mode(0o750)).expect("our own folder");
+        std::fs::set_permissions(folder.join("ledger"), std::fs::Permissions::from_mode(0o750))
+            .expect("our own folder");
         make_private(&folder.join("ledger")).expect("it is there");
         assert_eq!(mode(), 0o750);
         std::fs::remove_dir_all(folder).expect("our own folder");
