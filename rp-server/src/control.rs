@@ -371,7 +371,7 @@ impl Control {
     /// Tells all workers to stop.
     pub fn stop(sight: &Sight, wakers: &[rp_net::wait::Waker]) {
         for worker in &sight.workers {
-            worker.face.stop.store(true, Ordering::Relaxed);
+            worker.face.stop.store(true, Ordering::SeqCst);
         }
         wakers.iter().for_each(rp_net::wait::Waker::wake);
     }

@@ -43,7 +43,7 @@ use stopwatch::Stopwatch;
 /// The longest sleep: time's demands are looked at so often when nothing comes.
 const SLEEP_MAX: Duration = Duration::from_millis(5);
 /// The same of one that rests, at the end: whatever is still to come wakes it, and all can be seen to rest at the same time.
-const REST_MAX: Duration = Duration::from_millis(200);
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// A worker before its thread starts.
 pub struct Worker {
@@ -129,7 +129,8 @@ impl Worker {
             if !busy {
                 self.sleeper.announce();
                 let has_answers = self.hatch.as_ref().is_some_and(Hatch::has_answers);
-                if self.rings.has_notes() || self.desk.has_news() || has_answers {
+                let is_told = self.face.stop.load(Ordering::SeqCst);
+                if self.rings.has_notes() || self.desk.has_news() || has_answers || is_told {
                     self.sleeper.stay();
                 } else {
                     self.sleeper.wait(sleep_max).context("waiting on the worker's sockets")?;

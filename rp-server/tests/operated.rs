@@ -8,6 +8,7 @@ mod campaigns;
 mod server;
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -277,6 +278,8 @@ fn money_under_way_to_users_at_the_end_arrives_and_whoever_ordered_it_hears_so()
         assert_eq!(asker.join().expect("it ended"), "100000 users got 5 fen each\n");
     });
     assert!(operated.ended().success(), "{}", operated.server.log());
+    let ledger = std::fs::metadata(operated.server.folder.join("data")).expect("it is there");
+    assert_eq!(ledger.permissions().mode() & 0o077, 0, "who has how much is nobody else's business");
     operated.server.child = Operated::launch(&operated.server.folder, &[]);
     operated.server.wait();
     assert_eq!(operated.issued_fen(), 500_000);

@@ -71,8 +71,8 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
     let journal = || run(&["journalctl", "--no-pager", "--output", "cat", "--unit", "rp-server"]);
     let started = typed("systemctl enable --now rp-server");
     started.unwrap_or_else(|error| panic!("{error:#}\n{}", journal()));
-    let status = typed("systemctl status rp-server").unwrap_or_else(|error| panic!("{error:#}"));
-    assert!(status.contains("Active: active (running)"), "{status}");
+    let said = typed("systemctl status rp-server").unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(said.contains("Active: active (running)"), "{said}");
     assert!(journal().contains("s1: driver"), "the gate is in driver mode: {}", journal());
     assert!(has_gate(), "and the interface says so");
     let is_walled_in = || is_walled_in(&run(&["sh", "-c", &format!("cat /proc/{}/task/*/status", show("MainPID"))]));
@@ -111,13 +111,14 @@ fn a_package_is_installed_serves_behind_its_walls_and_leaves_nothing() {
         restarted.unwrap_or_else(|error| panic!("{error:#}\n{}", journal()));
     };
     restart();
-    assert!(transport(&system) == "af-xdp", "{}", journal());
     is_walled_in();
     shake(&programs, &lab, &system, client, &link.server_v4().to_string());
+    let of = status(&system);
+    assert!(of["transport"] == "af-xdp" && of["from_xsk"].as_u64() > Some(0), "{of}\n{}", journal());
     run(&["rm", "-r", folder]);
     run(&["sed", "-i", "/^transport = /d", SETTINGS]);
     restart();
-    assert_eq!(transport(&system), "sockets");
+    assert_eq!(status(&system)["transport"], "sockets");
 
     let killed = show("MainPID");
     run(&["kill", "-KILL", &killed]);
@@ -171,11 +172,9 @@ fn is_walled_in(status: &str) {
     assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
 }
 
-/// How datagrams come to the workers, as the server says.
-fn transport(system: &System) -> String {
+fn status(system: &System) -> serde_json::Value {
     let said = system.run(&["rp-server", "status", "--json"]).unwrap_or_else(|error| panic!("{error:#}"));
-    let status: serde_json::Value = serde_json::from_str(&said).expect("it prints JSON");
-    status["transport"].as_str().expect("a word").to_owned()
+    serde_json::from_str(&said).expect("it prints JSON")
 }
 
 /// A client machine logs in, shakes, and agrees with the server about all of it.

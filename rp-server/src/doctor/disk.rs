@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rp_core::limits::SLOTS_PER_SET;
 use rp_net::disk;
 
-use super::finding::{Finding, as_root, by_flag, quoted};
+use super::finding::{Finding, by_flag, quoted, with_rights};
 use crate::run::Asked;
 
 /// A group commit is a write of some pages and a sync.
@@ -76,8 +76,8 @@ fn judge_place(dir: &Path, kind: io::Result<u64>, may_write: io::Result<()>) -> 
     if let Err(error) = may_write {
         let remedy = match error.kind() {
             ErrorKind::PermissionDenied => {
-                as_root("rp-server doctor")
-                    + "  # as root or the server's own user; or a folder of your own: --data DIR"
+                let look = format!("ls -ld {word}  # shows whose it is; or a folder of your own: --data DIR");
+                with_rights(&look, "or as the server's own user; or a folder of your own: --data DIR")
             }
             _ => by_flag("--data DIR", "a folder that can be written to"),
         };

@@ -68,8 +68,17 @@ pub fn by_flag(flag: &str, why: &str) -> String {
 
 /// A command that only root may give, as this user gives it.
 pub fn as_root(command: &str) -> String {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|of| of.uid() == 0);
-    as_root_by(is_root, command)
+    as_root_by(is_root(), command)
+}
+
+/// What mends that this user may not do something: to ask as root, or, for root whose rights were taken, this.
+pub fn with_rights(for_root: &str, why: &str) -> String {
+    if is_root() { for_root.to_owned() } else { format!("sudo rp-server doctor  # with the same flags; {why}") }
+}
+
+/// Where the kernel does not say who this is, as root.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").map_or(true, |of| of.uid() == 0)
 }
 
 fn as_root_by(is_root: bool, command: &str) -> String {

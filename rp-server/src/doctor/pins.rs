@@ -3,7 +3,7 @@
 use rp_net::disk;
 
 use super::disk::nearest;
-use super::finding::{Finding, as_root};
+use super::finding::{Finding, as_root, with_rights};
 use crate::gate::pins::{self, Prospect};
 use crate::gate::privilege::{self, CAP_SYS_ADMIN};
 use crate::run::Asked;
@@ -40,7 +40,10 @@ fn judge(prospect: &Prospect, may_write: bool, may_mount: bool) -> Finding {
         _ if !may_write => Finding::fail(
             CHECK,
             format!("this user may not write to {dir}"),
-            as_root("rp-server doctor") + "  # as root, and so `run`; the packaged unit mounts one for its user",
+            with_rights(
+                "mount -o remount,rw /sys/fs/bpf  # if it can only be read; or another folder: --pin DIR",
+                "the packaged unit mounts one for its user",
+            ),
         ),
         Prospect { is_on_bpf: false, .. } => Finding::pass(CHECK, format!("one is mounted on {dir} at the start")),
         Prospect { .. } => Finding::pass(CHECK, format!("counters go to {dir}")),

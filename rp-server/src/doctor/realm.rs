@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::finding::{Finding, quoted};
+use super::finding::{Finding, as_root, quoted};
 use crate::realm;
 use crate::run::Asked;
 
@@ -18,11 +18,11 @@ pub fn keys(asked: &Asked) -> Finding {
 
 /// A key's number; none where there is no file.
 fn look(file: &Path) -> Result<Option<u32>, (String, Remedy)> {
-    let is_open = match std::fs::metadata(file) {
+    let remedy = match std::fs::metadata(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        found => found.is_ok_and(|found| found.mode() & 0o077 != 0),
+        Ok(found) if found.mode() & 0o077 != 0 => Remedy::Close,
+        _ => Remedy::Look,
     };
-    let remedy = if is_open { Remedy::Close } else { Remedy::Look };
     realm::read(file).map(|key| Some(key.id)).map_err(|error| (format!("{error:#}"), remedy))
 }
 
@@ -50,7 +50,8 @@ fn judge(file: &Path, key: Result<Option<u32>, (String, Remedy)>) -> Finding {
         Err((error, Remedy::Look)) => Finding::fail(
             CHECK,
             error,
-            format!("ls -l {word}  # shows whose it is; as the server's user, or with another key: --realm-key FILE"),
+            as_root(&format!("ls -l {word}"))
+                + "  # shows whose it is; as the server's user, or with another key: --realm-key FILE",
         ),
     }
 }

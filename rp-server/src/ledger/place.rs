@@ -36,12 +36,18 @@ pub struct Vfs {
 }
 
 /// Makes a folder for a ledger, or copies of one, that only its user may enter: who has how much is nobody else's business. One that
-/// is there stays as it is.
+/// is there stays as it is, and those that it is in are made as others are.
 ///
 /// # Errors
 /// The disk's.
 pub fn make_private(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    if let Some(parent) = dir.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(_) if dir.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Where a ledger is.
@@ -317,6 +323,8 @@ mod tests {
         let mode = || std::fs::metadata(folder.join("ledger")).expect("it is there").permissions().mode() & 0o777;
         make_private(&folder.join("ledger")).expect("a temporary folder");
         assert_eq!(mode(), 0o700);
+        let parent = std::fs::metadata(&folder).expect("it is there").permissions().mode();
+        assert_ne!(parent & 0o077, 0, "the folder that it is in is open: {parent:o}");
         std::fs::set_permissions(folder.join("ledger"), std::fs::Permissions::from_mode(0o750))
             .expect("our own folder");
         make_private(&folder.join("ledger")).expect("it is there");

@@ -139,11 +139,7 @@ impl DataArgs {
             Bank::new(config.sets, (*bank_books).clone(), books.to_vec(), board, super::draw()?, now.unix_s());
         let mut recovery = Recovery::new(&mut shards, &mut bank, config.sets, now);
         let opened = match self.durability {
-            Durability::Disk => {
-                std::fs::create_dir_all(&self.data)
-                    .with_context(|| format!("making the ledger's folder {}", self.data.display()))?;
-                sqlite::open(&Place { sets: config.sets, ..Place::new(&self.data) }, &mut recovery)?
-            }
+            Durability::Disk => sqlite::open(&Place { sets: config.sets, ..Place::new(&self.data) }, &mut recovery)?,
             Durability::None => MemoryStore::new(false).open(&mut recovery)?,
         };
         // Reading may have taken a while.

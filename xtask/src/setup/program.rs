@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::{debian, tools_dir};
 
@@ -40,27 +40,42 @@ pub fn find_or_unpack(name: &str, package: &str) -> Result<PathBuf> {
     if let Some(file) = find(name).filter(|file| tells_version(file)) {
         return Ok(file);
     }
+    // An earlier set-up may have unpacked it.
+    if let Some(file) = unpacked(name)? {
+        return Ok(file);
+    }
     let mut packages = debian::with_dependencies(package)?;
     // Of a package that is here, but whose program does not work, the plan has nothing.
     if !packages.iter().any(|planned| planned == package) {
         packages.push(package.to_string());
     }
     debian::unpack(&packages, &format!("{name} is missing"))?;
-    let folders = ["usr/sbin", "sbin", "usr/bin"].map(|folder| debian::root().join(folder));
-    let file = find_in(folders, name).with_context(|| format!("the package {package} holds no {name}"))?;
-    let wrapper = wrap(name, &file).with_context(|| format!("cannot write {}", wrappers().join(name).display()))?;
-    if !tells_version(&wrapper) {
-        bail!("{} does not run on this machine: install it with `apt-get install {package}`", file.display());
-    }
-    Ok(wrapper)
+    unpacked(name)?.with_context(|| {
+        format!(
+            "{name} of the package {package} does not run on this machine: install it with `apt-get install {package}`"
+        )
+    })
 }
 
-fn wrap(name: &str, file: &Path) -> io::Result<PathBuf> {
+/// The program of that name among those unpacked, wrapped; none where it does not run.
+fn unpacked(name: &str) -> Result<Option<PathBuf>> {
+    let folders = ["usr/sbin", "sbin", "usr/bin"].map(|folder| debian::root().join(folder));
+    let Some(file) = find_in(folders, name) else { return Ok(None) };
+    let wrapper = wrappers().join(name);
+    wrap(name, &file).with_context(|| format!("cannot write {}", wrapper.display()))?;
+    if tells_version(&wrapper) {
+        return Ok(Some(wrapper));
+    }
+    // It would stand before a program that works.
+    std::fs::remove_file(&wrapper).with_context(|| format!("cannot remove {}", wrapper.display()))?;
+    Ok(None)
+}
+
+fn wrap(name: &str, file: &Path) -> io::Result<()> {
     let (wrapper, libraries) = (wrappers().join(name), library_path());
     std::fs::create_dir_all(wrappers())?;
     std::fs::write(&wrapper, format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{}' \"$@\"\n", file.display()))?;
-    std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755))?;
-    Ok(wrapper)
+    std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755))
 }
 
 /// Folders with libraries that set-up unpacked.

@@ -120,7 +120,10 @@ fn libraries(root: &Path) -> PathBuf {
 
 fn is_unpacked(root: &Path) -> bool {
     let core = root.join("usr/lib/rustlib/bpfel-unknown-none/lib");
-    root.join("usr/bin/rustc").is_file() && core.is_dir() && llvm_of(root).is_some()
+    let mut rustc = Command::new(root.join("usr/bin/rustc"));
+    // One whose libraries are not here does not say its version.
+    let mut runs = || command::read(rustc.arg("-V").env("LD_LIBRARY_PATH", libraries(root))).is_ok();
+    core.is_dir() && llvm_of(root).is_some() && runs()
 }
 
 /// The LLVM that was unpacked: its version and folder.
@@ -148,7 +151,8 @@ fn packages() -> Result<Vec<String>> {
     packages.extend(["", "-dev", "-linker-tools"].map(|part| format!("llvm-{llvm}{part}")));
     // The libraries that the compiler loads, and of those that they load what this machine lacks.
     for library in [runtime.clone(), format!("libllvm{llvm}")] {
-        packages.extend(debian::with_dependencies(&library)?);
+        // Where apt can plan nothing, for its own packages are at odds, the library itself can be fetched all the same.
+        packages.extend(debian::with_dependencies(&library).unwrap_or_default());
         packages.push(library);
     }
     packages.sort();
