@@ -394,7 +394,7 @@ fn what_cannot_work_is_refused_with_a_remedy() {
     let expected = ["no answer", " HELLOs in ", "refused", "is rp-server running"];
     let said = check_refusal(&folder, &nobody, &["--users", "1..=10"], &expected);
     let seconds = said.split(" HELLOs in ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
-    assert!(seconds >= Some(10), "it asks for ten seconds: {said}");
+    assert!(seconds.is_some_and(|seconds| (10..20).contains(&seconds)), "it asks for ten seconds: {said}");
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 
 use clap::Command;
 
+use super::tree::{self, Key};
+
 /// A variable that no flag has, and the one that was probably meant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stray {
@@ -18,8 +20,8 @@ pub struct Stray {
 
 /// Those among these names, for the flags of a completed tree.
 pub fn among(names: impl IntoIterator<Item = OsString>, command: &Command) -> Vec<Stray> {
-    let mut known = Vec::new();
-    collect(command, &mut known);
+    // Which file is read is no key of it.
+    let known: Vec<String> = tree::keys(command).iter().map(Key::env).chain(["RP_CONFIG".to_owned()]).collect();
     let ours = names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("RP_"));
     let stray = |name: String| {
         let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known)).min()?;
@@ -32,12 +34,6 @@ pub fn among(names: impl IntoIterator<Item = OsString>, command: &Command) -> Ve
 /// Those in this process's environment.
 pub fn here(command: &Command) -> Vec<Stray> {
     among(std::env::vars_os().map(|(name, _)| name), command)
-}
-
-fn collect(command: &Command, known: &mut Vec<String>) {
-    let names = command.get_arguments().filter_map(|arg| arg.get_env());
-    known.extend(names.map(|name| name.to_string_lossy().into_owned()));
-    command.get_subcommands().for_each(|sub| collect(sub, known));
 }
 
 #[cfg(test)]

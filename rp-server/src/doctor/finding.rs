@@ -85,7 +85,7 @@ fn as_root_by(is_root: bool, command: &str) -> String {
     match is_root {
         true => command.to_owned(),
         // Nor may anybody else write to where it writes.
-        false if command.contains('>') => format!("sudo sh -c {}", quoted(command)),
+        false if command.contains(['>', '|']) => format!("sudo sh -c {}", quoted(command)),
         false => format!("sudo {command}"),
     }
 }
